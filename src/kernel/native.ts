@@ -1,0 +1,167 @@
+/**
+ * The whole surface of the addon, declared once; nothing else touches the binary. Mechanism only: it knows no pod
+ * and no flow. Every method may throw a NativeError; file descriptors are owned by the handle that returned them and
+ * closed with it (idempotent), or when it is collected, or when the environment ends.
+ */
+
+/** What the addon throws: the operation that failed and errno, as `code` "EPERM" and so on. */
+export interface NativeError extends Error {
+	readonly operation: string;
+	readonly code: string;
+	readonly errno: number;
+	/** The verifier's or libbpf's last lines, where there are any. */
+	readonly detail: string;
+}
+
+export interface Closeable {
+	close(): void;
+}
+
+/** A loaded object: `bpf_object__open_mem`, knobs, load. Not loaded until `load()`. */
+export interface BpfObject extends Closeable {
+	/** Writes bytes of the .rodata map before load, at an offset from LAYOUT. */
+	setRodata(offset: number, bytes: Uint8Array): void;
+	/** Before load: share a map with another object. */
+	reuseMap(name: string, map: BpfMap): void;
+	setMaxEntries(name: string, entries: number): void;
+	/** Before load: which programs to load; all by default. */
+	setAutoload(program: string, load: boolean): void;
+	load(): void;
+	/** The handle keeps its own descriptor: it outlives the object. */
+	map(name: string): BpfMap;
+	program(name: string): BpfProgram;
+}
+
+export interface BpfMap extends Closeable {
+	readonly name: string;
+	readonly keySize: number;
+	/** Of one value; a per-CPU map's look-up returns cpus × (valueSize rounded up to 8). */
+	readonly valueSize: number;
+	readonly maxEntries: number;
+	lookup(key: Uint8Array): Uint8Array | null;
+	update(key: Uint8Array, value: Uint8Array): void;
+	delete(key: Uint8Array): boolean;
+	/** All keys, concatenated; a moving target is tolerated. */
+	keys(): Uint8Array;
+	/** A map-in-map's slot. */
+	updateInner(key: Uint8Array, inner: BpfMap): void;
+}
+
+export interface BpfProgram extends Closeable {
+	readonly name: string;
+	/** Kernel id of the program. */
+	readonly id: number;
+	/** BPF_PROG_TEST_RUN. `ifindex`, `gsoSize` and so on go through `context`, a raw struct __sk_buff. */
+	testRun(packet: Uint8Array, options?: { repeat?: number; context?: Uint8Array }): TestRun;
+}
+
+export interface TestRun {
+	readonly returned: number;
+	/** Of one run, in ns, as the kernel measured. */
+	readonly durationNs: number;
+	readonly packet: Uint8Array;
+}
+
+/** An attached hook: gone when closed or when the process dies (TCX), see `cleanup` for clsact. */
+export interface Link extends Closeable {
+	/** BPF_LINK_UPDATE (TCX) or replace (clsact): microseconds, no gap. */
+	update(program: BpfProgram): void;
+}
+
+export interface TcAttach {
+	readonly program: BpfProgram;
+	readonly ifindex: number;
+	readonly egress: boolean;
+	/** In which namespace `ifindex` is meant. */
+	readonly netns: Netns;
+}
+
+/** A network namespace held open by a descriptor. */
+export interface Netns extends Closeable {
+	/** SO_NETNS_COOKIE, decimal. */
+	readonly cookie: string;
+	readonly inode: number;
+	readonly device: number;
+}
+
+/** A route netlink socket inside a namespace. Messages are raw struct nlmsghdr, as the kernel sent them. */
+export interface Netlink extends Closeable {
+	/**
+	 * Sends one request (a whole nlmsghdr; sequence and flags NLM_F_REQUEST are filled in) and returns all
+	 * messages of its answer without NLMSG_DONE; EINTR dumps are repeated; NLMSG_ERROR is thrown.
+	 */
+	request(message: Uint8Array): Uint8Array;
+}
+
+/** Multicast events: calls back with raw messages until closed. An overrun calls with null: dump again. */
+export interface NetlinkMonitor extends Closeable {}
+
+export interface RingOptions {
+	/** One ring per possible CPU; bytes, a power of two. */
+	readonly bytesPerRing: number;
+	readonly recordSize: number;
+	/** Records a batch at the most. */
+	readonly batchRecords: number;
+	/** Batches that may be out at once: the native thread waits for `release` beyond it. */
+	readonly credits: number;
+	/** A batch that is not full goes after this many ms; an empty one too, as a watermark. */
+	readonly intervalMs: number;
+}
+
+/** Records of all rings merged by time, whole up to `watermarkNs`. */
+export interface RawBatch {
+	/** Give it back with `release`; external memory, no copy. */
+	readonly buffer: ArrayBuffer;
+	readonly records: number;
+	/** CLOCK_MONOTONIC, ns: every record older than this has been given. */
+	readonly watermarkNs: bigint;
+	/** Records taken out of the rings since the start, this batch included. */
+	readonly drained: bigint;
+}
+
+export interface Rings extends Closeable {
+	/** An ARRAY_OF_MAPS of ring buffers, index = CPU; put it into an object with reuseMap. */
+	readonly outer: BpfMap;
+	/** The first inner ring, as a template. */
+	readonly cpus: number;
+	/** Starts the native thread that drains into batches; one consumer at a time. */
+	drain(onBatch: (batch: RawBatch) => void): void;
+	release(batch: RawBatch): void;
+	/** Delivers everything that was committed before the call, then a last batch, then stops the thread. */
+	stop(): Promise<void>;
+}
+
+/** A struct of the object's BTF: offsets and sizes in bytes; members of nested structs as `outer.inner`. */
+export interface StructLayout {
+	readonly size: number;
+	readonly members: Readonly<Record<string, { readonly offset: number; readonly size: number }>>;
+}
+
+export interface Native {
+	/** bpf_object__open_mem; nothing reaches the kernel yet. */
+	openObject(elf: Uint8Array): BpfObject;
+	createRings(options: RingOptions): Rings;
+	/** TCX, before all others (BPF_F_BEFORE). ENOTSUP or EINVAL where the kernel has no TCX. */
+	attachTcx(attach: TcAttach): Link;
+	/** clsact with weft's handle and priority, TC_ACT_UNSPEC; creates the qdisc only where none is. */
+	attachClsact(attach: TcAttach): Link;
+	/** Removes filters that a killed weft left on the devices of a namespace; how many. */
+	removeStaleClsact(netns: Netns): number;
+	/** `/proc/1/ns/net`, `/run/netns/x`; null: the caller's own. */
+	openNetns(path: string | null): Netns;
+	openNetlink(netns: Netns, protocol?: number): Netlink;
+	/** rtnetlink multicast groups (RTNLGRP_*); `allNamespaces`: NETLINK_LISTEN_ALL_NSID, then nsid is given. */
+	monitorNetlink(
+		netns: Netns,
+		groups: readonly number[],
+		allNamespaces: boolean,
+		onMessages: (messages: Uint8Array | null, nsid: number) => void,
+	): NetlinkMonitor;
+	/** The structs of an object's BTF, by name. */
+	btfLayouts(elf: Uint8Array): Readonly<Record<string, StructLayout>>;
+	/** CLOCK_MONOTONIC and CLOCK_REALTIME read together, ns; the bracket's width is their error. */
+	clocks(): { readonly monotonicNs: bigint; readonly realtimeNs: bigint; readonly errorNs: number };
+	/** TCX programs on a hook, in order (BPF_PROG_QUERY): program ids. */
+	queryTcx(ifindex: number, egress: boolean, netns: Netns): readonly number[];
+	readonly possibleCpus: number;
+}

@@ -1,0 +1,120 @@
+import type { Direction, HookId, NetnsCookie } from "../packet/hook.js";
+
+/** What the kernel says of one network namespace, parsed from rtnetlink dumps. Addresses in text form. */
+export interface Link {
+	readonly ifindex: number;
+	readonly name: string;
+	/** IFLA_INFO_KIND: "veth", "bridge", "vxlan", "tun", "ipip"…; null for real NICs and lo. */
+	readonly kind: string | null;
+	readonly address: string | null;
+	readonly mtu: number;
+	readonly up: boolean;
+	/** IFLA_OPERSTATE, lower case: "up", "down", "lowerlayerdown", "unknown"… */
+	readonly operstate: string;
+	readonly carrier: boolean;
+	readonly loopback: boolean;
+	/** ARPHRD has no link header (tun, ipip, wireguard). */
+	readonly l3: boolean;
+	/** ifindex of the bridge or bond above it; null: none. */
+	readonly master: number | null;
+	/** IFLA_LINK: the peer's ifindex, in the namespace `peerNsid` (null: this namespace). */
+	readonly peer: number | null;
+	readonly peerNsid: number | null;
+	readonly vxlan: Vxlan | null;
+	readonly altnames: readonly string[];
+	readonly statistics: { readonly rxPackets: number; readonly txPackets: number; readonly rxBytes: number; readonly txBytes: number; readonly rxDropped: number; readonly txDropped: number };
+}
+
+export interface Vxlan {
+	readonly vni: number;
+	readonly port: number;
+	readonly local: string | null;
+	/** ifindex of the underlay device. */
+	readonly underlay: number | null;
+	readonly learning: boolean;
+}
+
+export interface Address {
+	readonly ifindex: number;
+	readonly address: string;
+	readonly prefix: number;
+	readonly scope: number;
+}
+
+export interface Route {
+	/** CIDR; "0.0.0.0/0" and "::/0" are the defaults. */
+	readonly destination: string;
+	readonly gateway: string | null;
+	readonly ifindex: number | null;
+	readonly table: number;
+	/** RTN_*: 1 unicast, 2 local, 3 broadcast, 6 blackhole, 7 unreachable … */
+	readonly type: number;
+	readonly metric: number;
+	readonly preferredSource: string | null;
+	readonly onlink: boolean;
+	readonly linkdown: boolean;
+}
+
+export interface Neighbour {
+	readonly ifindex: number;
+	readonly address: string;
+	readonly mac: string | null;
+	/** NUD_*: bit mask as in linux/neighbour.h. */
+	readonly state: number;
+}
+
+export interface FdbEntry {
+	/** The port or the tunnel device. */
+	readonly ifindex: number;
+	readonly mac: string;
+	/** Bridge the entry belongs to (NTF_MASTER); null for `self` entries. */
+	readonly master: number | null;
+	/** VXLAN: the remote VTEP's address. */
+	readonly destination: string | null;
+	readonly state: number;
+	readonly vlan: number | null;
+}
+
+/** One namespace at one moment. */
+export interface Namespace {
+	readonly cookie: NetnsCookie;
+	readonly inode: number;
+	/** A path that opens it, as found: /run/netns/x or /proc/N/ns/net. */
+	readonly path: string;
+	/** `ip netns` name, where it has one. */
+	readonly name: string | null;
+	/** Its id as seen from the node's namespace; null: never assigned. */
+	readonly nsid: number | null;
+	readonly links: readonly Link[];
+	readonly addresses: readonly Address[];
+	readonly routes: readonly Route[];
+	readonly neighbours: readonly Neighbour[];
+	readonly fdb: readonly FdbEntry[];
+}
+
+/** A node as the kernel shows it: its own namespace and those that hang on it. */
+export interface Wiring {
+	readonly node: string;
+	readonly host: Namespace;
+	readonly others: readonly Namespace[];
+}
+
+/** Where a packet that was seen at a hook must be seen next, if nothing goes wrong. */
+export type Due =
+	/** The hook is the packet's last one on this node: pod reached, or taken by the node itself. */
+	| { readonly kind: "terminal" }
+	/** It leaves for another node (by its VTEP or gateway) or for the outside (node null). */
+	| { readonly kind: "leaves"; readonly node: string | null; readonly address: string | null }
+	/** One of these sees it next; `optional` ones may be passed over (cni0→e on bridged DNAT with a stale neighbour). */
+	| { readonly kind: "next"; readonly hooks: readonly HookId[]; readonly optional: readonly HookId[]; readonly expected: string }
+	/** Routes or FDB say that it goes nowhere: why, and what would repair it. */
+	| { readonly kind: "nowhere"; readonly reason: string; readonly remedy: string | null }
+	| { readonly kind: "unknown" };
+
+/** A hook that weft could attach: one direction of one device. */
+export interface HookPoint {
+	readonly netns: NetnsCookie;
+	readonly ifindex: number;
+	readonly device: string;
+	readonly direction: Direction;
+}
