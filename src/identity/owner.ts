@@ -1,7 +1,16 @@
 import type { NetnsCookie } from "../packet/hook.js";
 
 /** Where a mapping comes from, in order of trust. */
-export type IdentitySource = "cri" | "cni-cache" | "docker" | "host-local" | "cgroup" | "kubernetes" | "netns-name" | "flannel" | "kube-proxy";
+export type IdentitySource =
+	| "cri"
+	| "cni-cache"
+	| "docker"
+	| "host-local"
+	| "cgroup"
+	| "kubernetes"
+	| "netns-name"
+	| "flannel"
+	| "kube-proxy";
 
 /** A pod sandbox: who holds a network namespace. */
 export interface Pod {

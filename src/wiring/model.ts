@@ -22,7 +22,14 @@ export interface Link {
 	readonly peerNsid: number | null;
 	readonly vxlan: Vxlan | null;
 	readonly altnames: readonly string[];
-	readonly statistics: { readonly rxPackets: number; readonly txPackets: number; readonly rxBytes: number; readonly txBytes: number; readonly rxDropped: number; readonly txDropped: number };
+	readonly statistics: {
+		readonly rxPackets: number;
+		readonly txPackets: number;
+		readonly rxBytes: number;
+		readonly txBytes: number;
+		readonly rxDropped: number;
+		readonly txDropped: number;
+	};
 }
 
 export interface Vxlan {
@@ -106,7 +113,12 @@ export type Due =
 	/** It leaves for another node (by its VTEP or gateway) or for the outside (node null). */
 	| { readonly kind: "leaves"; readonly node: string | null; readonly address: string | null }
 	/** One of these sees it next; `optional` ones may be passed over (cni0→e on bridged DNAT with a stale neighbour). */
-	| { readonly kind: "next"; readonly hooks: readonly HookId[]; readonly optional: readonly HookId[]; readonly expected: string }
+	| {
+			readonly kind: "next";
+			readonly hooks: readonly HookId[];
+			readonly optional: readonly HookId[];
+			readonly expected: string;
+	  }
 	/** Routes or FDB say that it goes nowhere: why, and what would repair it. */
 	| { readonly kind: "nowhere"; readonly reason: string; readonly remedy: string | null }
 	| { readonly kind: "unknown" };
