@@ -18,6 +18,7 @@ CXX := g++
 
 include bpf/build.mk
 include native/build.mk
+include bench/build.mk
 include src/build.mk
 
 .PHONY: help setup build test test-unit test-root bench demo lint format install uninstall clean
@@ -33,7 +34,7 @@ build: setup
 	$(Q)$(MAKE) --no-print-directory compile
 
 .PHONY: compile
-compile: $(BPF_OUTPUTS) $(NATIVE_OUTPUT) $(TS_STAMP)
+compile: $(BPF_OUTPUTS) $(NATIVE_OUTPUT) $(BENCH_OUTPUTS) $(TS_STAMP)
 
 demo: ## Set up, build, and watch weft trace a flannel cluster made on this machine
 demo: build
