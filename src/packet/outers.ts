@@ -1,0 +1,108 @@
+import { formatWords, networkWord, parseWords } from "./addresses.js";
+import { Interner } from "./interner.js";
+import type { Outer } from "./tuple.js";
+
+/** Key: peer (4 words as loaded), VNI. */
+const WIDTH = 5;
+const VNI = 4;
+
+/** Tunnel peer and VNI → a dense id in 1…capacity; 0: none, or no room. The law of ids: see Interner. */
+export class OuterTable {
+	readonly #interner: Interner;
+	readonly #scratch = new Uint32Array(WIDTH);
+	readonly #texts = new Map<number, Outer>();
+	#latest = 0;
+
+	constructor(capacity = 2 ** 12) {
+		this.#interner = new Interner(WIDTH, capacity);
+	}
+
+	get capacity(): number {
+		return this.#interner.capacity;
+	}
+
+	get used(): number {
+		return this.#interner.used;
+	}
+
+	get crowded(): boolean {
+		return this.#interner.crowded;
+	}
+
+	get epoch(): number {
+		return this.#interner.epoch;
+	}
+
+	/** The hot path: the peer is the four words at `words[at]`, as loaded from the wire's bytes. */
+	internRaw(words: Uint32Array, at: number, vni: number): number {
+		const key = this.#scratch;
+		if (
+			this.#latest !== 0 &&
+			key[3] === words[at + 3] &&
+			key[VNI] === vni &&
+			key[2] === words[at + 2] &&
+			key[1] === words[at + 1] &&
+			key[0] === words[at]
+		) {
+			return this.#latest;
+		}
+		key[0] = words[at] as number;
+		key[1] = words[at + 1] as number;
+		key[2] = words[at + 2] as number;
+		key[3] = words[at + 3] as number;
+		key[VNI] = vni;
+		this.#latest = this.#interner.intern(key, 0);
+		return this.#latest;
+	}
+
+	/** @throws RangeError when the peer is not an address. */
+	intern(outer: Outer): number {
+		const peer = parseWords(outer.peer);
+		if (peer === null) throw new RangeError(`${JSON.stringify(outer.peer)} is not an address`);
+		return this.internRaw(Uint32Array.from(peer, networkWord), 0, outer.vni);
+	}
+
+	/** @throws RangeError for an id that is not in use. */
+	get(id: number): Outer {
+		const known = this.#texts.get(id);
+		if (known !== undefined) return known;
+		if (!this.#interner.has(id)) throw new RangeError(`outer header ${id} is not in use`);
+		const peer = formatWords(this.word(id, 0), this.word(id, 1), this.word(id, 2), this.word(id, 3));
+		const outer = { peer, vni: this.vni(id) };
+		this.#texts.set(id, outer);
+		return outer;
+	}
+
+	has(id: number): boolean {
+		return this.#interner.has(id);
+	}
+
+	/** Word 0…3 of the peer, as the number that it spells. */
+	word(id: number, index: number): number {
+		return networkWord(this.#interner.keys[id * WIDTH + index] as number);
+	}
+
+	vni(id: number): number {
+		return this.#interner.keys[id * WIDTH + VNI] as number;
+	}
+
+	/** See Interner.tick. */
+	tick(): number {
+		this.#latest = 0;
+		return this.#interner.tick();
+	}
+
+	/** See Interner.keep. */
+	keep(id: number): void {
+		this.#interner.keep(id);
+	}
+
+	/** See Interner.retire. */
+	retire(epoch: number, onFreed?: (id: number) => void): number {
+		this.#latest = 0;
+		return this.#interner.retire(epoch, (id) => {
+			this.#texts.delete(id);
+			onFreed?.(id);
+		});
+	}
+}
