@@ -1,4 +1,4 @@
-import type { Direction, HookId, NetnsCookie } from "../packet/hook.js";
+import type { Direction, HookId, NetnsCookie, Role } from "../packet/hook.js";
 
 /** What the kernel says of one network namespace, parsed from rtnetlink dumps. Addresses in text form. */
 export interface Link {
@@ -21,6 +21,8 @@ export interface Link {
 	readonly peer: number | null;
 	readonly peerNsid: number | null;
 	readonly vxlan: Vxlan | null;
+	/** As a bridge's port; null: it is none. */
+	readonly port?: BridgePort | null;
 	readonly altnames: readonly string[];
 	readonly statistics: {
 		readonly rxPackets: number;
@@ -38,6 +40,14 @@ export interface Vxlan {
 	readonly local: string | null;
 	/** ifindex of the underlay device. */
 	readonly underlay: number | null;
+	readonly learning: boolean;
+}
+
+export interface BridgePort {
+	/** May send a frame back where it came from (`bridge link set dev X hairpin on`). */
+	readonly hairpin: boolean;
+	/** BR_STATE_*: 3 is forwarding. */
+	readonly state: number;
 	readonly learning: boolean;
 }
 
@@ -97,6 +107,8 @@ export interface Namespace {
 	readonly routes: readonly Route[];
 	readonly neighbours: readonly Neighbour[];
 	readonly fdb: readonly FdbEntry[];
+	/** net.bridge.bridge-nf-call-iptables and -ip6tables: NAT happens inside the bridge. Null or absent: not read. */
+	readonly bridgeNetfilter?: { readonly ipv4: boolean; readonly ipv6: boolean } | null;
 }
 
 /** A node as the kernel shows it: its own namespace and those that hang on it. */
@@ -118,6 +130,11 @@ export type Due =
 			readonly hooks: readonly HookId[];
 			readonly optional: readonly HookId[];
 			readonly expected: string;
+			/**
+			 * The packet is addressed to the node itself and NAT may or may not send it on: seeing it at none of
+			 * `hooks` means that the node took it, which is no loss.
+			 */
+			readonly mayEnd?: boolean;
 	  }
 	/** Routes or FDB say that it goes nowhere: why, and what would repair it. */
 	| { readonly kind: "nowhere"; readonly reason: string; readonly remedy: string | null }
@@ -129,4 +146,14 @@ export interface HookPoint {
 	readonly ifindex: number;
 	readonly device: string;
 	readonly direction: Direction;
+}
+
+/** A hook point with all that a Hook says of its device. */
+export interface HookSite extends HookPoint {
+	readonly role: Role;
+	readonly l3: boolean;
+	/** ifindex of the bridge the device is a port of; 0: none. */
+	readonly master: number;
+	/** The namespace, as a path to open. */
+	readonly netnsPath: string;
 }
