@@ -1,5 +1,5 @@
 import type { Sightings } from "./sightings.js";
-import { EventFlag } from "./sightings.js";
+import { EventFlag, TcpFlag } from "./sightings.js";
 
 /**
  * What identifies a packet from hook to hook. Addresses and ports change under NAT, TTL at routed hops, the length with
@@ -60,12 +60,16 @@ export function fingerprintHash(rows: Sightings, i: number): number {
 }
 
 /**
- * `exact`: the row has a field that tells it from its neighbours in the flow (an IP ID, or TCP's own numbers).
- * `order`: only length and hash; equal datagrams are told apart by their order (UDP with ID 0, IPv6).
+ * `exact`: the row has a field that tells it from its neighbours in the flow. `order`: equal packets are told apart only
+ * by their order: datagrams with ID 0 or over IPv6, pure ACKs without an ID (duplicates repeat every field).
  */
 export function fingerprintStrength(rows: Sightings, i: number, protocol: number): "exact" | "order" {
-	if (protocol === IPPROTO_TCP && ((rows.flags[i] as number) & EventFlag.hasPorts) !== 0) return "exact";
 	if (rows.ipId[i] !== 0) return "exact";
+	const flags = rows.flags[i] as number;
+	if (protocol === IPPROTO_TCP && (flags & EventFlag.hasTsval) !== 0) {
+		const takesSequence = (rows.payload[i] as number) > 0 || ((rows.tcpFlags[i] as number) & SYN_FIN) !== 0;
+		return takesSequence ? "exact" : "order";
+	}
 	const echo = protocol === IPPROTO_ICMP || protocol === IPPROTO_ICMPV6;
 	return echo && rows.sequence[i] !== 0 ? "exact" : "order";
 }
@@ -73,3 +77,4 @@ export function fingerprintStrength(rows: Sightings, i: number, protocol: number
 const IPPROTO_ICMP = 1;
 const IPPROTO_TCP = 6;
 const IPPROTO_ICMPV6 = 58;
+const SYN_FIN = TcpFlag.syn | TcpFlag.fin;
