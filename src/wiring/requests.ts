@@ -1,0 +1,29 @@
+import { DUMP, request, word } from "./netlink.js";
+import { Af, Rtm } from "./rtnetlink-values.js";
+
+/** Requests of rtnetlink, as bytes for Netlink.request. */
+export const Request = {
+	/** All links. */
+	links: () => request(Rtm.getLink, DUMP, header(16)),
+	/** All links of another namespace, by its id as seen from the socket's. */
+	linksOf: (nsid: number) =>
+		request(Rtm.getLink, DUMP, header(16), [{ type: IFLA_TARGET_NETNSID, payload: word(nsid) }]),
+	addresses: () => request(Rtm.getAddress, DUMP, header(8)),
+	/** Every table, both families. */
+	routes: () => [request(Rtm.getRoute, DUMP, header(12, Af.inet)), request(Rtm.getRoute, DUMP, header(12, Af.inet6))],
+	neighbours: () => request(Rtm.getNeighbour, DUMP, header(12)),
+	/** Forwarding tables of bridges (NTF_MASTER) and tunnels (NTF_SELF). */
+	fdb: () => request(Rtm.getNeighbour, DUMP, header(12, Af.bridge)),
+	/** The id that the socket's namespace has given to the one that descriptor `fd` of this process holds. */
+	nsid: (fd: number) => request(Rtm.getNsid, 0, header(4), [{ type: NETNSA_FD, payload: word(fd) }]),
+};
+
+const IFLA_TARGET_NETNSID = 46;
+const NETNSA_FD = 3;
+
+/** A struct of `size` bytes whose first is the family, else zero. */
+function header(size: number, family: number = Af.unspecified): Uint8Array {
+	const bytes = new Uint8Array(size);
+	bytes[0] = family;
+	return bytes;
+}
