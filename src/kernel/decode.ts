@@ -13,6 +13,8 @@ export class DecodeContext {
 	unknownHook = 0;
 	/** Records left out because the tuple table or the table of outer headers was full. */
 	tupleTableFull = 0;
+	/** `lost` of records that were left out, for the next row. */
+	carriedLost = 0;
 	readonly baseLow: number;
 	readonly baseHigh: number;
 
@@ -101,7 +103,7 @@ export const DECODED_OFFSETS: Readonly<Record<string, number>> = {
 
 /**
  * Appends `records` records of struct weft_event, merged by time, to the rows of `into`. A record that cannot be named
- * is left out and counted in the context, its `lost` is carried to the next row of the batch.
+ * is left out and counted in the context; its `lost` is carried to the next row.
  * @throws RangeError when the buffer is too short or the batch has no room: nothing was decoded then
  */
 export function decode(raw: ArrayBuffer, records: number, into: Sightings, context: DecodeContext): void {
@@ -111,15 +113,15 @@ export function decode(raw: ArrayBuffer, records: number, into: Sightings, conte
 	if (into.count + records > capacityOf(into)) {
 		throw new RangeError(`no room for ${records} sightings behind ${into.count} of ${capacityOf(into)}`);
 	}
-	const u32 = new Uint32Array(raw);
-	const u16 = new Uint16Array(raw);
+	const u32 = new Uint32Array(raw, 0, records * (RECORD_BYTES / U32));
+	const u16 = new Uint16Array(raw, 0, records * (RECORD_BYTES / U16));
 	const u8 = new Uint8Array(raw);
 	const { hooks, tuples, outers, baseLow, baseHigh } = context;
 	const { time, skbLow, skbHigh, hook, tuple, outer, ingress, length, sequence, acknowledgement, tsval } = into;
 	const { ipId, payload, hash, gsoSize, segments, window, flags, vlan, tcpFlags, ttl, generation } = into;
 	const { subscribers, lost } = into;
 	let row = into.count;
-	let carriedLost = 0;
+	let { carriedLost } = context;
 
 	for (let record = 0; record < records; record++) {
 		const w = record * (RECORD_BYTES / U32);
@@ -176,4 +178,5 @@ export function decode(raw: ArrayBuffer, records: number, into: Sightings, conte
 		row++;
 	}
 	into.count = row;
+	context.carriedLost = carriedLost;
 }

@@ -1,0 +1,75 @@
+/** What decoding costs a record: node dist/bench/decode.bench.js. Budget: 40 ns with 10,000 flows. */
+import { DecodeContext, decode } from "../src/kernel/decode.js";
+import { HookIndex } from "../src/kernel/hookindex.js";
+import { allocateSightings } from "../src/packet/columns.js";
+import type { HookId } from "../src/packet/hook.js";
+import { OuterTable } from "../src/packet/outers.js";
+import { TupleTable } from "../src/packet/tuples.js";
+import { median } from "./median.js";
+
+const RECORDS = 4096;
+const BATCHES = 64;
+const ROUNDS = 15;
+const HOOKS = 12;
+
+/** Deterministic, so that rounds and machines see the same records. */
+function random(): () => number {
+	let state = 0x9e3779b9;
+	return () => {
+		state ^= state << 13;
+		state ^= state >>> 17;
+		state ^= state << 5;
+		return state >>> 0;
+	};
+}
+
+function batches(flows: number): ArrayBuffer[] {
+	const next = random();
+	return Array.from({ length: BATCHES }, (_, batch) => {
+		const raw = new ArrayBuffer(RECORDS * 128);
+		for (let i = 0; i < RECORDS; i++) {
+			const view = new DataView(raw, i * 128, 128);
+			const flow = next() % flows;
+			view.setBigUint64(0, BigInt((batch * RECORDS + i) * 500), true);
+			view.setUint32(8, next(), true);
+			view.setUint32(24, 0xffff0000, true);
+			view.setUint32(28, 0x0af40100 + (flow & 255));
+			view.setUint32(40, 0xffff0000, true);
+			view.setUint32(44, 0x0af40200 + ((flow >> 8) & 255));
+			view.setUint32(56, 0xffff0000, true);
+			view.setUint32(60, 0xc0a8420b + (i & 1));
+			view.setUint32(64, (next() % HOOKS) + 2, true);
+			view.setUint32(72, 1514, true);
+			view.setUint32(96, 1448, true);
+			view.setUint16(108, 32768 + (flow % 20000), true);
+			view.setUint16(110, 80, true);
+			view.setUint16(120, 0x0101 | ((i & 3) === 0 ? 4 : 0), true);
+			view.setUint8(125, 6);
+		}
+		return raw;
+	});
+}
+
+function bench(flows: number): void {
+	const hooks = new HookIndex();
+	for (let i = 0; i < HOOKS; i++) hooks.set(0, i + 2, i as HookId);
+	const context = new DecodeContext(hooks, new TupleTable(), new OuterTable(), 0n);
+	const rows = allocateSightings(RECORDS);
+	const raws = batches(flows);
+	const rounds: number[] = [];
+	for (let round = 0; round < ROUNDS; round++) {
+		const start = process.hrtime.bigint();
+		for (const raw of raws) {
+			rows.count = 0;
+			decode(raw, RECORDS, rows, context);
+		}
+		rounds.push(Number(process.hrtime.bigint() - start) / (RECORDS * BATCHES));
+	}
+	const worst = Math.max(...rounds.slice(3));
+	process.stdout.write(
+		`decode, ${String(flows).padStart(6)} flows: ${median(rounds).toFixed(1)} ns/record` +
+			` (${ROUNDS} rounds of ${RECORDS * BATCHES}, worst after warm-up ${worst.toFixed(1)}), ${context.tuples.used} tuples\n`,
+	);
+}
+
+for (const flows of [1, 100, 10_000, 100_000]) bench(flows);
