@@ -1,6 +1,6 @@
 import type { Hook } from "../packet/hook.js";
 import type { LossCause } from "../packet/source.js";
-import type { Verdict } from "../path/path.js";
+import type { OuterHeader, Verdict } from "../path/path.js";
 
 /** A stream begins with this, when the hooks are on. */
 export interface Ready {
@@ -12,6 +12,8 @@ export interface Ready {
 	/** What the ends resolved to, for the header. */
 	readonly from: ResolvedName;
 	readonly to: ResolvedName;
+	/** What wraps a packet from FROM to TO, as FDB and routes say; null: nothing, or not known. JSON always has it. */
+	readonly tunnel?: OuterHeader | null;
 	/** Things the user should know: a mapping in doubt, a device that could not be hooked. One line each. */
 	readonly warnings: readonly string[];
 }

@@ -77,6 +77,8 @@ export interface PacketSummary {
 	readonly flags: string | null;
 	readonly length: number;
 	readonly payload: number;
+	/** Type and code; null when not ICMP. May be left out inside the program; JSON always has it. */
+	readonly icmp?: { readonly type: number; readonly code: number } | null;
 }
 
 export interface Flow {
