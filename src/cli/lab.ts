@@ -1,0 +1,129 @@
+import { Command, InvalidArgumentError, Option } from "commander";
+import { exitStatus } from "../lab/command.js";
+import { LabError } from "../lab/error.js";
+import { Lab } from "../lab/lab.js";
+import { type LabStatus, labStatus } from "../lab/status.js";
+
+/** `weft lab`: a flannel cluster on this machine. Errors leave as LabError; exit statuses in process.exitCode. */
+export function labCommand(): Command {
+	return new Command("lab")
+		.enablePositionalOptions()
+		.description("a flannel cluster on this machine, out of network namespaces")
+		.addCommand(upCommand())
+		.addCommand(downCommand())
+		.addCommand(statusCommand())
+		.addCommand(execCommand())
+		.addHelpText(
+			"after",
+			`
+Examples:
+  weft lab up                                     two nodes, four pods, services
+  weft lab exec default/client -- ping 10.244.2.2
+  weft lab exec default/client -- curl -s http://10.96.0.11/
+  weft lab exec node:node-a -- bridge fdb show dev flannel.1
+  weft trace --lab default/client default/server
+  weft lab down`,
+		);
+}
+
+function upCommand(): Command {
+	return named("up")
+		.description("build it: nodes, pods, services; real VXLAN, real CNI plugins, IPv4 and IPv6")
+		.addOption(new Option("--nodes <n>", "node-a, node-b…").default(2).argParser(whole))
+		.addOption(new Option("--pods <n>", "pods per node beyond the named ones").default(0).argParser(whole))
+		.option("--no-servers", "start no servers behind the services")
+		.action(async (options: { name: string; nodes: number; pods: number; servers: boolean }) => {
+			const started = performance.now();
+			const interrupt = new AbortController();
+			const onSignal = () => interrupt.abort();
+			for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, onSignal);
+			const lab = await Lab.up({ ...options, progress: note, signal: interrupt.signal });
+			note(`up in ${((performance.now() - started) / 1000).toFixed(1)} s`);
+			const flag = lab.name === "lab" ? "" : ` --name ${lab.name}`;
+			note(`try: weft lab exec${flag} default/client -- ping -c 1 ${lab.pod("default/server").pod.address.ipv4}`);
+		});
+}
+
+function downCommand(): Command {
+	return named("down")
+		.description("remove it, also one that a crash left half built")
+		.action(async ({ name }: { name: string }) => {
+			const { namespaces, processes } = await Lab.down(name);
+			note(namespaces === 0 ? "nothing there" : `removed ${namespaces} namespaces, ended ${processes} processes`);
+		});
+}
+
+function statusCommand(): Command {
+	return named("status")
+		.description("what is there; exit status 0 when it is up and whole")
+		.addOption(new Option("-o, --output <format>", "text or json").choices(["text", "json"]).default("text"))
+		.action(async ({ name, output }: { name: string; output: "text" | "json" }) => {
+			const status = await labStatus(name);
+			process.stdout.write(output === "json" ? `${JSON.stringify(status)}\n` : describe(status));
+			if (status.state !== "up") process.exitCode = 1;
+		});
+}
+
+function execCommand(): Command {
+	return named("exec")
+		.description("run a command in a pod (namespace/name), a node (node:node-a) or outside the cluster (outside)")
+		.argument("<where>", "default/client, node:node-a, outside")
+		.argument("<command...>", "after --")
+		.passThroughOptions()
+		.action(async (where: string, command: string[], { name }: { name: string }) => {
+			const lab = await Lab.open(name);
+			// Options after the place belong to the command, so that "--" is optional and comes along.
+			const [first, ...rest] = command;
+			process.exitCode = await inForeground(lab, where, first === "--" ? rest : command);
+		});
+}
+
+/** Runs a command on this terminal; signals sent to weft reach it, and its exit status is given back. */
+function inForeground(lab: Lab, where: string, command: readonly string[]): Promise<number> {
+	const child = lab.space(where).spawn(command, { stdio: "inherit" });
+	const forward = (signal: NodeJS.Signals) => {
+		// A terminal sends Ctrl-C to the whole foreground group: the child has it already.
+		if (signal !== "SIGINT" || !process.stdin.isTTY) child.kill(signal);
+	};
+	for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const) process.on(signal, forward);
+	return new Promise((resolve, reject) => {
+		child.once("error", (cause) => reject(new LabError(`lab exec ${where}`, cause.message, { cause })));
+		child.once("exit", (code, signal) => resolve(exitStatus(code, signal)));
+	});
+}
+
+function describe(status: LabStatus): string {
+	const { name, state, nodes, pods, services, processes, missing } = status;
+	const rows = [`lab ${name}: ${state}`];
+	for (const node of state === "down" ? [] : nodes) {
+		rows.push(`${node.name}  ${node.address.ipv4}  ${node.address.ipv6}  netns ${node.netns}  root ${node.root}`);
+		for (const pod of pods.filter((each) => each.node === node.name)) {
+			rows.push(
+				`  ${pod.namespace}/${pod.name}  ${pod.address.ipv4}  ${pod.address.ipv6}  ${pod.device} (${pod.ifindex})`,
+			);
+		}
+	}
+	for (const { name, protocol, clusterIp, port, targetPort, nodePort, backends } of services) {
+		const external = nodePort === null ? "" : `, node port ${nodePort}`;
+		rows.push(
+			`svc:${name}  ${protocol} ${clusterIp.ipv4}:${port} [${clusterIp.ipv6}]:${port} → ${backends.join(", ")}:${targetPort}${external}`,
+		);
+	}
+	for (const { pid, purpose, alive } of processes) rows.push(`process ${pid}  ${purpose}${alive ? "" : "  (ended)"}`);
+	if (missing.length > 0) rows.push(`missing: ${missing.join(", ")}`);
+	if (state === "broken") rows.push("tidy up with: weft lab down");
+	return `${rows.join("\n")}\n`;
+}
+
+function named(verb: string): Command {
+	return new Command(verb).option("--name <name>", "which lab: several live side by side", "lab");
+}
+
+function whole(text: string): number {
+	if (!/^\d{1,4}$/.test(text)) throw new InvalidArgumentError("give a whole number");
+	return Number(text);
+}
+
+function note(line: string): void {
+	process.stderr.write(`${line}\n`);
+}
