@@ -8,7 +8,7 @@ import { TupleTable } from "../src/packet/tuples.js";
 import { median } from "./median.js";
 
 const RECORDS = 4096;
-const BATCHES = 64;
+const BATCHES = 8;
 const ROUNDS = 15;
 const HOOKS = 12;
 

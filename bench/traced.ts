@@ -1,0 +1,56 @@
+/**
+ * A trace as `weft trace` on a terminal runs it (thinned, nothing printed), in a process of its own, so that its CPU
+ * time and memory can be told from the flood's. Prints a line when the hooks are on and one when it has ended.
+ * Argument: a TraceRequest's `from`, `to`, `filter`, `netns` and `hostRoot` as JSON. SIGINT ends it.
+ */
+import type { TraceListener, TraceRequest } from "../src/collector/request.js";
+import { startTrace } from "../src/collector/trace.js";
+
+const begun = performance.now();
+const asked = JSON.parse(process.argv[2] ?? "{}") as Partial<TraceRequest>;
+const request: TraceRequest = {
+	from: "any",
+	to: "any",
+	filter: "",
+	namespace: "default",
+	count: null,
+	durationMs: null,
+	netns: null,
+	lab: null,
+	hostRoot: null,
+	attach: "auto",
+	sample: 1,
+	agents: [],
+	write: null,
+	read: null,
+	everyPath: false,
+	...asked,
+};
+let rows = 0;
+let interruptedAt = 0;
+const stop = new AbortController();
+process.once("SIGINT", () => {
+	interruptedAt = performance.now();
+	stop.abort();
+});
+const say = (line: object) => process.stdout.write(`${JSON.stringify(line)}\n`);
+const listener: TraceListener = {
+	ready: () => say({ readyMs: performance.now() - begun }),
+	path: () => {
+		rows++;
+	},
+	status: () => {},
+	hook: () => {},
+	warning: (line) => say({ warning: line }),
+	summary: () => {},
+};
+const cpuAtReady = process.cpuUsage();
+const summary = await startTrace(request, listener, stop.signal);
+const cpu = process.cpuUsage(cpuAtReady);
+say({
+	summary,
+	rows,
+	stopMs: performance.now() - interruptedAt,
+	cpuSeconds: (cpu.user + cpu.system) / 1e6,
+	residentBytes: process.resourceUsage().maxRSS * 1024,
+});

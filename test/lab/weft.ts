@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import type { Ready, Summary } from "../../src/collector/report.js";
+import type { Path } from "../../src/path/path.js";
+
+const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
+
+/** A `weft … -o json` in a process of its own, as a user runs it. */
+export interface RunningWeft {
+	readonly process: ChildProcess;
+	readonly ready: Ready;
+	/** Paths so far, in the order they came. */
+	readonly paths: Path[];
+	/** Ctrl-C, then the summary and the rest of the paths. */
+	stop(): Promise<Summary>;
+}
+
+/** Starts `weft ARGUMENTS -o json` and waits until its hooks are on. */
+export async function startWeft(...args: string[]): Promise<RunningWeft> {
+	const child = spawn(process.execPath, [MAIN, ...args, "-o", "json"], { stdio: ["ignore", "pipe", "pipe"] });
+	let errors = "";
+	child.stderr.setEncoding("utf8").on("data", (text: string) => {
+		errors += text;
+	});
+	const paths: Path[] = [];
+	let summary: Summary | null = null;
+	const lines = createInterface({ input: child.stdout });
+	const closed = once(child, "close");
+	const ready = await new Promise<Ready>((resolve, reject) => {
+		child.once("error", reject);
+		closed.then(
+			() => reject(new Error(`weft ${args.join(" ")} ended before it was ready: ${errors}`)),
+			(error: unknown) => reject(error),
+		);
+		lines.on("line", (line) => {
+			const message = JSON.parse(line) as Ready | Path | Summary;
+			if (message.type === "ready") resolve(message);
+			else if (message.type === "path") paths.push(message);
+			else if (message.type === "summary") summary = message;
+		});
+	});
+	return {
+		process: child,
+		ready,
+		paths,
+		stop: async () => {
+			child.kill("SIGINT");
+			const [code] = (await closed) as [number | null];
+			assert.equal(code, 0, `weft ${args.join(" ")} failed: ${errors}`);
+			assert.ok(summary, `weft ${args.join(" ")} gave no summary: ${errors}`);
+			return summary;
+		},
+	};
+}
+
+/** Runs `weft ARGUMENTS` to its end. */
+export async function runWeft(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
+	const child = spawn(process.execPath, [MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+	let stdout = "";
+	let stderr = "";
+	child.stdout.setEncoding("utf8").on("data", (text: string) => {
+		stdout += text;
+	});
+	child.stderr.setEncoding("utf8").on("data", (text: string) => {
+		stderr += text;
+	});
+	const [code] = (await once(child, "close")) as [number | null];
+	return { code, stdout, stderr };
+}
+
+/** Hops as the facts write them: device→i or device→e, veths by their pod. */
+export function hopsOf(path: Path): string[] {
+	return path.hops
+		.filter((hop) => hop.branch === 0)
+		.map((hop) => `${hop.device}→${hop.direction === "ingress" ? "i" : "e"}`);
+}
+
+/** The law of every summary: what was seen was joined, or left with a reason, or lost with a cause. */
+export function assertBalanced(summary: Summary): void {
+	const sum = (counts: Readonly<Record<string, number>>) => Object.values(counts).reduce((a, b) => a + b, 0);
+	const { seen, joined, unjoined, lost } = summary.events;
+	assert.equal(seen, joined + sum(unjoined) + sum(lost), `ledger does not balance: ${JSON.stringify(summary.events)}`);
+	assert.equal(
+		summary.kernel.matched,
+		summary.kernel.emitted + summary.kernel.ringFull,
+		"matched = emitted + ring full",
+	);
+	for (const stage of summary.ledger) {
+		const losses = Object.values(stage.lost).reduce((a: number, b) => a + (b ?? 0), 0);
+		assert.equal(stage.in, stage.out + losses, `stage ${stage.stage} does not balance: ${JSON.stringify(stage)}`);
+	}
+}
