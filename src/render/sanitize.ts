@@ -4,10 +4,10 @@
  */
 
 /**
- * Control (C0, C1, DEL), format (bidi, zero width, tags, soft hyphen), surrogate, private-use and unassigned
- * characters, line and paragraph separators, and the letters that look like nothing (Hangul fillers, braille blank).
+ * Control (C0, C1, DEL), format (bidi, tags), surrogate, private-use and unassigned characters, line and paragraph
+ * separators, whatever is ignorable by default (zero width, soft hyphen, fillers, variation selectors), braille blank.
  */
-const unprintable = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufe00-\ufe0f\u{e0100}-\u{e01ef}]/gu;
+const unprintable = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/gu;
 
 /** The text with every character that a terminal would obey or hide shown as \xNN, \uNNNN or \u{NNNNN}. */
 export function sanitize(text: string): string {

@@ -1,0 +1,114 @@
+import type { Command } from "commander";
+import type { TraceRequest } from "../collector/request.js";
+import { jsonListener, textListener } from "./listeners.js";
+import { addShared } from "./options.js";
+import { LineOutput } from "./output.js";
+import { requireTracingRights } from "./privilege.js";
+import { stopOnSignals } from "./signals.js";
+
+const help = `
+Ends and filter:
+  FROM and TO are ENDs: namespace/pod, pod, a glob (default/web-*), an address or prefix, svc:namespace/name, node:NAME
+  or any. Packets of both directions are traced. FILTER is tcpdump's language, plus pod, svc and node; it may follow
+  either END: the first word that only a filter can begin with (tcp, port, not, greater …) begins it.
+
+Examples:
+  weft trace default/client default/server             everything between two pods
+  weft trace client svc:default/web tcp port 80        through a service, by the port of the service
+  weft trace any node:node-b 'icmp or icmp6'           pings to anything on a node
+  weft trace 10.244.1.0/24 any 'tcp[tcpflags] & (tcp-syn|tcp-rst) != 0'
+  weft trace client server -c 20 --all                 every packet of the first twenty, no thinning
+  weft trace client server -o json | jq -c 'select(.verdict != "delivered")'
+  weft trace client server --lab                       both nodes of the lab: whole paths
+  weft trace client server --netns node-a              one node that is a network namespace
+  weft trace client server -d 10s -w slow.weft; weft trace -r slow.weft
+
+Reading a row:
+  time → packet, then µs since the previous hop for each hop, ║ between nodes, the total, and how the path ended:
+  ✓ delivered   → node-b, not watched: left as the routes say   ✗ lost or dropped, and why   ? incomplete
+  Replies (←) read from right to left. ×45: so many packets on the wire. *: NAT happened here. ±2: error of the clocks.
+
+Ctrl-C ends with a summary. Needs root for tracing on this machine; neither for --agent nor for -r.`;
+
+interface Options {
+	readonly namespace: string;
+	readonly count?: number;
+	readonly duration?: number;
+	readonly agent: readonly string[];
+	readonly lab?: string;
+	readonly netns?: string;
+	readonly hostRoot?: string;
+	readonly attach?: "tcx" | "clsact";
+	readonly sample: number;
+	readonly all: boolean;
+	readonly time: "absolute" | "relative";
+	readonly output: "text" | "json";
+	readonly write?: string;
+	readonly read?: string;
+}
+
+export function define(command: Command): void {
+	command
+		.usage("[FROM] [TO] [FILTER] [OPTIONS]")
+		.argument("[FROM]", "END that packets come from (default: any)")
+		.argument("[TO]", "END that they go to (default: any)")
+		.argument("[FILTER...]", "tcpdump's language")
+		.addHelpText("after", help)
+		.action(async (from: string | undefined, to: string | undefined, filter: readonly string[], options: Options) => {
+			const words = [from, to, ...filter].filter((word) => word !== undefined);
+			await runTrace(requestOf(words, options), options);
+		});
+	addShared(command, ["namespace", "count", "duration", "all", "time", "output", "agent", "lab", "netns", "hostRoot"]);
+	addShared(command, ["attach", "sample", "write", "read"]);
+}
+
+async function runTrace(request: TraceRequest, options: Options): Promise<void> {
+	if (request.agents.length === 0 && request.read === null) requireTracingRights("tracing on this machine");
+	const { startTrace } = await import("../collector/trace.js");
+	const output = new LineOutput(process.stdout);
+	const stop = stopOnSignals();
+	const listener = options.output === "json" ? jsonListener(output) : textListener(output, options.time, stop.signal);
+	try {
+		await startTrace(request, listener, stop.signal);
+	} finally {
+		stop.dispose();
+	}
+}
+
+/** Exported for tests: what a command line asks for. */
+export function requestOf(words: readonly string[], options: Options): TraceRequest {
+	const begin = words.findIndex((word, at) => at >= 2 || beginsFilter(word));
+	const ends = begin === -1 ? words : words.slice(0, begin);
+	const [from = "any", to = "any"] = ends;
+	return {
+		from,
+		to,
+		filter: begin === -1 ? "" : words.slice(begin).join(" "),
+		namespace: options.namespace,
+		count: options.count ?? null,
+		durationMs: options.duration ?? null,
+		netns: options.netns ?? null,
+		lab: options.lab ?? null,
+		hostRoot: options.hostRoot ?? null,
+		attach: options.attach ?? "auto",
+		sample: options.sample,
+		agents: options.agent,
+		write: options.write ?? null,
+		read: options.read ?? null,
+		everyPath: options.all || options.output === "json" || !process.stdout.isTTY,
+	};
+}
+
+/**
+ * A pod may be called "tcp", but then default/tcp says so; nobody types a filter as one END. A word with blanks or
+ * operators is a quoted filter.
+ */
+function beginsFilter(word: string): boolean {
+	return /^!|[\s()&|=<>]/.test(word) || keywords.has(word);
+}
+
+const keywords = new Set(
+	"tcp udp icmp icmp6 sctp arp ip ip6 vlan ether proto port portrange src dst host net not less greater pod svc node".split(
+		" ",
+	),
+);

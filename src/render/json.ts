@@ -1,0 +1,129 @@
+import type { HookChange, LedgerStage, Ready, ResolvedName, Summary } from "../collector/report.js";
+import type { Blame, Endpoint, Hop, OuterHeader, Path, ServiceRef } from "../path/path.js";
+import { sanitizeJson } from "./sanitize.js";
+
+/** What a JSON stream holds: `ready` first, `summary` last. */
+export type Reported = Ready | Path | HookChange | Summary;
+
+/**
+ * One line of a JSON stream, without its newline. Every field is spelled out here, so that the shape and the order of
+ * keys never depend on how an object was made: each is always present, null when unknown.
+ */
+export function jsonLine(reported: Reported): string {
+	return sanitizeJson(JSON.stringify(shaped(reported)));
+}
+
+function shaped(reported: Reported): unknown {
+	switch (reported.type) {
+		case "ready":
+			return readyJson(reported);
+		case "path":
+			return pathJson(reported);
+		case "hook": {
+			const { type, change, node, device, pod } = reported;
+			return { type, change, node, device, pod };
+		}
+		case "summary":
+			return summaryJson(reported);
+	}
+}
+
+function pathJson(path: Path): unknown {
+	const { type, id, revision, flow, packet } = path;
+	return {
+		type,
+		id,
+		revision,
+		flow: {
+			protocol: flow.protocol,
+			source: endpoint(flow.source),
+			destination: endpoint(flow.destination),
+			service: flow.service === null ? null : service(flow.service),
+		},
+		packet: {
+			ipId: packet.ipId,
+			seq: packet.seq,
+			ack: packet.ack,
+			flags: packet.flags,
+			length: packet.length,
+			payload: packet.payload,
+			icmp: packet.icmp ? { type: packet.icmp.type, code: packet.icmp.code } : null,
+		},
+		hops: path.hops.map(hop),
+		verdict: path.verdict,
+		evidence: path.evidence,
+		blame: path.blame === null ? null : blame(path.blame),
+		latencyNs: path.latencyNs,
+		clockErrorNs: path.clockErrorNs,
+	};
+}
+
+function endpoint({ ip, port, namespace, pod, node }: Endpoint): Endpoint {
+	return { ip, port, namespace, pod, node };
+}
+
+function service({ ip, port, name }: ServiceRef): ServiceRef {
+	return { ip, port, name };
+}
+
+function hop(hop: Hop): Hop {
+	const { node, device, ifindex, direction, role, first, last, sincePreviousNs, packets, bytes } = hop;
+	const { source, destination, branch } = hop;
+	return {
+		...{ node, device, ifindex, direction, role, first, last, sincePreviousNs, packets, bytes, source, destination },
+		outer: outer(hop.outer),
+		branch,
+	};
+}
+
+function outer(header: OuterHeader | null): OuterHeader | null {
+	if (header === null) return null;
+	const { source, destination, vni } = header;
+	return { source, destination, vni };
+}
+
+function blame({ node, device, direction, expected, reason, kernelReason, kernelFunction, remedy }: Blame): Blame {
+	return { node, device, direction, expected, reason, kernelReason, kernelFunction, remedy };
+}
+
+function readyJson({ type, nodes, hooks, readyMs, from, to, tunnel, warnings }: Ready): unknown {
+	return {
+		type,
+		nodes,
+		hooks: hooks.map(({ node, device, ifindex, direction, role }) => ({ node, device, ifindex, direction, role })),
+		readyMs,
+		from: resolved(from),
+		to: resolved(to),
+		tunnel: outer(tunnel ?? null),
+		warnings,
+	};
+}
+
+function resolved({ text, name, node, addresses }: ResolvedName): ResolvedName {
+	return { text, name, node, addresses };
+}
+
+function summaryJson({ type, durationMs, flows, hooks, paths, blames, events, kernel, ledger }: Summary): unknown {
+	const { delivered, forwarded, dropped, lost, incomplete } = paths;
+	return {
+		type,
+		durationMs,
+		flows,
+		hooks,
+		paths: { delivered, forwarded, dropped, lost, incomplete },
+		blames: blames.map(({ place, verdict, count }) => ({ place, verdict, count })),
+		events: { seen: events.seen, joined: events.joined, unjoined: events.unjoined, lost: events.lost },
+		kernel: {
+			seen: kernel.seen,
+			matched: kernel.matched,
+			emitted: kernel.emitted,
+			ringFull: kernel.ringFull,
+			unparseable: kernel.unparseable,
+		},
+		ledger: ledger.map(stageJson),
+	};
+}
+
+function stageJson({ stage, in: received, out, lost }: LedgerStage): unknown {
+	return { stage, in: received, out, lost };
+}
