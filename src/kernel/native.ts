@@ -56,6 +56,7 @@ export interface BpfProgram extends Closeable {
 }
 
 export interface TestRun {
+	/** Signed: TCX_NEXT is −1. */
 	readonly returned: number;
 	/** Of one run, in ns, as the kernel measured. */
 	readonly durationNs: number;
@@ -76,10 +77,11 @@ export interface TcAttach {
 	readonly netns: Netns;
 }
 
-/** A network namespace held open by a descriptor. */
+/** A network namespace held open by a descriptor; it lives on, with its devices, until this is closed. */
 export interface Netns extends Closeable {
-	/** SO_NETNS_COOKIE, decimal. */
+	/** SO_NETNS_COOKIE, decimal; `device:inode` on kernels before 5.14, which have no cookies. */
 	readonly cookie: string;
+	readonly hasCookie: boolean;
 	readonly inode: number;
 	readonly device: number;
 }
@@ -87,13 +89,17 @@ export interface Netns extends Closeable {
 /** A route netlink socket inside a namespace. Messages are raw struct nlmsghdr, as the kernel sent them. */
 export interface Netlink extends Closeable {
 	/**
-	 * Sends one request (a whole nlmsghdr; sequence and flags NLM_F_REQUEST are filled in) and returns all
-	 * messages of its answer without NLMSG_DONE; EINTR dumps are repeated; NLMSG_ERROR is thrown.
+	 * Sends one request (a whole nlmsghdr; sequence, NLM_F_REQUEST and NLM_F_ACK are filled in) and returns all
+	 * messages of its answer without NLMSG_DONE; interrupted dumps are repeated; NLMSG_ERROR is thrown, the kernel's
+	 * extended acknowledgement in `detail`.
 	 */
 	request(message: Uint8Array): Uint8Array;
 }
 
-/** Multicast events: calls back with raw messages until closed. An overrun calls with null: dump again. */
+/**
+ * Multicast events: calls back with raw messages until closed. An overrun calls with null: dump again. nsid −1: from the
+ * monitor's own namespace. Keeps the event loop alive.
+ */
 export interface NetlinkMonitor extends Closeable {}
 
 export interface RingOptions {
@@ -159,6 +165,8 @@ export interface Native {
 	): NetlinkMonitor;
 	/** The structs of an object's BTF, by name. */
 	btfLayouts(elf: Uint8Array): Readonly<Record<string, StructLayout>>;
+	/** The named enums of an object's BTF: name → value name → value. */
+	btfEnums(elf: Uint8Array): Readonly<Record<string, Readonly<Record<string, number>>>>;
 	/** CLOCK_MONOTONIC and CLOCK_REALTIME read together, ns; the bracket's width is their error. */
 	clocks(): { readonly monotonicNs: bigint; readonly realtimeNs: bigint; readonly errorNs: number };
 	/** TCX programs on a hook, in order (BPF_PROG_QUERY): program ids. */

@@ -1,0 +1,62 @@
+/** The addon's front: what src/kernel/native.ts declares. */
+
+#include "bpf_map.h"
+#include "bpf_object.h"
+#include "bpf_program.h"
+#include "clocks.h"
+#include "handle.h"
+#include "layouts.h"
+#include "netlink.h"
+#include "netlink_monitor.h"
+#include "netns.h"
+#include "tcx_link.h"
+
+#include <bpf/libbpf.h>
+
+namespace weft
+{
+
+namespace
+{
+
+template <Napi::Value (*function)(const Napi::CallbackInfo &)>
+Napi::Value guarded(const Napi::CallbackInfo &info)
+{
+	return guard(info.Env(), [&] { return function(info); });
+}
+
+template <Napi::Value (*function)(const Napi::CallbackInfo &)>
+void add(Napi::Env env, Napi::Object exports, const char *name)
+{
+	exports.Set(name, Napi::Function::New<guarded<function>>(env, name));
+}
+
+Napi::Object initialize(Napi::Env env, Napi::Object exports)
+{
+	env.SetInstanceData(new Environment());
+	BpfObject::define(env);
+	BpfMap::define(env);
+	BpfProgram::define(env);
+	Netns::define(env);
+	Netlink::define(env);
+	NetlinkMonitor::define(env);
+	TcxLink::define(env);
+
+	add<BpfObject::open>(env, exports, "openObject");
+	add<TcxLink::attach>(env, exports, "attachTcx");
+	add<TcxLink::query>(env, exports, "queryTcx");
+	add<Netns::open>(env, exports, "openNetns");
+	add<Netlink::open>(env, exports, "openNetlink");
+	add<NetlinkMonitor::open>(env, exports, "monitorNetlink");
+	add<btfLayouts>(env, exports, "btfLayouts");
+	add<btfEnums>(env, exports, "btfEnums");
+	add<clocks>(env, exports, "clocks");
+	exports.Set("possibleCpus", libbpf_num_possible_cpus());
+	return exports;
+}
+
+} // namespace
+
+NODE_API_MODULE(weft, initialize)
+
+} // namespace weft

@@ -1,0 +1,51 @@
+# The addon: C++ over libbpf and node-addon-api, compiled with nothing but g++, and the layout made with its help.
+
+NATIVE_BUILD := build/native
+NATIVE_ADDON := dist/native/weft.node
+NATIVE_OUTPUT := $(NATIVE_ADDON)
+LAYOUT := src/kernel/layout.generated.ts
+
+NATIVE_SOURCES := $(wildcard native/*.cc)
+NATIVE_OBJECTS := $(NATIVE_SOURCES:native/%.cc=$(NATIVE_BUILD)/%.o)
+NATIVE_ASAN_OBJECTS := $(NATIVE_SOURCES:native/%.cc=$(NATIVE_BUILD)/asan/%.o)
+
+NATIVE_CXXFLAGS := -std=c++17 -O2 -g1 -fPIC -pthread -fvisibility=hidden -Wall -Wextra -Werror \
+	-isystem node_modules/node-addon-api -isystem node_modules/node-api-headers/include \
+	-DNAPI_VERSION=8 -DNODE_ADDON_API_CPP_EXCEPTIONS -DNODE_ADDON_API_DISABLE_DEPRECATED
+# libbpf, libelf and zlib are linked in, so that one file runs on every distribution. Newer libelf.a need zstd; and
+# one that cannot be linked into a shared object at all leaves libelf.so, which iproute2 brings to every node anyway.
+NATIVE_ZSTD = $(shell echo 'int main(){}' | $(CXX) -x c++ - -l:libzstd.a -o /dev/null 2>/dev/null && echo -l:libzstd.a)
+NATIVE_LIBBPF := $(NATIVE_BUILD)/libbpf.a
+NATIVE_STATIC = $(NATIVE_LIBBPF) -l:libelf.a -l:libz.a $(NATIVE_ZSTD)
+NATIVE_SHARED_ELF = $(NATIVE_LIBBPF) -lelf -lz
+# nodelete: a worker that ends must not unmap code that another thread may still be leaving.
+NATIVE_LDFLAGS := -shared -pthread -Wl,--exclude-libs,ALL -Wl,-z,nodelete -Wl,--as-needed
+
+$(NATIVE_ADDON): $(NATIVE_OBJECTS) $(NATIVE_LIBBPF)
+	$(say) LINK $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) $(NATIVE_LDFLAGS) -o $(NATIVE_BUILD)/weft.node $(NATIVE_OBJECTS) $(NATIVE_STATIC) 2>$(NATIVE_BUILD)/link.log || \
+		$(CXX) $(NATIVE_LDFLAGS) -o $(NATIVE_BUILD)/weft.node $(NATIVE_OBJECTS) $(NATIVE_SHARED_ELF) || \
+		{ cat $(NATIVE_BUILD)/link.log >&2; exit 1; }
+	$(Q)cp $(NATIVE_BUILD)/weft.node $@.new && mv $@.new $@
+
+# See archive_stderr.cc.
+$(NATIVE_LIBBPF): $(shell $(CXX) -print-file-name=libbpf.a)
+	$(Q)mkdir -p $(@D)
+	$(Q)objcopy --redefine-sym stderr=weft_stderr $< $@
+
+$(NATIVE_BUILD)/%.o: native/%.cc
+	$(say) CXX $<
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) $(NATIVE_CXXFLAGS) -MMD -MP -c -o $@ $<
+
+-include $(NATIVE_OBJECTS:.o=.d)
+
+# Programs that the addon's tests load.
+NATIVE_TEST_PROGRAMS := dist/test/native/programs.bpf.o
+NATIVE_OUTPUT += $(NATIVE_TEST_PROGRAMS)
+
+$(NATIVE_TEST_PROGRAMS): test/native/programs.bpf.c
+	$(say) BPF $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -c -o $@ $<

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* Programs for the addon's own tests: a tracer reduced to ring and counters, a no-op, and what others may have attached. */
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+#include <bpf/bpf_helpers.h>
+
+char LICENSE[] SEC("license") = "GPL";
+
+struct knobs {
+	__u32 answer;
+	__u32 mark;
+};
+
+enum mood { MOOD_CALM = 3, MOOD_WILD = 7 };
+
+struct record {
+	__u64 time_ns;
+	__u64 number; /* counts up on each CPU */
+	__u32 cpu;
+	__u32 mark;
+	struct {
+		__u16 low;
+		__u16 high;
+	} nested;
+	__u32 length;
+};
+
+struct counters {
+	__u64 matched;
+	__u64 emitted;
+	__u64 ring_full;
+	enum mood mood;
+};
+
+volatile const struct knobs knobs;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__array(values, struct {
+		__uint(type, BPF_MAP_TYPE_RINGBUF);
+		__uint(max_entries, 4096);
+	});
+} rings SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct counters);
+} counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 64);
+	__type(key, __u32);
+	__type(value, struct record);
+} table SEC(".maps");
+
+SEC("tc")
+int emit(struct __sk_buff *skb)
+{
+	__u32 cpu = bpf_get_smp_processor_id(), zero = 0;
+	struct counters *count = bpf_map_lookup_elem(&counters, &zero);
+	void *ring = bpf_map_lookup_elem(&rings, &cpu);
+	struct record *record;
+
+	if (!count || !ring)
+		return -1;
+	count->matched++;
+	record = bpf_ringbuf_reserve(ring, sizeof(*record), 0);
+	if (!record) {
+		count->ring_full++;
+		return -1;
+	}
+	*record = (struct record){
+		.time_ns = bpf_ktime_get_ns(),
+		.number = count->emitted++,
+		.cpu = cpu,
+		.mark = knobs.mark,
+		.length = skb->len,
+	};
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	return -1;
+}
+
+SEC("tc")
+int noop(struct __sk_buff *skb __attribute__((unused)))
+{
+	return -1;
+}
+
+SEC("tc")
+int answer(struct __sk_buff *skb __attribute__((unused)))
+{
+	return knobs.answer;
+}
+
+/* Ends the chain of TCX programs: whoever is attached behind it sees nothing. */
+SEC("tc")
+int pass(struct __sk_buff *skb __attribute__((unused)))
+{
+	return TC_ACT_OK;
+}
