@@ -2,61 +2,67 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { exitStatus } from "../lab/command.js";
 import { LabError } from "../lab/error.js";
 import { Lab } from "../lab/lab.js";
+import { DEFAULT_LAB } from "../lab/plan.js";
 import { type LabStatus, labStatus } from "../lab/status.js";
+import { shared } from "./options.js";
+import { stopOnSignals } from "./signals.js";
 
-/** `weft lab`: a flannel cluster on this machine. Errors leave as LabError; exit statuses in process.exitCode. */
-export function labCommand(): Command {
-	return new Command("lab")
+/** `weft lab`: a flannel cluster on this machine. Failures leave as LabError. */
+export function define(command: Command): Command {
+	command
+		.description("A flannel cluster on this machine, out of network namespaces.")
 		.enablePositionalOptions()
-		.description("a flannel cluster on this machine, out of network namespaces")
-		.addCommand(upCommand())
-		.addCommand(downCommand())
-		.addCommand(statusCommand())
-		.addCommand(execCommand())
-		.addHelpText(
-			"after",
-			`
-Examples:
-  weft lab up                                     two nodes, four pods, services
-  weft lab exec default/client -- ping 10.244.2.2
-  weft lab exec default/client -- curl -s http://10.96.0.11/
-  weft lab exec node:node-a -- bridge fdb show dev flannel.1
-  weft trace --lab default/client default/server
-  weft lab down`,
-		);
+		.addHelpText("after", examples);
+	defineUp(command.command("up"));
+	defineDown(command.command("down"));
+	defineStatus(command.command("status"));
+	defineExec(command.command("exec"));
+	return command;
 }
 
-function upCommand(): Command {
-	return named("up")
-		.description("build it: nodes, pods, services; real VXLAN, real CNI plugins, IPv4 and IPv6")
+/** The command on its own, for a program that has no list of commands. */
+export function labCommand(): Command {
+	return define(new Command("lab"));
+}
+
+const examples = `
+Examples:
+  sudo weft lab up                                     two nodes, four pods, services
+  sudo weft lab exec default/client -- ping -c 3 10.244.2.2
+  sudo weft lab exec default/client -- curl -s http://10.96.0.11/
+  sudo weft lab exec node:node-a -- bridge fdb show dev flannel.1
+  sudo weft trace --lab default/client default/server
+  sudo weft lab down`;
+
+function defineUp(command: Command): void {
+	named(command)
+		.description("Build it: nodes, pods and services; real VXLAN, real CNI plugins, IPv4 and IPv6.")
 		.addOption(new Option("--nodes <n>", "node-a, node-b…").default(2).argParser(whole))
 		.addOption(new Option("--pods <n>", "pods per node beyond the named ones").default(0).argParser(whole))
 		.option("--no-servers", "start no servers behind the services")
 		.action(async (options: { name: string; nodes: number; pods: number; servers: boolean }) => {
 			const started = performance.now();
-			const interrupt = new AbortController();
-			const onSignal = () => interrupt.abort();
-			for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, onSignal);
-			const lab = await Lab.up({ ...options, progress: note, signal: interrupt.signal });
+			const stop = stopOnSignals();
+			const lab = await Lab.up({ ...options, progress: note, signal: stop.signal }).finally(stop.dispose);
 			note(`up in ${((performance.now() - started) / 1000).toFixed(1)} s`);
-			const flag = lab.name === "lab" ? "" : ` --name ${lab.name}`;
+			const flag = lab.name === DEFAULT_LAB ? "" : ` --name ${lab.name}`;
 			note(`try: weft lab exec${flag} default/client -- ping -c 1 ${lab.pod("default/server").pod.address.ipv4}`);
 		});
 }
 
-function downCommand(): Command {
-	return named("down")
-		.description("remove it, also one that a crash left half built")
+function defineDown(command: Command): void {
+	named(command)
+		.description("Remove it, also one that a crash left half built.")
 		.action(async ({ name }: { name: string }) => {
 			const { namespaces, processes } = await Lab.down(name);
 			note(namespaces === 0 ? "nothing there" : `removed ${namespaces} namespaces, ended ${processes} processes`);
 		});
 }
 
-function statusCommand(): Command {
-	return named("status")
-		.description("what is there; exit status 0 when it is up and whole")
-		.addOption(new Option("-o, --output <format>", "text or json").choices(["text", "json"]).default("text"))
+function defineStatus(command: Command): void {
+	named(command)
+		.description("What is there; exit status 0 when it is up and whole.")
+		.addOption(shared.output())
 		.action(async ({ name, output }: { name: string; output: "text" | "json" }) => {
 			const status = await labStatus(name);
 			process.stdout.write(output === "json" ? `${JSON.stringify(status)}\n` : describe(status));
@@ -64,17 +70,17 @@ function statusCommand(): Command {
 		});
 }
 
-function execCommand(): Command {
-	return named("exec")
-		.description("run a command in a pod (namespace/name), a node (node:node-a) or outside the cluster (outside)")
+function defineExec(command: Command): void {
+	named(command)
+		.description("Run a command in a pod (namespace/name), a node (node:node-a) or outside the cluster (outside).")
 		.argument("<where>", "default/client, node:node-a, outside")
 		.argument("<command...>", "after --")
 		.passThroughOptions()
-		.action(async (where: string, command: string[], { name }: { name: string }) => {
+		.action(async (where: string, words: string[], { name }: { name: string }) => {
 			const lab = await Lab.open(name);
-			// Options after the place belong to the command, so that "--" is optional and comes along.
-			const [first, ...rest] = command;
-			process.exitCode = await inForeground(lab, where, first === "--" ? rest : command);
+			// What follows the place belongs to the command, the "--" before it too.
+			const [first, ...rest] = words;
+			process.exitCode = await inForeground(lab, where, first === "--" ? rest : words);
 		});
 }
 
@@ -115,8 +121,8 @@ function describe(status: LabStatus): string {
 	return `${rows.join("\n")}\n`;
 }
 
-function named(verb: string): Command {
-	return new Command(verb).option("--name <name>", "which lab: several live side by side", "lab");
+function named(command: Command): Command {
+	return command.option("--name <name>", "which lab: several live side by side", DEFAULT_LAB);
 }
 
 function whole(text: string): number {

@@ -11,7 +11,9 @@ export interface BuildOptions {
 	/** Directory of the CNI plugins. */
 	readonly plugins: string;
 	readonly progress: (line: string) => void;
-	readonly signal: AbortSignal | undefined;
+	/** Ends all commands that are running; also aborted by the first failure. */
+	readonly abort: AbortController;
+	readonly signal: AbortSignal;
 }
 
 /** Builds what is planned, nodes side by side, and gives the pods as they came out. */
@@ -23,7 +25,10 @@ export async function build(plan: LabPlan, options: BuildOptions): Promise<LabPo
 		(each) => each.flat(),
 	);
 	progress(`services: ${plan.services.map((service) => service.name).join(", ")}`);
-	await Promise.all(plan.nodes.map((node) => restoreServices(node, resolve(plan, pods), signal)));
+	await together(
+		plan.nodes.map((node) => restoreServices(node, resolve(plan, pods), signal)),
+		options,
+	);
 	return pods;
 }
 
@@ -50,14 +55,18 @@ async function buildNode(
 	plan: LabPlan,
 	node: NodePlan,
 	index: number,
-	{ plugins, progress, signal }: BuildOptions,
+	options: BuildOptions,
 ): Promise<LabPod[]> {
+	const { plugins, progress, signal } = options;
 	const space = await plugIn(underlay, plan, node, index, signal);
-	await Promise.all([
-		layFlannel(space, plan, node, signal),
-		restore(node, (family) => nodeRules(node, family), signal),
-		writeNodeFiles(node),
-	]);
+	await together(
+		[
+			layFlannel(space, plan, node, signal),
+			restore(node, (family) => nodeRules(node, family), signal),
+			writeNodeFiles(node),
+		],
+		options,
+	);
 	progress(`${node.name}: ${node.address.ipv4}, ${node.address.ipv6}; pods ${node.subnet.ipv4}, ${node.subnet.ipv6}`);
 	const pods: LabPod[] = [];
 	// One after the other: the bridge plugin makes cni0 for the first, and addresses come in order.
@@ -68,6 +77,20 @@ async function buildNode(
 		`${node.name}: ${pods.map((pod) => `${pod.namespace}/${pod.name} ${pod.address.ipv4}`).join(", ") || "no pods"}`,
 	);
 	return pods;
+}
+
+/**
+ * As Promise.all, but nothing runs on behind a failure: the first one stops the others, and then it is thrown. What is
+ * torn down afterwards is not built on meanwhile.
+ */
+async function together<T>(tasks: readonly Promise<T>[], { abort }: BuildOptions): Promise<T[]> {
+	try {
+		return await Promise.all(tasks);
+	} catch (error) {
+		abort.abort();
+		await Promise.allSettled(tasks);
+		throw error;
+	}
 }
 
 async function restore(

@@ -7,16 +7,24 @@ export class LabError extends Error {
 	readonly stderr: string;
 	/** What to do about it; null where nobody can know. */
 	readonly remedy: string | null;
+	/** The lab was asked wrongly: exit status 2. */
+	readonly usage: boolean;
 
 	constructor(
 		operation: string,
 		reason: string,
-		options: { readonly stderr?: string; readonly remedy?: string | null; readonly cause?: unknown } = {},
+		options: {
+			readonly stderr?: string;
+			readonly remedy?: string | null;
+			readonly usage?: boolean;
+			readonly cause?: unknown;
+		} = {},
 	) {
 		const remedy = options.remedy ?? null;
 		super(`${operation}: ${reason}${remedy === null ? "" : `; ${remedy}`}`, { cause: options.cause });
 		this.operation = operation;
 		this.stderr = options.stderr ?? "";
 		this.remedy = remedy;
+		this.usage = options.usage ?? false;
 	}
 }

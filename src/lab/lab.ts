@@ -4,6 +4,7 @@ import { LabError } from "./error.js";
 import * as faults from "./faults.js";
 import { type OffloadSetting, setOffloads } from "./offloads.js";
 import {
+	DEFAULT_LAB,
 	type LabOptions,
 	type LabPlan,
 	labDirectory,
@@ -53,18 +54,27 @@ export class Lab {
 		const plan = planLab(options);
 		const { plugins } = await checkSurroundings();
 		await claimOrExplain(plan.name);
+		const abort = new AbortController();
+		const interrupt = () => abort.abort();
+		if (options.signal?.aborted) interrupt();
+		options.signal?.addEventListener("abort", interrupt);
 		try {
 			const starting = await firstState(plan);
 			await writeState(starting);
 			const progress = options.progress ?? (() => {});
-			const pods = await build(plan, { plugins, progress, signal: options.signal });
+			const pods = await build(plan, { plugins, progress, abort, signal: abort.signal });
 			const lab = new Lab({ ...starting, pods, phase: "up" }, plugins);
 			if (options.servers) await lab.startServers();
 			await lab.save();
 			return lab;
 		} catch (error) {
 			await tearDown(plan.name);
+			if (options.signal?.aborted) {
+				throw new LabError("lab up", "interrupted; nothing of it is left", { cause: error });
+			}
 			throw error;
+		} finally {
+			options.signal?.removeEventListener("abort", interrupt);
 		}
 	}
 
@@ -330,7 +340,7 @@ async function isBuilding(state: LabState): Promise<boolean> {
 }
 
 function command(verb: string, name: string): string {
-	return `weft lab ${verb}${name === "lab" ? "" : ` --name ${name}`}`;
+	return `weft lab ${verb}${name === DEFAULT_LAB ? "" : ` --name ${name}`}`;
 }
 
 function unknown(kind: string, name: string, known: readonly string[]): LabError {

@@ -109,12 +109,15 @@ export function podNetns(lab: string, namespace: string, pod: string): string {
 	return `${prefix(lab)}pod-${namespace}-${pod}`;
 }
 
-/** Checks a lab's name; "lab" where none is given. */
-export function labName(name: string | undefined): string {
-	const given = name ?? "lab";
-	if (/^[a-z][a-z0-9]{0,23}$/.test(given)) return given;
-	throw new LabError("lab", `the name ${JSON.stringify(given)} will not do`, {
+/** The lab that is meant where no name is given. */
+export const DEFAULT_LAB = "lab";
+
+/** Checks a lab's name. Throws LabError. */
+export function labName(name: string = DEFAULT_LAB): string {
+	if (/^[a-z][a-z0-9]{0,23}$/.test(name)) return name;
+	throw new LabError("lab", `the name ${JSON.stringify(name)} will not do`, {
 		remedy: "use up to 24 lower-case letters and digits, a letter first",
+		usage: true,
 	});
 }
 
@@ -177,5 +180,8 @@ function service(
 
 function whole(option: string, value: number, least: number, most: number): number {
 	if (Number.isInteger(value) && value >= least && value <= most) return value;
-	throw new LabError("lab up", `${option} ${value} will not do`, { remedy: `give a number from ${least} to ${most}` });
+	throw new LabError("lab up", `${option} ${value} will not do`, {
+		remedy: `give a number from ${least} to ${most}`,
+		usage: true,
+	});
 }
