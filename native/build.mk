@@ -41,6 +41,15 @@ $(NATIVE_BUILD)/%.o: native/%.cc
 
 -include $(NATIVE_OBJECTS:.o=.d)
 
+# Offsets of the kernel's records for TypeScript: the addon reads them out of compiled C.
+$(NATIVE_BUILD)/layout.o: scripts/layout.c $(wildcard bpf/*.h)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) -O2 -g -target bpf -c -o $@ $<
+
+$(LAYOUT): $(NATIVE_BUILD)/layout.o build/bpf/trace.bpf.o $(NATIVE_ADDON) scripts/layout.mjs
+	$(say) LAYOUT $@
+	$(Q)node scripts/layout.mjs $(NATIVE_ADDON) $(NATIVE_BUILD)/layout.o build/bpf/trace.bpf.o $@
+
 # Programs that the addon's tests load.
 NATIVE_TEST_PROGRAMS := dist/test/native/programs.bpf.o
 NATIVE_OUTPUT += $(NATIVE_TEST_PROGRAMS)
