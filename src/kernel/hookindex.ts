@@ -1,16 +1,18 @@
 import type { HookId } from "../packet/hook.js";
 
 const NONE = 0xffff;
+const FIRST_SLOTS = 256;
 
 /**
- * (hook set, ifindex) of a record → HookId, without an allocation: open addressing, at most half full, linear probing.
+ * (hook set, ifindex) of a record → HookId, without an allocation: open addressing with linear probing, at most an eighth
+ * full, so that most look-ups end at their first slot.
  * One namespace's ifindex says nothing in another; the hook set brings the namespace and the direction.
  */
 export class HookIndex {
-	#ifindexes = new Uint32Array(64);
-	#hookSets = new Uint16Array(64);
-	#ids = new Uint16Array(64).fill(NONE);
-	#mask = 63;
+	#ifindexes = new Uint32Array(FIRST_SLOTS);
+	#hookSets = new Uint16Array(FIRST_SLOTS);
+	#ids = new Uint16Array(FIRST_SLOTS).fill(NONE);
+	#mask = FIRST_SLOTS - 1;
 	#used = 0;
 
 	/** The hook's dense id; −1 when it was never announced, or is gone. */
@@ -28,7 +30,7 @@ export class HookIndex {
 	/** A known pair gets the new id: the device was made anew under its old index. */
 	set(hookSet: number, ifindex: number, id: HookId): void {
 		if (id < 0 || id >= NONE) throw new RangeError(`hook id ${id} does not fit 16 bits`);
-		if ((this.#used + 1) * 2 > this.#ids.length) this.#rebuild(this.#ids.length * 2);
+		if ((this.#used + 1) * 8 > this.#ids.length) this.#rebuild(this.#ids.length * 2);
 		this.#put(hookSet, ifindex, id);
 	}
 

@@ -2,19 +2,16 @@ import { formatWords, networkWord, parseWords } from "./addresses.js";
 import { Interner } from "./interner.js";
 import type { Outer } from "./tuple.js";
 
-/** Key: peer (4 words as loaded), VNI. */
-const WIDTH = 5;
+/** Words of an entry: peer as loaded, VNI. */
 const VNI = 4;
 
 /** Tunnel peer and VNI → a dense id in 1…capacity; 0: none, or no room. The law of ids: see Interner. */
 export class OuterTable {
 	readonly #interner: Interner;
-	readonly #scratch = new Uint32Array(WIDTH);
 	readonly #texts = new Map<number, Outer>();
-	#latest = 0;
 
 	constructor(capacity = 2 ** 12) {
-		this.#interner = new Interner(WIDTH, capacity);
+		this.#interner = new Interner(1, capacity);
 	}
 
 	get capacity(): number {
@@ -35,24 +32,7 @@ export class OuterTable {
 
 	/** The hot path: the peer is the four words at `words[at]`, as loaded from the wire's bytes. */
 	internRaw(words: Uint32Array, at: number, vni: number): number {
-		const key = this.#scratch;
-		if (
-			this.#latest !== 0 &&
-			key[3] === words[at + 3] &&
-			key[VNI] === vni &&
-			key[2] === words[at + 2] &&
-			key[1] === words[at + 1] &&
-			key[0] === words[at]
-		) {
-			return this.#latest;
-		}
-		key[0] = words[at] as number;
-		key[1] = words[at + 1] as number;
-		key[2] = words[at + 2] as number;
-		key[3] = words[at + 3] as number;
-		key[VNI] = vni;
-		this.#latest = this.#interner.intern(key, 0);
-		return this.#latest;
+		return this.#interner.intern(words, at, vni, 0);
 	}
 
 	/** @throws RangeError when the peer is not an address. */
@@ -79,16 +59,15 @@ export class OuterTable {
 
 	/** Word 0…3 of the peer, as the number that it spells. */
 	word(id: number, index: number): number {
-		return networkWord(this.#interner.keys[id * WIDTH + index] as number);
+		return networkWord(this.#entryWord(id, index));
 	}
 
 	vni(id: number): number {
-		return this.#interner.keys[id * WIDTH + VNI] as number;
+		return this.#entryWord(id, VNI);
 	}
 
 	/** See Interner.tick. */
 	tick(): number {
-		this.#latest = 0;
 		return this.#interner.tick();
 	}
 
@@ -99,10 +78,13 @@ export class OuterTable {
 
 	/** See Interner.retire. */
 	retire(epoch: number, onFreed?: (id: number) => void): number {
-		this.#latest = 0;
 		return this.#interner.retire(epoch, (id) => {
 			this.#texts.delete(id);
 			onFreed?.(id);
 		});
+	}
+
+	#entryWord(id: number, index: number): number {
+		return this.#interner.entries[id * this.#interner.stride + index] as number;
 	}
 }

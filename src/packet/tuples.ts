@@ -3,8 +3,7 @@ import { Interner } from "./interner.js";
 import { Family } from "./sightings.js";
 import type { Tuple } from "./tuple.js";
 
-/** Key: source (4 words as loaded), destination (4), source port | destination port << 16, family | protocol << 8. */
-const WIDTH = 10;
+/** Words of an entry: source and destination as loaded, source port | destination port << 16, family | protocol << 8. */
 const PORTS = 8;
 const KIND = 9;
 
@@ -20,13 +19,10 @@ const IPPROTO_ICMPV6 = 58;
  */
 export class TupleTable {
 	readonly #interner: Interner;
-	readonly #scratch = new Uint32Array(WIDTH);
 	readonly #texts = new Map<number, Tuple>();
-	/** The id of the key in #scratch, in this epoch; 0: unknown. Neighbouring rows are mostly of one flow. */
-	#latest = 0;
 
 	constructor(capacity = 2 ** 17) {
-		this.#interner = new Interner(WIDTH, capacity);
+		this.#interner = new Interner(2, capacity);
 	}
 
 	get capacity(): number {
@@ -51,34 +47,7 @@ export class TupleTable {
 	 * @param kind family | protocol << 8
 	 */
 	internRaw(words: Uint32Array, at: number, ports: number, kind: number): number {
-		const key = this.#scratch;
-		if (
-			this.#latest !== 0 &&
-			key[PORTS] === ports >>> 0 &&
-			key[3] === words[at + 3] &&
-			key[7] === words[at + 7] &&
-			key[KIND] === kind &&
-			key[0] === words[at] &&
-			key[1] === words[at + 1] &&
-			key[2] === words[at + 2] &&
-			key[4] === words[at + 4] &&
-			key[5] === words[at + 5] &&
-			key[6] === words[at + 6]
-		) {
-			return this.#latest;
-		}
-		key[0] = words[at] as number;
-		key[1] = words[at + 1] as number;
-		key[2] = words[at + 2] as number;
-		key[3] = words[at + 3] as number;
-		key[4] = words[at + 4] as number;
-		key[5] = words[at + 5] as number;
-		key[6] = words[at + 6] as number;
-		key[7] = words[at + 7] as number;
-		key[PORTS] = ports;
-		key[KIND] = kind;
-		this.#latest = this.#interner.intern(key, 0);
-		return this.#latest;
+		return this.#interner.intern(words, at, ports, kind);
 	}
 
 	/** @throws RangeError when an address of the tuple is not one. */
@@ -114,39 +83,37 @@ export class TupleTable {
 	 * id (as conntrack inverts them: nf_conntrack_proto_icmp.c, nf_conntrack_proto_icmpv6.c). 0: no room.
 	 */
 	reverse(id: number): number {
-		const keys = this.#interner.keys;
-		const start = id * WIDTH;
+		const start = id * this.#interner.stride;
 		const words = new Uint32Array(8);
-		words.set(keys.subarray(start + 4, start + 8), 0);
-		words.set(keys.subarray(start, start + 4), 4);
-		return this.internRaw(words, 0, this.#reversePorts(id), keys[start + KIND] as number);
+		words.set(this.#interner.entries.subarray(start + 4, start + 8), 0);
+		words.set(this.#interner.entries.subarray(start, start + 4), 4);
+		return this.internRaw(words, 0, this.#reversePorts(id), this.#entryWord(id, KIND));
 	}
 
 	/** Word 0…3 of the source, 4…7 of the destination, as the number that it spells: 10.244.1.2 has 0x0af40102 in word 3. */
 	word(id: number, index: number): number {
-		return networkWord(this.#interner.keys[id * WIDTH + index] as number);
+		return networkWord(this.#entryWord(id, index));
 	}
 
 	sourcePort(id: number): number {
-		return (this.#interner.keys[id * WIDTH + PORTS] as number) & 0xffff;
+		return this.#entryWord(id, PORTS) & 0xffff;
 	}
 
 	/** ICMP: type << 8 | code. */
 	destinationPort(id: number): number {
-		return (this.#interner.keys[id * WIDTH + PORTS] as number) >>> 16;
+		return this.#entryWord(id, PORTS) >>> 16;
 	}
 
 	family(id: number): number {
-		return (this.#interner.keys[id * WIDTH + KIND] as number) & 0xff;
+		return this.#entryWord(id, KIND) & 0xff;
 	}
 
 	protocol(id: number): number {
-		return ((this.#interner.keys[id * WIDTH + KIND] as number) >>> 8) & 0xff;
+		return (this.#entryWord(id, KIND) >>> 8) & 0xff;
 	}
 
 	/** See Interner.tick. */
 	tick(): number {
-		this.#latest = 0;
 		return this.#interner.tick();
 	}
 
@@ -157,11 +124,14 @@ export class TupleTable {
 
 	/** See Interner.retire. */
 	retire(epoch: number, onFreed?: (id: number) => void): number {
-		this.#latest = 0;
 		return this.#interner.retire(epoch, (id) => {
 			this.#texts.delete(id);
 			onFreed?.(id);
 		});
+	}
+
+	#entryWord(id: number, index: number): number {
+		return this.#interner.entries[id * this.#interner.stride + index] as number;
 	}
 
 	#format(id: number): Tuple {
