@@ -3,8 +3,9 @@ import { Lab } from "../../src/lab/lab.js";
 import type { LabOptions } from "../../src/lab/plan.js";
 
 /**
- * A lab for the tests of one suite (or of one file, at its top level): built before the first, removed after the last,
- * under a name of its own, so that test files run side by side. Call the result inside a test to have the lab.
+ * A lab for the tests of one suite: built before the first, removed after the last, under a name of its own, so that test
+ * files run side by side. Call it inside `describe` (Node 20 does not wait for one top-level `before` to run the next),
+ * and its result inside a test or a later hook to have the lab.
  */
 export function cluster(options: Omit<LabOptions, "name"> = {}): () => Lab {
 	let lab: Lab | null = null;
