@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * What only packets that matter pay for: a hash of the first payload bytes, and TCP's timestamp.
+ */
+#ifndef WEFT_DETAILS_H
+#define WEFT_DETAILS_H
+
+#include "parse.h"
+
+#define WEFT_HASHED 32 /* payload bytes */
+#define WEFT_TCP_OPTIONS_SIZE 40 /* bytes, at the most */
+#define WEFT_MAX_TCP_OPTIONS 12 /* looked at for a timestamp; a SYN has five or six */
+#define WEFT_TCP_END 0
+#define WEFT_TCP_NOP 1
+#define WEFT_TCP_TIMESTAMP 8
+
+/* Odd constants without structure: the fractional parts of square roots (as in SHA-2). */
+#define WEFT_ODD_1 0x6a09e667f3bcc909ULL
+#define WEFT_ODD_2 0xbb67ae8584caa73bULL
+#define WEFT_ODD_3 0x3c6ef372fe94f82bULL
+#define WEFT_ODD_4 0xa54ff53a5f1d36f1ULL
+#define WEFT_ODD_5 0x510e527fade682d1ULL
+#define WEFT_ODD_6 0x9b05688c2b3e6c1fULL
+#define WEFT_ODD_7 0x1f83d9abfb41bd6bULL
+#define WEFT_ODD_8 0x5be0cd19137e2179ULL
+
+static __always_inline __u64 weft_finish(__u64 sum)
+{
+	sum ^= sum >> 32;
+	sum *= WEFT_ODD_8;
+	return sum ^ sum >> 29;
+}
+
+/* The multiplications do not wait for each other: this is a third of the time of a chained hash. */
+static __always_inline __u32 weft_hash_payload(struct __sk_buff *skb, __u32 offset, __u32 length)
+{
+	__u64 bytes[4];
+	__u64 salt = knobs.hash_salt;
+	__u32 hash;
+
+	if (length >= sizeof(bytes)) {
+		length = sizeof(bytes);
+		if (bpf_skb_load_bytes(skb, offset, bytes, sizeof(bytes)))
+			return 0;
+	} else {
+		__builtin_memset(bytes, 0, sizeof(bytes));
+		asm volatile("" : "+r"(length));
+		if (length == 0 || length > sizeof(bytes))
+			return 0;
+		if (bpf_skb_load_bytes(skb, offset, bytes, length))
+			return 0;
+	}
+	hash = weft_finish((bytes[0] ^ salt) * WEFT_ODD_1 + (bytes[1] ^ salt) * WEFT_ODD_2 +
+			   (bytes[2] ^ salt) * WEFT_ODD_3 + (bytes[3] ^ salt) * WEFT_ODD_4 + length) >> 32;
+	return hash ? hash : 1;
+}
+
+/* Options in any order: SYNs, mostly. Everybody else has NOP, NOP, timestamp (RFC 7323, appendix A). */
+static __always_inline void weft_search_tsval(struct __sk_buff *skb, struct weft_packet *packet, __u32 length)
+{
+	__u8 options[WEFT_TCP_OPTIONS_SIZE + 8] = {};
+	__u32 at = 0;
+
+	asm volatile("" : "+r"(length));
+	if (length == 0 || length > WEFT_TCP_OPTIONS_SIZE)
+		return;
+	if (bpf_skb_load_bytes(skb, packet->transport + 20, options, length))
+		return;
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < WEFT_MAX_TCP_OPTIONS; i++) {
+		__u32 kind;
+
+		if (at + 10 > length)
+			return; /* no room for a timestamp */
+		asm volatile("" : "+r"(at));
+		if (at > WEFT_TCP_OPTIONS_SIZE - 10)
+			return;
+		kind = options[at];
+		if (kind == WEFT_TCP_TIMESTAMP && options[at + 1] == 10) {
+			packet->tsval = (__u32)options[at + 2] << 24 | (__u32)options[at + 3] << 16 |
+					(__u32)options[at + 4] << 8 | options[at + 5];
+			packet->flags |= WEFT_HAS_TSVAL;
+			return;
+		}
+		if (kind == WEFT_TCP_END)
+			return;
+		if (kind == WEFT_TCP_NOP)
+			at += 1;
+		else if (options[at + 1] < 2)
+			return;
+		else
+			at += options[at + 1];
+	}
+}
+
+static __always_inline void weft_read_tsval(struct __sk_buff *skb, struct weft_packet *packet)
+{
+	__u32 length = packet->payload - packet->transport - 20;
+	__be32 head[2];
+
+	if (length >= 12) {
+		if (bpf_skb_load_bytes(skb, packet->transport + 20, head, sizeof(head)))
+			return;
+		if (head[0] == bpf_htonl(0x0101080a)) {
+			packet->tsval = bpf_ntohl(head[1]);
+			packet->flags |= WEFT_HAS_TSVAL;
+			return;
+		}
+	}
+	if (length >= 10)
+		weft_search_tsval(skb, packet, length);
+}
+
+static __always_inline void weft_read_details(struct __sk_buff *skb, struct weft_packet *packet)
+{
+	if (packet->parse)
+		return;
+	packet->payload_hash = weft_hash_payload(skb, packet->payload, packet->payload_length);
+	if (packet->protocol == IPPROTO_TCP && packet->flags & WEFT_HAS_PORTS)
+		weft_read_tsval(skb, packet);
+}
+
+#endif

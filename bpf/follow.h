@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * Following a packet from hook to hook, past address translation: slots.h holds where it was, faces.h what
+ * its connection looks like before and after.
+ */
+#ifndef WEFT_FOLLOW_H
+#define WEFT_FOLLOW_H
+
+#include "details.h"
+#include "maps.h"
+#include "packet.h"
+
+/* In jiffies, so 1 s to 10 s: what was not seen for longer is not followed any more. */
+#define WEFT_FOLLOW_JIFFIES 1024
+
+/*
+ * The skb's address as a number, less a constant: ctx is the sk_buff. The verifier forbids arithmetic on
+ * ctx except the difference of two pointers (and that only with CAP_PERFMON), so a map value that all
+ * instances share is subtracted. The keyed bijection hides the address and spreads its bits.
+ */
+static __always_inline __u64 weft_pointer_id(struct __sk_buff *skb, const void *anchor)
+{
+	__u64 id = (__u64)skb;
+
+	asm volatile("%0 -= %1" : "+r"(id) : "r"(anchor));
+	id *= knobs.pointer_key;
+	id ^= id >> 32;
+	id *= knobs.pointer_key;
+	return id ^ id >> 29;
+}
+
+/*
+ * A fingerprint is what NAT, routing and encapsulation leave alone; the pointer breaks at segmentation
+ * anyway, so lengths count. Conntrack reassembles under the pointer of the fragment that came last, and
+ * fragments again under the same: a fragment and its whole share protocol and IP ID, the "label".
+ */
+static __always_inline __u64 weft_label(const struct weft_packet *packet)
+{
+	return (__u64)packet->ip_id << 8 | packet->protocol;
+}
+
+static __always_inline __u32 weft_body(const struct weft_packet *packet)
+{
+	return weft_finish(((__u64)packet->sequence << 32 | packet->acknowledgement) * WEFT_ODD_2 +
+			   ((__u64)packet->payload_length << 32 | packet->payload_hash) * WEFT_ODD_3);
+}
+
+static __always_inline __u32 weft_seal(const struct weft_slot *slot, __u64 id, __u64 label)
+{
+	const __u64 *words = (const __u64 *)slot;
+
+	return weft_finish((id ^ knobs.netns) * WEFT_ODD_4 + label * WEFT_ODD_1 + slot->body * WEFT_ODD_2 +
+			   words[1] * WEFT_ODD_5 + words[2] * WEFT_ODD_6 + words[3] * WEFT_ODD_7 +
+			   words[4] * WEFT_ODD_8 + words[5] * WEFT_ODD_1 + words[6] * WEFT_ODD_3 +
+			   words[7] * WEFT_ODD_2);
+}
+
+static __always_inline __u32 weft_tag(__u64 id)
+{
+	return id >> 16; /* the low 16 bits are the index */
+}
+
+static __always_inline void weft_copy_slot(struct weft_slot *to, const struct weft_slot *from)
+{
+	const volatile __u64 *source = (const volatile __u64 *)from;
+	volatile __u64 *target = (volatile __u64 *)to;
+
+	for (int i = 0; i < 8; i++)
+		target[i] = source[i];
+}
+
+/* Fills `last` and returns 1 when this very packet was seen at an earlier hook. Needs the packet's details. */
+static __always_inline int weft_find_slot(const struct weft_slot *slot, struct weft_slot *last, __u64 id,
+					  const struct weft_packet *packet)
+{
+	weft_copy_slot(last, slot);
+	if ((__u32)bpf_jiffies64() - last->jiffies > WEFT_FOLLOW_JIFFIES)
+		return 0;
+	if (last->seal != weft_seal(last, id, weft_label(packet)))
+		return 0;
+	return last->fragment || packet->flags & WEFT_FRAGMENT || last->body == weft_body(packet);
+}
+
+/* `here` is room to make the new entry in. */
+static __always_inline void weft_fill_slot(struct weft_slot *slot, struct weft_slot *here, struct __sk_buff *skb,
+					   __u64 id, const struct weft_packet *packet, __u32 subscribers)
+{
+	here->body = weft_body(packet);
+	here->tag = weft_tag(id);
+	here->jiffies = bpf_jiffies64();
+	here->ifindex = skb->ifindex;
+	here->hook_set = knobs.hook_set;
+	here->protocol = packet->protocol;
+	here->fragment = !!(packet->flags & WEFT_FRAGMENT);
+	here->subscribers = subscribers;
+	here->source_port = packet->source_port;
+	here->destination_port = packet->destination_port;
+	weft_copy_ipv6(here->source, packet->source);
+	weft_copy_ipv6(here->destination, packet->destination);
+	here->seal = weft_seal(here, id, weft_label(packet));
+	weft_copy_slot(slot, here);
+}
+
+static __always_inline int weft_is_icmp(__u8 protocol)
+{
+	return protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6;
+}
+
+/* ICMP's destination port is type and code, which the reply has otherwise. */
+static __always_inline void weft_set_face(struct weft_face *face, __u8 protocol, const __u32 source[4],
+					  const __u32 destination[4], __u16 source_port, __u16 destination_port)
+{
+	face->netns = knobs.netns;
+	face->protocol = protocol;
+	face->source_port = source_port;
+	face->destination_port = weft_is_icmp(protocol) ? source_port : destination_port;
+	weft_copy_ipv6(face->source, source);
+	weft_copy_ipv6(face->destination, destination);
+}
+
+static __always_inline void weft_reverse_face(struct weft_face *face)
+{
+	__u16 port = face->source_port;
+
+	face->source_port = face->destination_port;
+	face->destination_port = port;
+	for (int i = 0; i < 4; i++) {
+		__u32 word = face->source[i];
+
+		face->source[i] = face->destination[i];
+		face->destination[i] = word;
+	}
+}
+
+/* Adds to what is there: another subscriber may follow the same connection. */
+static __always_inline void weft_remember_face(const struct weft_face *face, __u32 subscribers)
+{
+	__u32 *known = bpf_map_lookup_elem(&faces, face);
+
+	if (known)
+		__sync_fetch_and_or(known, subscribers);
+	else
+		bpf_map_update_elem(&faces, face, &subscribers, BPF_ANY);
+}
+
+static __always_inline void weft_remember_both_ways(struct weft_face *face, __u32 subscribers)
+{
+	weft_remember_face(face, subscribers);
+	weft_reverse_face(face);
+	weft_remember_face(face, subscribers);
+}
+
+static __always_inline int weft_is_translated(const struct weft_slot *last, const struct weft_packet *packet)
+{
+	if (last->protocol != packet->protocol)
+		return 0;
+	for (int i = 0; i < 4; i++)
+		if (last->source[i] != packet->source[i] || last->destination[i] != packet->destination[i])
+			return 1;
+	if (last->fragment || packet->flags & WEFT_LATER_FRAGMENT)
+		return 0; /* one of them has no ports to compare */
+	return last->source_port != packet->source_port || last->destination_port != packet->destination_port;
+}
+
+static __always_inline void weft_remember_faces(struct weft_shared *state, struct weft_face *face,
+						const struct weft_slot *last, const struct weft_packet *packet,
+						__u32 subscribers)
+{
+	weft_set_face(face, last->protocol, last->source, last->destination, last->source_port,
+		      last->destination_port);
+	weft_remember_both_ways(face, subscribers);
+	weft_set_face(face, packet->protocol, packet->source, packet->destination, packet->source_port,
+		      packet->destination_port);
+	weft_remember_both_ways(face, subscribers);
+	if (last->fragment || packet->flags & WEFT_FRAGMENT) {
+		/* Later fragments will be looked up without ports. */
+		face->source_port = 0;
+		face->destination_port = 0;
+		weft_remember_both_ways(face, subscribers);
+	}
+	state->faces_used = 1;
+}
+
+static __always_inline __u32 weft_match_face(struct weft_face *face, const struct weft_packet *packet)
+{
+	__u32 *subscribers;
+
+	weft_set_face(face, packet->protocol, packet->source, packet->destination, packet->source_port,
+		      packet->destination_port);
+	subscribers = bpf_map_lookup_elem(&faces, face);
+	return subscribers ? *subscribers : 0;
+}
+
+#endif

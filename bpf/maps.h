@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * The maps of the tracer, and its knobs. All instances of a process share the maps: the first one
+ * loaded creates them (`rings` is made by the addon), the others reuse them by name.
+ */
+#ifndef WEFT_MAPS_H
+#define WEFT_MAPS_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include "counters.h"
+#include "event.h"
+#include "faces.h"
+#include "knobs.h"
+#include "packet.h"
+#include "slots.h"
+
+/* The only variable of .rodata, so at offset 0 of it. */
+volatile const struct weft_knobs knobs;
+
+/* Index: CPU. One producer a ring: many CPUs on one ring reach a sixth of the rate. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__array(values, struct {
+		__uint(type, BPF_MAP_TYPE_RINGBUF);
+		__uint(max_entries, 4096);
+	});
+} rings SEC(".maps");
+
+/* Key: hook set. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, WEFT_MAX_HOOK_SETS);
+	__type(key, __u32);
+	__type(value, struct weft_counters);
+} counters SEC(".maps");
+
+/*
+ * What belongs to a CPU and its ring, whichever instance runs on it. The working memory is here and not on
+ * the stack because the verifier remembers every value on the stack and follows each combination on its own;
+ * what lies in a map it forgets. tc runs with softirqs off: nobody else is on this CPU meanwhile.
+ */
+struct weft_cpu {
+	__u64 lost; /* records that found the ring full since the last one that fitted */
+	struct weft_packet packet;
+	struct weft_slot slot;
+	struct weft_face face;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct weft_cpu);
+} cpus SEC(".maps");
+
+/* What all instances share. User space clears `faces_used` after it has emptied `faces`. */
+struct weft_shared {
+	__u32 faces_used; /* not 0: `faces` may hold something */
+	__u32 padding;
+	struct weft_event event[0]; /* no storage: brings the layout into the object's BTF */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct weft_shared);
+} shared SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WEFT_SLOTS);
+	__type(key, __u32);
+	__type(value, struct weft_slot);
+} slots SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, WEFT_FACES);
+	__type(key, struct weft_face);
+	__type(value, __u32); /* subscriber bits */
+} faces SEC(".maps");
+
+#endif

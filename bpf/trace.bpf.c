@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * The tracer on the tc hooks: one event for each packet that a rule wants, or that was wanted at an earlier
+ * hook. It reads and returns "next": nothing is written, marked or reshaped.
+ *
+ * One instance is loaded for each (namespace, direction, with or without a link header); which one it is,
+ * and what it looks for, is in `knobs`.
+ */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include "emit.h"
+#include "follow.h"
+#include "maps.h"
+#include "rules.h"
+#include "sample.h"
+#include "tunnel.h"
+
+#define WEFT_NEXT (-1) /* TCX_NEXT, and TC_ACT_UNSPEC for clsact */
+
+char LICENSE[] SEC("license") = "GPL";
+
+static __always_inline void weft_count_parse(struct weft_counters *count, const struct weft_packet *packet)
+{
+	__u32 cause = packet->parse;
+
+	count->seen++;
+	if (cause == WEFT_PARSE_OK)
+		return;
+	asm volatile("" : "+r"(cause)); /* the verifier must see the register bounded that is the index */
+	if (cause < WEFT_PARSE_CAUSES)
+		count->unparseable[cause]++;
+}
+
+/* Without following: what the rules say is all there is. */
+static __always_inline void weft_trace_matching(struct __sk_buff *skb, struct weft_cpu *cpu,
+						struct weft_counters *count, const void *anchor)
+{
+	struct weft_packet *packet = &cpu->packet;
+	__u32 subscribers = weft_match_rules(skb, packet);
+
+	if (!subscribers)
+		return;
+	weft_read_details(skb, packet);
+	if (!weft_is_sampled(packet)) {
+		count->unsampled++;
+		return;
+	}
+	weft_emit(skb, cpu, count, weft_pointer_id(skb, anchor), subscribers, 0);
+}
+
+static __always_inline void weft_trace_following(struct __sk_buff *skb, struct weft_cpu *cpu,
+						 struct weft_counters *count, struct weft_shared *state)
+{
+	struct weft_packet *packet = &cpu->packet;
+	__u64 id = weft_pointer_id(skb, state);
+	__u32 index = id & (WEFT_SLOTS - 1);
+	struct weft_slot *slot = bpf_map_lookup_elem(&slots, &index);
+	__u32 matched = weft_match_rules(skb, packet);
+	__u32 subscribers = matched;
+	int found = 0;
+
+	if (!slot)
+		return;
+	if (state->faces_used)
+		subscribers |= weft_match_face(&cpu->face, packet);
+	if (!subscribers && slot->tag != weft_tag(id))
+		return;
+	weft_read_details(skb, packet);
+	if (slot->tag == weft_tag(id))
+		found = weft_find_slot(slot, &cpu->slot, id, packet);
+	if (found)
+		subscribers |= cpu->slot.subscribers;
+	if (!subscribers)
+		return;
+	if (found && weft_is_translated(&cpu->slot, packet))
+		weft_remember_faces(state, &cpu->face, &cpu->slot, packet, subscribers);
+	if (!weft_is_sampled(packet)) {
+		count->unsampled++;
+		return;
+	}
+	weft_fill_slot(slot, &cpu->slot, skb, id, packet, subscribers);
+	weft_emit(skb, cpu, count, id, subscribers, matched ? 0 : WEFT_FOLLOWED);
+}
+
+SEC("tc")
+int weft_trace(struct __sk_buff *skb)
+{
+	__u32 zero = 0, hook_set = knobs.hook_set;
+	struct weft_counters *count = bpf_map_lookup_elem(&counters, &hook_set);
+	struct weft_shared *state = bpf_map_lookup_elem(&shared, &zero);
+	struct weft_cpu *cpu = bpf_map_lookup_elem(&cpus, &zero);
+
+	if (!count || !state || !cpu)
+		return WEFT_NEXT;
+	weft_parse(skb, &cpu->packet);
+	weft_count_parse(count, &cpu->packet);
+	if (knobs.follow)
+		weft_trace_following(skb, cpu, count, state);
+	else
+		weft_trace_matching(skb, cpu, count, state);
+	return WEFT_NEXT;
+}
+
+/* Swapped in before hooks are taken away: an update costs a microsecond, a removal milliseconds. */
+SEC("tc")
+int weft_noop(struct __sk_buff *skb)
+{
+	(void)skb;
+	return WEFT_NEXT;
+}

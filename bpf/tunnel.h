@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * The packet inside VXLAN (RFC 7348) becomes the subject of the event: it is whom the user knows. One
+ * level: VXLAN inside VXLAN is shown as the UDP packet that it is. A program instance of a namespace
+ * without tunnels has no port to compare, and the verifier removes all of this.
+ */
+#ifndef WEFT_TUNNEL_H
+#define WEFT_TUNNEL_H
+
+#include "parse.h"
+
+struct weft_vxlan {
+	__u8 flags;
+	__u8 reserved[3];
+	__be32 vni; /* the upper 24 bits */
+};
+
+#define WEFT_VXLAN_VNI 0x08 /* the VNI is valid */
+#define WEFT_VXLAN_GBP 0x80 /* group policy, which flannel can switch on: the inner frame is no other for it */
+
+static __always_inline int weft_is_tunnelled(const struct weft_packet *packet)
+{
+	if (packet->parse || packet->protocol != IPPROTO_UDP || !(packet->flags & WEFT_HAS_PORTS))
+		return 0;
+	for (__u32 i = 0; i < WEFT_MAX_TUNNEL_PORTS; i++)
+		if (i < knobs.tunnel_port_count && packet->destination_port == knobs.tunnel_ports[i])
+			return 1;
+	return 0;
+}
+
+/* Forgets the outer packet: nothing of it may be taken for the inner one's. */
+static __always_inline void weft_start_inner(struct weft_packet *packet, __u32 offset)
+{
+	__builtin_memset(packet, 0, sizeof(*packet));
+	packet->flags = WEFT_INNER;
+	packet->network = offset;
+}
+
+static __always_inline void weft_enter_tunnel(struct __sk_buff *skb, struct weft_packet *packet)
+{
+	struct weft_vxlan header;
+	__u32 peer[4];
+
+	if (packet->payload_length < sizeof(header) ||
+	    bpf_skb_load_bytes(skb, packet->payload, &header, sizeof(header)) ||
+	    (header.flags & ~WEFT_VXLAN_GBP) != WEFT_VXLAN_VNI) {
+		packet->parse = WEFT_PARSE_TUNNEL_INVALID;
+		return;
+	}
+	weft_copy_ipv6(peer, knobs.egress ? packet->destination : packet->source);
+	weft_start_inner(packet, packet->payload + sizeof(header));
+	weft_copy_ipv6(packet->outer_peer, peer);
+	packet->vni = bpf_ntohl(header.vni) >> 8;
+	packet->parse = weft_parse_ethernet(skb, packet, packet->network);
+}
+
+/* The whole of parsing: afterwards `packet` describes the subject of the event. */
+static __always_inline void weft_parse(struct __sk_buff *skb, struct weft_packet *packet)
+{
+	__builtin_memset(packet, 0, sizeof(*packet));
+	if (skb->vlan_present)
+		weft_note_vlan(packet, skb->vlan_tci);
+	packet->parse = knobs.l3 ? weft_parse_l3(skb, packet) : weft_parse_ethernet(skb, packet, 0);
+	if (weft_is_tunnelled(packet))
+		weft_enter_tunnel(skb, packet);
+	/* Whatever is needed later is read from memory again: see struct weft_cpu. */
+	asm volatile("" : : : "memory");
+}
+
+#endif
