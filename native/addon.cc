@@ -9,6 +9,7 @@
 #include "netlink.h"
 #include "netlink_monitor.h"
 #include "netns.h"
+#include "rings.h"
 #include "tcx_link.h"
 
 #include <bpf/libbpf.h>
@@ -41,8 +42,10 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports)
 	Netlink::define(env);
 	NetlinkMonitor::define(env);
 	TcxLink::define(env);
+	Rings::define(env);
 
 	add<BpfObject::open>(env, exports, "openObject");
+	add<Rings::create>(env, exports, "createRings");
 	add<TcxLink::attach>(env, exports, "attachTcx");
 	add<TcxLink::query>(env, exports, "queryTcx");
 	add<Netns::open>(env, exports, "openNetns");
