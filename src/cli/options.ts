@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { DEFAULT_LAB } from "../lab/plan.js";
 
 /** Options that several commands share, with one meaning everywhere. Each call makes a fresh one. */
 export const shared = {
@@ -43,9 +44,6 @@ export const shared = {
 			"attach",
 		]),
 } as const;
-
-/** What --lab without a name means. */
-export const DEFAULT_LAB = "weft";
 
 export function addShared(command: Command, names: readonly (keyof typeof shared)[]): Command {
 	for (const name of names) command.addOption(shared[name]());

@@ -25,6 +25,12 @@ const commands: readonly Listed[] = [
 		summary: "packets between two ends, live, hop by hop",
 		load: () => import("./trace.js"),
 	},
+	{
+		name: "lab",
+		usage: "lab up|down|status|exec",
+		summary: "a flannel cluster on this machine",
+		load: () => import("./lab.js"),
+	},
 ];
 
 const examples = `
@@ -52,7 +58,7 @@ async function describe(asked: string | undefined): Promise<Command> {
 		.usage("COMMAND [ARGUMENTS] [OPTIONS]")
 		.version(version(), "-V, --version", "print the version")
 		.helpOption("-h, --help", "print help; weft COMMAND --help teaches that command")
-		.helpCommand("help [COMMAND]", "the same")
+		.helpCommand("help [COMMAND]", "teach one command")
 		.addHelpText("after", examples)
 		.showSuggestionAfterError(true)
 		.exitOverride()

@@ -59,7 +59,7 @@ export function headerRow(layout: Layout): Line {
 	const line = new Line().add("time", "dim").to(layout.packet).add("packet", "dim");
 	for (const [index, column] of layout.columns.entries()) {
 		const border = layout.borders.get(index);
-		if (border !== undefined) line.to(border).add("║", "dim");
+		if (border !== undefined) line.endAt(border + 1, "║", "dim");
 		line.endAt(layout.ends[index] ?? 0, column.label, "dim");
 	}
 	return line.endAt(layout.total, "total", "dim");

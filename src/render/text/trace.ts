@@ -147,13 +147,9 @@ export class TraceTable {
 
 	/** As the user called it, where both ends of the path are the very ones that were asked for. */
 	#flowOf(path: Path, reply: boolean): string {
-		const { source, destination } = path.flow;
-		const asked = this.#ready === null ? [] : [this.#ready.from.name, this.#ready.to.name];
-		const named = [source, destination].every((endpoint) => {
-			const name = endpoint.pod === null ? endpoint.ip : `${endpoint.namespace ?? ""}/${endpoint.pod}`;
-			return name !== null && asked.includes(name);
-		});
-		return named ? this.#asked : nameOfFlow(path, reply);
+		const [client, server] = requestEnds(path, reply);
+		const asked = this.#ready !== null && client === this.#ready.from.name && server === this.#ready.to.name;
+		return asked ? this.#asked : nameOfFlow(path, reply);
 	}
 
 	#above(flow: string, tunnel: string): Line {
@@ -173,7 +169,7 @@ export class TraceTable {
 		const rightmost = broken ? rightmostCell(placement) : layout.ends.length - 1;
 		for (const [index, end] of layout.ends.slice(0, rightmost + 1).entries()) {
 			const border = layout.borders.get(index);
-			if (border !== undefined) line.to(border).add("║", "dim");
+			if (border !== undefined) line.endAt(border + 1, "║", "dim");
 			const hop = placement.hops[index] ?? null;
 			if (hop !== null) {
 				const nat = changed.some((rewriting) => rewriting.hop === hop) ? "*" : "";
@@ -200,6 +196,14 @@ export class TraceTable {
 		const time = this.#clock.format(path.hops[0]?.first ?? "").trim();
 		return [new Line().add(`  corrects what was said of ${time}`, "yellow")];
 	}
+}
+
+/** Names of both ends in the direction of requests, as ResolvedName has them. */
+function requestEnds({ flow }: Path, reply: boolean): readonly (string | null)[] {
+	const names = [flow.source, flow.destination].map(({ namespace, pod, ip }) =>
+		pod === null ? ip : `${namespace ?? ""}/${pod}`,
+	);
+	return reply ? names.reverse() : names;
 }
 
 /** Nothing is drawn behind the last cell of a broken path. */
