@@ -23,7 +23,7 @@ export interface Outcome {
 export async function run(argv: readonly string[], options: CommandOptions = {}): Promise<string> {
 	const outcome = await attempt(argv, options);
 	if (outcome.status === 0) return outcome.stdout;
-	const words = (outcome.stderr.trim() || outcome.stdout.trim()).replaceAll(/\s*\n\s*/g, "; ");
+	const words = (outcome.stderr.trim() || outcome.stdout.trim()).replaceAll(/\s*\n\s*/g, "; ").slice(0, 400);
 	throw new LabError(argv.join(" "), words || `exit status ${outcome.status}`, {
 		stderr: outcome.stderr,
 		remedy: remedyFor(words),
