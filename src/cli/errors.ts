@@ -42,9 +42,10 @@ export function failureOf(error: unknown): Failure {
 	return { status: 1, line: line(String(error), null) };
 }
 
-/** Errors of other rooms carry no exit status; those of the filter language say `usage: true`. */
+/** Errors of other rooms carry no exit status; what was asked wrongly says `usage: true`, or is of END or FILTER. */
 function statusOf(error: Error): ExitStatus {
 	if (error instanceof CliError) return error.status;
+	if (error.name === "FilterError") return 2;
 	return "usage" in error && error.usage === true ? 2 : 1;
 }
 

@@ -31,6 +31,12 @@ const commands: readonly Listed[] = [
 		summary: "a flannel cluster on this machine",
 		load: () => import("./lab.js"),
 	},
+	{
+		name: "demo",
+		usage: "demo",
+		summary: "lab, traffic, a live trace, a fault found and repaired",
+		load: () => import("./demo.js"),
+	},
 ];
 
 const examples = `

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { askQuestion } from "../collector/question.js";
 import type { TraceRequest } from "../collector/request.js";
 import { jsonListener, textListener } from "./listeners.js";
 import { addShared } from "./options.js";
@@ -63,6 +64,8 @@ export function define(command: Command): void {
 }
 
 async function runTrace(request: TraceRequest, options: Options): Promise<void> {
+	// Before anything is touched: what is asked wrongly is told to everybody, root or not.
+	askQuestion(request);
 	if (request.agents.length === 0 && request.read === null) requireTracingRights("tracing on this machine");
 	const { startTrace } = await import("../collector/trace.js");
 	const output = new LineOutput(process.stdout);
