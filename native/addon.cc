@@ -9,6 +9,7 @@
 #include "netlink.h"
 #include "netlink_monitor.h"
 #include "netns.h"
+#include "rcu.h"
 #include "rings.h"
 #include "tcx_link.h"
 
@@ -53,6 +54,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports)
 	add<NetlinkMonitor::open>(env, exports, "monitorNetlink");
 	add<btfLayouts>(env, exports, "btfLayouts");
 	add<btfEnums>(env, exports, "btfEnums");
+	add<synchronizePrograms>(env, exports, "synchronizePrograms");
 	add<clocks>(env, exports, "clocks");
 	exports.Set("possibleCpus", libbpf_num_possible_cpus());
 	return exports;

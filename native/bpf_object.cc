@@ -1,5 +1,6 @@
 #include "bpf_object.h"
 
+#include "background.h"
 #include "bpf_log.h"
 #include "bpf_map.h"
 #include "bpf_program.h"
@@ -7,7 +8,6 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <cstring>
-#include <fcntl.h>
 
 namespace weft
 {
@@ -15,9 +15,12 @@ namespace weft
 namespace
 {
 
-Fd duplicate(int fd)
+void loadObject(bpf_object *object)
 {
-	return Fd(check("duplicate descriptor", ::fcntl(fd, F_DUPFD_CLOEXEC, 3)));
+	BpfLog log;
+	// On failure libbpf loads again with the verifier's log on, and prints it.
+	if (int error = bpf_object__load(object))
+		throw Failure("load BPF object", error, log.tail());
 }
 
 } // namespace
@@ -35,6 +38,7 @@ std::vector<BpfObject::PropertyDescriptor> BpfObject::properties()
 		bind<&BpfObject::setMaxEntries>("setMaxEntries"),
 		bind<&BpfObject::setAutoload>("setAutoload"),
 		bind<&BpfObject::load>("load"),
+		bind<&BpfObject::loadInBackground>("loadInBackground"),
 		bind<&BpfObject::map>("map"),
 		bind<&BpfObject::program>("program"),
 		bind<&BpfObject::close>("close"),
@@ -59,6 +63,8 @@ bpf_object *BpfObject::opened() const
 {
 	if (!object_)
 		throw Failure("use BPF object", EBADF);
+	if (busy_)
+		throw Failure("use BPF object", EBUSY, "it is being loaded");
 	return object_.get();
 }
 
@@ -147,13 +153,24 @@ Napi::Value BpfObject::setAutoload(const Napi::CallbackInfo &info)
 
 Napi::Value BpfObject::load(const Napi::CallbackInfo &info)
 {
-	bpf_object *object = notYetLoaded("load BPF object");
-	BpfLog log;
-	// On failure libbpf loads again with the verifier's log on, and prints it.
-	if (int error = bpf_object__load(object))
-		throw Failure("load BPF object", error, log.tail());
+	loadObject(notYetLoaded("load BPF object"));
 	loaded_ = true;
 	return info.Env().Undefined();
+}
+
+Napi::Value BpfObject::loadInBackground(const Napi::CallbackInfo &info)
+{
+	bpf_object *object = notYetLoaded("load BPF object");
+	busy_ = true;
+	Background::Task task;
+	task.keep = info.This().As<Napi::Object>();
+	task.work = [object] { loadObject(object); };
+	task.after = [this] { busy_ = false; };
+	task.finish = [this](Napi::Env env) {
+		loaded_ = true;
+		return env.Undefined();
+	};
+	return Background::run(info.Env(), "weft load", std::move(task));
 }
 
 Napi::Value BpfObject::map(const Napi::CallbackInfo &info)
@@ -175,6 +192,8 @@ Napi::Value BpfObject::program(const Napi::CallbackInfo &info)
 
 Napi::Value BpfObject::close(const Napi::CallbackInfo &info)
 {
+	if (busy_)
+		throw Failure("close BPF object", EBUSY, "it is being loaded");
 	object_.reset();
 	return info.Env().Undefined();
 }

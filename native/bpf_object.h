@@ -26,6 +26,7 @@ private:
 	Napi::Value setMaxEntries(const Napi::CallbackInfo &info);
 	Napi::Value setAutoload(const Napi::CallbackInfo &info);
 	Napi::Value load(const Napi::CallbackInfo &info);
+	Napi::Value loadInBackground(const Napi::CallbackInfo &info);
 	Napi::Value map(const Napi::CallbackInfo &info);
 	Napi::Value program(const Napi::CallbackInfo &info);
 	Napi::Value close(const Napi::CallbackInfo &info);
@@ -40,6 +41,8 @@ private:
 	};
 	std::unique_ptr<bpf_object, Closer> object_;
 	bool loaded_ = false;
+	/** A thread of the pool works on the object: hands off. */
+	bool busy_ = false;
 };
 
 } // namespace weft

@@ -38,4 +38,7 @@ private:
 	int fd_ = -1;
 };
 
+/** Another descriptor of the same thing. */
+Fd duplicate(int fd);
+
 } // namespace weft

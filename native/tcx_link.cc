@@ -1,5 +1,6 @@
 #include "tcx_link.h"
 
+#include "background.h"
 #include "bpf_program.h"
 #include "netns.h"
 #include "netns_scope.h"
@@ -65,21 +66,29 @@ std::vector<TcxLink::PropertyDescriptor> TcxLink::properties()
 Napi::Value TcxLink::attach(const Napi::CallbackInfo &info)
 {
 	TcAttach where(info[0]);
-	LinkCreate create_ = {};
-	create_.program = static_cast<uint32_t>(where.program);
-	create_.ifindex = where.ifindex;
-	create_.attachType = where.egress ? kTcxEgress : kTcxIngress;
-	create_.flags = kBefore;
-	Fd link;
-	{
-		NetnsScope scope(where.netns);
-		link = Fd(bpf(BPF_LINK_CREATE, create_));
-		if (!link)
+	// The caller may close its handles before the pool's thread gets to it.
+	auto program = std::make_shared<Fd>(duplicate(where.program));
+	auto netns = std::make_shared<Fd>(duplicate(where.netns));
+	auto link = std::make_shared<Fd>();
+	Background::Task task;
+	task.keep = info[0].As<Napi::Object>();
+	task.work = [=] {
+		LinkCreate create = {};
+		create.program = static_cast<uint32_t>(program->get());
+		create.ifindex = where.ifindex;
+		create.attachType = where.egress ? kTcxEgress : kTcxIngress;
+		create.flags = kBefore;
+		NetnsScope scope(netns->get());
+		*link = Fd(bpf(BPF_LINK_CREATE, create));
+		if (!*link)
 			throw Failure("attach TCX program to " + where.describe(), errno);
-	}
-	auto [object, self] = create(info.Env());
-	self->fd_ = std::move(link);
-	return object;
+	};
+	task.finish = [=](Napi::Env env) -> Napi::Value {
+		auto [object, self] = create(env);
+		self->fd_ = std::move(*link);
+		return object;
+	};
+	return Background::run(info.Env(), "weft attach", std::move(task));
 }
 
 Napi::Value TcxLink::query(const Napi::CallbackInfo &info)

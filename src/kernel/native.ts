@@ -27,6 +27,8 @@ export interface BpfObject extends Closeable {
 	/** Before load: which programs to load; all by default. */
 	setAutoload(program: string, load: boolean): void;
 	load(): void;
+	/** The same on another thread; several objects verify at once. The object answers EBUSY meanwhile. */
+	loadInBackground(): Promise<void>;
 	/** The handle keeps its own descriptor: it outlives the object. */
 	map(name: string): BpfMap;
 	program(name: string): BpfProgram;
@@ -147,8 +149,8 @@ export interface Native {
 	/** bpf_object__open_mem; nothing reaches the kernel yet. */
 	openObject(elf: Uint8Array): BpfObject;
 	createRings(options: RingOptions): Rings;
-	/** TCX, before all others (BPF_F_BEFORE). ENOTSUP or EINVAL where the kernel has no TCX. */
-	attachTcx(attach: TcAttach): Link;
+	/** TCX, before all others (BPF_F_BEFORE), on another thread: the kernel takes 12 ms. ENOTSUP or EINVAL where the kernel has no TCX. */
+	attachTcx(attach: TcAttach): Promise<Link>;
 	/** clsact with weft's handle and priority, TC_ACT_UNSPEC; creates the qdisc only where none is. */
 	attachClsact(attach: TcAttach): Link;
 	/** Removes filters that a killed weft left on the devices of a namespace; how many. */
@@ -167,6 +169,8 @@ export interface Native {
 	btfLayouts(elf: Uint8Array): Readonly<Record<string, StructLayout>>;
 	/** The named enums of an object's BTF: name → value name → value. */
 	btfEnums(elf: Uint8Array): Readonly<Record<string, Readonly<Record<string, number>>>>;
+	/** Resolved when every program that ran at the time of the call has ended (an RCU grace period, 10 to 20 ms). */
+	synchronizePrograms(): Promise<void>;
 	/** CLOCK_MONOTONIC and CLOCK_REALTIME read together, ns; the bracket's width is their error. */
 	clocks(): { readonly monotonicNs: bigint; readonly realtimeNs: bigint; readonly errorNs: number };
 	/** TCX programs on a hook, in order (BPF_PROG_QUERY): program ids. */
