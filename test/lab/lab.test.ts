@@ -215,6 +215,7 @@ describe("labs come and go", () => {
 		const lab = await Lab.up({ name: fresh(), servers: true });
 		const stray = lab.pod("client").spawn(["sleep", "1000"], { stdio: "ignore", detached: true });
 		const gone = once(stray, "exit");
+		await until(async () => (await run(["ip", "netns", "pids", lab.pod("client").netns])).trim() === `${stray.pid}`);
 		const removed = await lab.down();
 		await gone;
 		assert.equal(removed.namespaces, 7);
@@ -229,9 +230,9 @@ describe("labs come and go", () => {
 		test(`killed ${delay} ms after it claimed its name, it is told and tidied up`, async () => {
 			const name = fresh();
 			const child = spawn(process.execPath, [MAIN, "lab", "up", "--name", name], { stdio: "ignore" });
+			const exit = once(child, "exit");
 			await until(async () => exists(labDirectory(name)));
 			await sleep(delay);
-			const exit = once(child, "exit");
 			child.kill("SIGKILL");
 			const [code] = (await exit) as [number | null];
 			const wasUp = (await labStatus(name)).state === "up";

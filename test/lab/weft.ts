@@ -71,13 +71,6 @@ export async function runWeft(...args: string[]): Promise<{ code: number | null;
 	return { code, stdout, stderr };
 }
 
-/** Hops as the facts write them: device→i or device→e, veths by their pod. */
-export function hopsOf(path: Path): string[] {
-	return path.hops
-		.filter((hop) => hop.branch === 0)
-		.map((hop) => `${hop.device}→${hop.direction === "ingress" ? "i" : "e"}`);
-}
-
 /** The law of every summary: what was seen was joined, or left with a reason, or lost with a cause. */
 export function assertBalanced(summary: Summary): void {
 	const sum = (counts: Readonly<Record<string, number>>) => Object.values(counts).reduce((a, b) => a + b, 0);

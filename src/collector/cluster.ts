@@ -1,0 +1,35 @@
+import { type EndLookup, type EndNode, type EndPod, type EndService } from "../filter/resolve.js";
+import { globMatches } from "../filter/pattern.js";
+import type { Directory } from "../identity/owner.js";
+
+/** Who is there, as plain data that crosses to a worker: the part of a Directory that resolving ends needs. */
+export interface Cluster {
+	readonly pods: readonly EndPod[];
+	readonly services: readonly EndService[];
+	readonly nodes: readonly EndNode[];
+}
+
+export const NOBODY: Cluster = { pods: [], services: [], nodes: [] };
+
+export function clusterOf(directory: Directory): Cluster {
+	return {
+		pods: directory.pods("*/*").map(({ namespace, name, node, addresses, netns, ifindex }) => ({
+			namespace,
+			name,
+			node,
+			addresses,
+			netns,
+			ifindex,
+		})),
+		services: directory.services("*/*"),
+		nodes: directory.nodes().map(({ name, address, subnets }) => ({ name, address, subnets })),
+	};
+}
+
+export function lookupOver(cluster: Cluster): EndLookup {
+	return {
+		pods: (glob) => cluster.pods.filter((pod) => globMatches(glob, `${pod.namespace}/${pod.name}`)),
+		services: (name) => cluster.services.filter((service) => globMatches(name, service.name)),
+		nodes: () => cluster.nodes,
+	};
+}

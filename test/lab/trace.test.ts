@@ -1,0 +1,182 @@
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Lab } from "../../src/lab/lab.js";
+import type { Path } from "../../src/path/path.js";
+import { cluster } from "./cluster.js";
+import {
+	type Case,
+	CLIENT_PORT,
+	exchange,
+	type Family,
+	HOP_TABLE,
+	type Protocol,
+	serveTable,
+	shortName,
+	whole,
+} from "./hop-table.js";
+import { assertBalanced, type RunningWeft, startWeft } from "./weft.js";
+
+/** `weft trace` on both nodes of a lab, against the table that tcpdump has confirmed (datapath.test.ts). */
+describe("a trace of both nodes", () => {
+	const lab = cluster();
+	let weft: RunningWeft;
+
+	before(async () => {
+		await serveTable(lab());
+		weft = await startWeft("trace", "any", "any", "--lab", lab().name);
+	});
+
+	after(async () => {
+		assertBalanced(await weft.stop());
+	});
+
+	for (const each of HOP_TABLE) {
+		for (const family of each.families ?? (["ipv4", "ipv6"] as const)) {
+			for (const protocol of each.protocols) {
+				test(`${each.name}, ${protocol} over ${family}`, async () => {
+					await exchange(lab(), each, family, protocol);
+					await settle(weft);
+					const before = weft.paths.length;
+					await exchange(lab(), each, family, protocol);
+					await settle(weft);
+					const paths = weft.paths.slice(before);
+					const request = only(paths, protocol, "request");
+					const reply = only(paths, protocol, "reply");
+					assert.equal(hopsOf(lab(), request), whole(each.request), "request");
+					assert.equal(hopsOf(lab(), reply), whole(each.reply), "reply");
+					assertFaces(lab(), each, family, request, reply);
+					for (const path of [request, reply]) {
+						assert.equal(path.verdict, "delivered", `${path.verdict}: ${path.blame?.reason}`);
+						assert.notEqual(path.evidence, "ambiguous");
+					}
+				});
+			}
+		}
+	}
+
+	test("a stale neighbour's detour over cni0 is part of the path", async () => {
+		await knock(lab());
+		await settle(weft);
+		assert.ok((await lab().staleNeighbours("node-a")) > 0, "there are neighbours to make stale");
+		const before = weft.paths.length;
+		await knock(lab());
+		await settle(weft);
+		assert.equal(hopsOf(lab(), only(weft.paths.slice(before), "tcp", "request")), "cA→i cni0→e nA→e ‖ ");
+	});
+
+	test("with bridge-nf-call-iptables off a service on the same node is routed", async () => {
+		await lab().setBridgeNetfilter("node-a", false);
+		try {
+			const before = weft.paths.length;
+			await knock(lab());
+			await settle(weft);
+			assert.equal(hopsOf(lab(), only(weft.paths.slice(before), "tcp", "request")), "cA→i cni0→i cni0→e nA→e ‖ ");
+		} finally {
+			await lab().setBridgeNetfilter("node-a", true);
+		}
+	});
+});
+
+/** One node alone sees its half, and says where the rest went or came from. */
+describe("a trace of one node", () => {
+	const lab = cluster();
+
+	before(async () => {
+		await serveTable(lab());
+	});
+
+	test("between two pods of the node", async () => {
+		const { netns, root } = lab().node("node-a").node;
+		const weft = await startWeft("trace", "default/client", "default/neighbor", "--netns", netns, "--host-root", root);
+		assert.equal(await lab().ping("default/client", lab().pod("default/neighbor").pod.address.ipv4), 1);
+		await settle(weft);
+		assertBalanced(await weft.stop());
+		const request = only(weft.paths, "icmp", "request");
+		assert.equal(hopsOf(lab(), request), "cA→i nA→e ‖ ");
+		assert.equal(request.verdict, "delivered");
+		assert.deepEqual(
+			[request.flow.source.pod, request.flow.destination.pod, request.flow.destination.namespace],
+			["client", "neighbor", "default"],
+		);
+	});
+
+	for (const half of ["node-a", "node-b"] as const) {
+		test(`${half}'s half of the way to a pod on the other node`, async () => {
+			const { netns, root } = lab().node(half).node;
+			const weft = await startWeft("trace", "default/client", "default/server", "--netns", netns, "--host-root", root);
+			assert.equal(await lab().ping("default/client", lab().pod("default/server").pod.address.ipv4), 1);
+			await settle(weft, 2500);
+			assertBalanced(await weft.stop());
+			const request = only(weft.paths, "icmp", "request");
+			const reply = only(weft.paths, "icmp", "reply");
+			const [onA, onB] = ["cA→i cni0→i flannel→e eth0→e ‖ ", " ‖ eth0→i flannel→i cni0→e sB→e"];
+			assert.equal(hopsOf(lab(), request), half === "node-a" ? onA : onB);
+			assert.equal(request.verdict, half === "node-a" ? "forwarded" : "delivered");
+			assert.equal(reply.verdict, half === "node-a" ? "delivered" : "forwarded");
+			const forwarded = half === "node-a" ? request : reply;
+			assert.match(
+				forwarded.blame?.reason ?? "",
+				half === "node-a" ? /node-b|192\.168\.66\.12/ : /node-a|192\.168\.66\.11/,
+			);
+			const nic = request.hops.find((hop) => hop.role === "nic");
+			assert.equal(nic?.outer?.vni, 1, "the outer header is shown at the NIC");
+		});
+	}
+});
+
+/** Long enough for a path to close: whole ones at once, suspects after 2 s. */
+async function settle(weft: RunningWeft, ms = 400): Promise<void> {
+	for (let count = -1; count !== weft.paths.length; ) {
+		count = weft.paths.length;
+		await sleep(ms);
+	}
+}
+
+/** Its answer does not count: without netfilter on the bridge it comes from the wrong address. */
+async function knock(lab: Lab): Promise<void> {
+	const address = lab.service("default/near").clusterIp.ipv4;
+	await lab.send("default/client", { protocol: "tcp", address, port: 80, bytes: 100, timeoutMs: 300 });
+}
+
+/** The first request, or the first reply, of the exchange. */
+function only(paths: readonly Path[], protocol: Protocol, which: "request" | "reply"): Path {
+	const found = paths.find((path) => matches(path, protocol, which));
+	assert.ok(found, `no ${protocol} ${which} among ${paths.length} paths`);
+	return found;
+}
+
+function matches(path: Path, protocol: Protocol, which: "request" | "reply"): boolean {
+	const { flow, packet } = path;
+	switch (protocol) {
+		case "icmp":
+			return (which === "request" ? [8, 128] : [0, 129]).includes(packet.icmp?.type ?? -1);
+		case "udp":
+			return flow.protocol === "udp" && (which === "request" ? flow.source : flow.destination).port === CLIENT_PORT;
+		case "tcp":
+			return flow.protocol === "tcp" && packet.flags === (which === "request" ? "S" : "SA");
+	}
+}
+
+function hopsOf(lab: Lab, path: Path): string {
+	const on = (node: string) =>
+		path.hops
+			.filter((hop) => hop.node === node && hop.branch === 0)
+			.map((hop) => `${shortName(lab, node, hop.device)}→${hop.direction === "ingress" ? "i" : "e"}`)
+			.join(" ");
+	return `${on("node-a")} ‖ ${on("node-b")}`;
+}
+
+/** A service shows its own address where the client sees it, and the backend's behind the DNAT. */
+function assertFaces(lab: Lab, each: Case, family: Family, request: Path, reply: Path): void {
+	const asked = each.to(lab, family);
+	const first = request.hops[0]?.destination ?? "";
+	const last = request.hops[request.hops.length - 1]?.destination ?? "";
+	const translated = first !== last;
+	assert.equal(translated, /service|hostPort|NodePort/.test(each.name), `DNAT between ${first} and ${last}`);
+	if (!translated) return;
+	assert.ok(first.includes(asked), `the first hop is for ${asked}: ${first}`);
+	if (each.name.includes("service")) assert.equal(request.flow.service?.ip, asked);
+	assert.ok(!last.includes(asked), `the last hop is for the backend: ${last}`);
+	assert.equal(reply.hops[reply.hops.length - 1]?.source, first, "the reply comes from the service again");
+}
