@@ -53,14 +53,13 @@ export class Lab {
 	static async up(options: LabOptions = {}): Promise<Lab> {
 		const plan = planLab(options);
 		const { plugins } = await checkSurroundings();
-		await claimOrExplain(plan.name);
+		const starting = await firstState(plan);
+		await claimOrExplain(starting);
 		const abort = new AbortController();
 		const interrupt = () => abort.abort();
 		if (options.signal?.aborted) interrupt();
 		options.signal?.addEventListener("abort", interrupt);
 		try {
-			const starting = await firstState(plan);
-			await writeState(starting);
 			const progress = options.progress ?? (() => {});
 			const pods = await build(plan, { plugins, progress, abort, signal: abort.signal });
 			const lab = new Lab({ ...starting, pods, phase: "up" }, plugins);
@@ -310,9 +309,10 @@ async function firstState(plan: LabPlan): Promise<LabState> {
 	};
 }
 
-async function claimOrExplain(name: string): Promise<void> {
+async function claimOrExplain(starting: LabState): Promise<void> {
+	const { name } = starting;
 	const leftovers = await labNamespaces(name);
-	if (leftovers.length === 0 && (await claim(name))) return;
+	if (leftovers.length === 0 && (await claim(starting))) return;
 	const state = await readState(name);
 	if (state?.phase === "up" && leftovers.length > 0) {
 		throw new LabError("lab up", `the lab ${name} is already up`, { remedy: `take it down: ${command("down", name)}` });

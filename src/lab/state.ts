@@ -1,4 +1,4 @@
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { LabError } from "./error.js";
 import { type DualStack, LAB_ROOT, labDirectory, type NodePlan, type PortMapping, type ServicePlan } from "./plan.js";
 
@@ -40,19 +40,31 @@ export interface LabState {
 	readonly processes: readonly LabProcess[];
 }
 
-/** Claims a lab's name: makes its directory, which only one process can. False: it is taken. */
-export async function claim(name: string): Promise<boolean> {
-	await mkdir(LAB_ROOT, { recursive: true, mode: 0o755 });
+/**
+ * Claims a lab's name by putting its first state in place, in one step (rename(2) of a directory fails where a filled one
+ * is): a directory without a state is never seen. False: the name is taken. Throws LabError.
+ */
+export async function claim(state: LabState): Promise<boolean> {
+	const draft = `${draftPrefix(state.name)}${process.pid}`;
 	try {
-		await mkdir(labDirectory(name));
+		await mkdir(draft, { recursive: true });
+		await writeFile(`${draft}/${STATE_FILE}`, stateText(state), { mode: 0o644 });
+		await rename(draft, labDirectory(state.name));
 		return true;
 	} catch (cause) {
-		if ((cause as NodeJS.ErrnoException).code === "EEXIST") return false;
-		throw new LabError(`mkdir ${labDirectory(name)}`, (cause as Error).message, { remedy: "run as root", cause });
+		await rm(draft, { recursive: true, force: true });
+		const { code, message } = cause as NodeJS.ErrnoException;
+		if (code === "EEXIST" || code === "ENOTEMPTY") return false;
+		throw new LabError(`mkdir ${labDirectory(state.name)}`, message, { remedy: "run as root", cause });
 	}
 }
 
-/** Reads a lab's state; null: there is none, or it is not whole (a builder died while writing its first one). */
+/** Where a lab's directory is filled before it takes its place: this, and the pid of who does so. */
+export function draftPrefix(name: string): string {
+	return `${LAB_ROOT}/.${name}.`;
+}
+
+/** Reads a lab's state; null: there is none, or it is not one of this version of weft. */
 export async function readState(name: string): Promise<LabState | null> {
 	let text: string;
 	try {
@@ -72,7 +84,7 @@ export async function readState(name: string): Promise<LabState | null> {
 export async function writeState(state: LabState): Promise<void> {
 	const path = statePath(state.name);
 	const draft = `${path}.${process.pid}`;
-	await writeFile(draft, `${JSON.stringify(state, null, "\t")}\n`, { mode: 0o644 });
+	await writeFile(draft, stateText(state), { mode: 0o644 });
 	await rename(draft, path);
 }
 
@@ -89,5 +101,11 @@ export async function startTicks(pid: number): Promise<number | null> {
 }
 
 function statePath(name: string): string {
-	return `${labDirectory(name)}/state.json`;
+	return `${labDirectory(name)}/${STATE_FILE}`;
 }
+
+function stateText(state: LabState): string {
+	return `${JSON.stringify(state, null, "\t")}\n`;
+}
+
+const STATE_FILE = "state.json";

@@ -1,5 +1,5 @@
 import { readdir } from "node:fs/promises";
-import { LAB_ROOT, labName, prefix } from "./plan.js";
+import { LAB_ROOT, labName } from "./plan.js";
 import { type LabState, readState, startTicks } from "./state.js";
 import { labNamespaces } from "./teardown.js";
 
@@ -44,10 +44,9 @@ export async function labStatus(name?: string): Promise<LabStatus> {
 export async function labNames(): Promise<string[]> {
 	const directories = await readdir(LAB_ROOT).catch((): string[] => []);
 	const namespaces = await readdir("/run/netns").catch((): string[] => []);
-	const named = namespaces
-		.map((netns) => /^weft-([a-z][a-z0-9]*)-(?=underlay$|node-|pod-)/.exec(netns)?.[1])
-		.filter((name) => name !== undefined && prefix(name) !== "");
-	return [...new Set([...directories, ...(named as string[])])].sort();
+	const named = namespaces.map((netns) => /^weft-([a-z][a-z0-9]*)-(?:underlay$|node-|pod-)/.exec(netns)?.[1]);
+	const names = [...directories.filter((entry) => !entry.startsWith(".")), ...named];
+	return [...new Set(names.filter((name) => name !== undefined))].sort();
 }
 
 const EMPTY = { type: "lab", missing: [], nodes: [], pods: [], services: [], processes: [] } as const;

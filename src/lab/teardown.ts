@@ -2,7 +2,8 @@ import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { run } from "./command.js";
 import { LabError } from "./error.js";
-import { labDirectory, prefix } from "./plan.js";
+import { LAB_ROOT, labDirectory, prefix } from "./plan.js";
+import { draftPrefix } from "./state.js";
 
 /** What `down` found and removed. */
 export interface Removed {
@@ -27,7 +28,9 @@ export async function tearDown(name: string): Promise<Removed> {
 		mounts += await unmount(name);
 		for (const netns of found) await run(["ip", "netns", "delete", netns]).catch(() => "");
 		namespaces += found.length;
-		await rm(labDirectory(name), { recursive: true, force: true });
+		for (const directory of [labDirectory(name), ...(await drafts(name))]) {
+			await rm(directory, { recursive: true, force: true });
+		}
 		if (round > 0 && found.length === 0) return { processes, namespaces, mounts };
 		await sleep(SETTLE_MS);
 	}
@@ -59,6 +62,12 @@ const ROUNDS = 20;
 const SETTLE_MS = 20;
 /** How long a process may take to end by itself. */
 const GRACE_MS = 500;
+
+/** What a builder left that was killed before it had claimed the name. */
+async function drafts(name: string): Promise<string[]> {
+	const entries = await readdir(LAB_ROOT).catch((): string[] => []);
+	return entries.map((entry) => `${LAB_ROOT}/${entry}`).filter((path) => path.startsWith(draftPrefix(name)));
+}
 
 async function endProcesses(namespaces: readonly string[]): Promise<number> {
 	const first = await processesIn(namespaces);
