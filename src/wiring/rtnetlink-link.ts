@@ -37,6 +37,7 @@ const Ifla = {
 	mtu: 4,
 	link: 5,
 	master: 10,
+	protinfo: 12,
 	operstate: 16,
 	linkinfo: 18,
 	stats64: 23,
@@ -47,6 +48,12 @@ const Ifla = {
 } as const;
 const Info = { kind: 1, data: 2, slaveKind: 4, slaveData: 5 } as const;
 const Iff = { up: 0x1, loopback: 0x8 } as const;
+/** Of an AF_BRIDGE message: how a port forwards now. It comes after the link's own message, so that has it wrong. */
+export function portChange(body: Span): BridgePort | null {
+	const info = body.attributes(IFINFOMSG).nested(Ifla.protinfo);
+	return info?.span(PortInfo.state) == null ? null : port(info);
+}
+
 const IFINFOMSG = 16;
 /** IF_OPER_* (RFC 2863). */
 const OPERSTATES = ["unknown", "notpresent", "down", "lowerlayerdown", "testing", "dormant", "up"];

@@ -3,14 +3,16 @@
  * out; a malformed message throws NetlinkFormatError.
  */
 
-import type { Address, FdbEntry, Link, Neighbour, Route } from "./model.js";
+import type { Address, BridgePort, FdbEntry, Link, Neighbour, Route } from "./model.js";
 import { type Attributes, Control, messages, NetlinkFormatError, type NetlinkMessage, type Span } from "./netlink.js";
-import { link } from "./rtnetlink-link.js";
+import { link, portChange } from "./rtnetlink-link.js";
 import { Af, hex, ipOf, Rtm } from "./rtnetlink-values.js";
 
 /** One change or one row of a dump. `ignored`: a message that tells of nothing we model. */
 export type Rtnetlink =
 	| { readonly kind: "link"; readonly gone: boolean; readonly link: Link }
+	/** The bridge's side of a link. */
+	| { readonly kind: "port"; readonly ifindex: number; readonly port: BridgePort }
 	| { readonly kind: "address"; readonly gone: boolean; readonly address: Address }
 	| { readonly kind: "route"; readonly gone: boolean; readonly routes: readonly Route[] }
 	| { readonly kind: "neighbour"; readonly gone: boolean; readonly neighbour: Neighbour }
@@ -31,6 +33,7 @@ function parseMessage({ type, body }: NetlinkMessage): Rtnetlink {
 		case Rtm.delLink:
 			// A port that leaves a bridge is told as RTM_DELLINK of family AF_BRIDGE (br_netlink.c, br_ifinfo_notify):
 			// the link itself is still there. IPv6 tells RTM_NEWLINK of its own settings the same way.
+			if (body.u8(0) === Af.bridge && type === Rtm.newLink) return portOf(body);
 			if (body.u8(0) !== Af.unspecified) return IGNORED;
 			return { kind: "link", gone: type === Rtm.delLink, link: link(body) };
 		case Rtm.newAddress:
@@ -57,6 +60,11 @@ function parseMessage({ type, body }: NetlinkMessage): Rtnetlink {
 		default:
 			return IGNORED;
 	}
+}
+
+function portOf(body: Span): Rtnetlink {
+	const port = portChange(body);
+	return port === null ? IGNORED : { kind: "port", ifindex: body.s32(4), port };
 }
 
 const Netnsa = { nsid: 1 } as const;
