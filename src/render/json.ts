@@ -1,9 +1,11 @@
 import type { HookChange, LedgerStage, Ready, ResolvedName, Summary } from "../collector/report.js";
+import type { DropReport } from "../latency/drop-report.js";
+import type { LatencyReport, Segment, SegmentEnd } from "../latency/report.js";
 import type { Blame, Endpoint, Hop, OuterHeader, Path, ServiceRef } from "../path/path.js";
 import { sanitizeJson } from "./sanitize.js";
 
-/** What a JSON stream holds: `ready` first, `summary` last. */
-export type Reported = Ready | Path | HookChange | Summary;
+/** What JSON streams hold; that of a trace: `ready` first, `summary` last. */
+export type Reported = Ready | Path | HookChange | Summary | LatencyReport | DropReport;
 
 /**
  * One line of a JSON stream, without its newline. Every field is spelled out here, so that the shape and the order of
@@ -25,6 +27,10 @@ function shaped(reported: Reported): unknown {
 		}
 		case "summary":
 			return summaryJson(reported);
+		case "latency":
+			return latencyJson(reported);
+		case "drop":
+			return dropJson(reported);
 	}
 }
 
@@ -126,4 +132,36 @@ function summaryJson({ type, durationMs, flows, hooks, paths, blames, events, ke
 
 function stageJson({ stage, in: received, out, lost }: LedgerStage): unknown {
 	return { stage, in: received, out, lost };
+}
+
+function latencyJson({ type, time, seconds, quantileError, segments, warnings }: LatencyReport): unknown {
+	return { type, time, seconds, quantileError, segments: segments.map(segmentJson), warnings };
+}
+
+function segmentJson(segment: Segment): unknown {
+	const { kind, node, device, from, to, group, count, sumNs } = segment;
+	const { minNs, p50Ns, p90Ns, p99Ns, p999Ns, maxNs, clockErrorNs, buckets, unmatched } = segment;
+	return {
+		...{ kind, node, device, from: from === null ? null : segmentEnd(from), to: to === null ? null : segmentEnd(to) },
+		...{ group, count, sumNs, minNs, p50Ns, p90Ns, p99Ns, p999Ns, maxNs, clockErrorNs },
+		buckets: buckets.map(({ fromNs, toNs, count }) => ({ fromNs, toNs, count })),
+		unmatched,
+	};
+}
+
+function segmentEnd({ node, device, direction, role, pod }: SegmentEnd): SegmentEnd {
+	return { node, device, direction, role, pod };
+}
+
+function dropJson(drop: DropReport): unknown {
+	const { type, time, node, count, kernelReason, kernelFunction, diagnosis, explanation, remedy } = drop;
+	const { hop, protocol, source, destination, path } = drop;
+	return {
+		...{ type, time, node, count, kernelReason, kernelFunction, diagnosis, explanation, remedy },
+		hop: hop === null ? null : { device: hop.device, direction: hop.direction },
+		protocol,
+		source: source === null ? null : endpoint(source),
+		destination: destination === null ? null : endpoint(destination),
+		path,
+	};
 }

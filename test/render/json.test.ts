@@ -52,3 +52,34 @@ test("a summary has every verdict and every counter", () => {
 			'"kernel":{"seen":489660,"matched":489660,"emitted":489660,"ringFull":0,"unparseable":{}},"ledger":[]}',
 	);
 });
+
+test("a drop and a latency report keep their shape", () => {
+	assert.equal(
+		jsonLine({
+			...{ type: "drop", time: "2026-11-22T12:00:00Z", node: "node-a", count: 2, kernelReason: "NO_TX_TARGET" },
+			...{ kernelFunction: null, diagnosis: null, explanation: null, remedy: null, hop: null, protocol: "tcp" },
+			...{ source: null, destination: null, path: null },
+		}),
+		'{"type":"drop","time":"2026-11-22T12:00:00Z","node":"node-a","count":2,"kernelReason":"NO_TX_TARGET",' +
+			'"kernelFunction":null,"diagnosis":null,"explanation":null,"remedy":null,"hop":null,"protocol":"tcp",' +
+			'"source":null,"destination":null,"path":null}',
+	);
+	const end = { node: "node-a", device: "veth1", direction: "ingress", role: "pod", pod: null } as const;
+	assert.equal(
+		jsonLine({
+			...{ type: "latency", time: "2026-11-22T12:00:10Z", seconds: 10, quantileError: 0.03, warnings: [] },
+			segments: [
+				{
+					...{ kind: "bridge-up", from: end, to: null, node: "node-a", device: "cni0", group: null, count: 1 },
+					...{ sumNs: 5, minNs: 5, p50Ns: 5, p90Ns: 5, p99Ns: 5, p999Ns: 5, maxNs: 5, clockErrorNs: 0 },
+					...{ buckets: [{ fromNs: 5, toNs: 6, count: 1 }], unmatched: { cloned: 1 } },
+				},
+			],
+		}),
+		'{"type":"latency","time":"2026-11-22T12:00:10Z","seconds":10,"quantileError":0.03,"segments":[' +
+			'{"kind":"bridge-up","node":"node-a","device":"cni0",' +
+			'"from":{"node":"node-a","device":"veth1","direction":"ingress","role":"pod","pod":null},"to":null,' +
+			'"group":null,"count":1,"sumNs":5,"minNs":5,"p50Ns":5,"p90Ns":5,"p99Ns":5,"p999Ns":5,"maxNs":5,' +
+			'"clockErrorNs":0,"buckets":[{"fromNs":5,"toNs":6,"count":1}],"unmatched":{"cloned":1}}],"warnings":[]}',
+	);
+});

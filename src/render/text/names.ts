@@ -49,7 +49,8 @@ export function splitFace(face: string): { readonly address: string; readonly po
 	return { address: bracketed ?? plain ?? face, port: port ?? null };
 }
 
-function joinFace(ip: string, port: number | null): string {
+/** "10.0.0.1:80", "[fd00::1]:80", "default/web:80"; without a port the bare name. */
+export function joinFace(ip: string, port: number | null): string {
 	if (port === null) return ip;
 	return ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`;
 }

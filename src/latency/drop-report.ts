@@ -1,0 +1,28 @@
+import type { Direction } from "../packet/hook.js";
+import type { Endpoint } from "../path/path.js";
+
+/** Packets that the kernel discarded alike: same reason, place and flow, since the report before. */
+export interface DropReport {
+	readonly type: "drop";
+	/** Of the last of them, RFC 3339. */
+	readonly time: string;
+	readonly node: string;
+	readonly count: number;
+	/** The kernel's words: NETFILTER_DROP, nf_hook_slow. */
+	readonly kernelReason: string;
+	readonly kernelFunction: string | null;
+	/** weft's: "an iptables rule in FORWARD"; null: none better than the kernel's. */
+	readonly diagnosis: string | null;
+	/** What usually causes it on a flannel node. */
+	readonly explanation: string | null;
+	/** A command that would repair it or show more. */
+	readonly remedy: string | null;
+	/** Where the packet was seen last; null: at no hook. */
+	readonly hop: { readonly device: string; readonly direction: Direction } | null;
+	/** tcp, udp … as in Flow. */
+	readonly protocol: string;
+	readonly source: Endpoint | null;
+	readonly destination: Endpoint | null;
+	/** Id of the traced path that ended here; null: not traced. */
+	readonly path: string | null;
+}

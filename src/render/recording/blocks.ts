@@ -1,0 +1,161 @@
+import { deflateRawSync, inflateRawSync } from "node:zlib";
+import { crc32 } from "./crc32.js";
+import {
+	BLOCK_HEADER_BYTES,
+	BlockFlag,
+	type BlockType,
+	MAGIC,
+	MAJOR,
+	MAX_BODY_BYTES,
+	MINOR,
+	PREAMBLE_BYTES,
+	RecordingError,
+} from "./format.js";
+
+/** Blocks below this gain nothing from deflate. */
+const WORTH_DEFLATING = 256;
+
+export interface Block {
+	readonly type: number;
+	/** Inflated; its start is 8-byte aligned in its buffer. */
+	readonly body: Uint8Array;
+}
+
+/** Why a recording ended before its end block. */
+export interface Truncation {
+	/** Bytes from the start of the file to the first block that could not be used. */
+	readonly offset: number;
+	readonly reason: string;
+}
+
+export function encodePreamble(): Uint8Array {
+	const bytes = new Uint8Array(PREAMBLE_BYTES);
+	bytes.set(MAGIC);
+	const view = new DataView(bytes.buffer);
+	view.setUint16(8, MAJOR, true);
+	view.setUint16(10, MINOR, true);
+	return bytes;
+}
+
+/** Header and body as they are written one after the other. @throws RangeError beyond MAX_BODY_BYTES */
+export function encodeBlock(type: BlockType, body: Uint8Array, deflate: boolean): Uint8Array[] {
+	if (body.length > MAX_BODY_BYTES) throw new RangeError(`a block of ${body.length} bytes is over ${MAX_BODY_BYTES}`);
+	const deflated = deflate && body.length >= WORTH_DEFLATING ? deflateRawSync(body, { level: 1 }) : body;
+	const smaller = deflated.length < body.length;
+	const stored = smaller ? deflated : body;
+	const header = new Uint8Array(BLOCK_HEADER_BYTES);
+	const view = new DataView(header.buffer);
+	view.setUint32(0, stored.length, true);
+	view.setUint8(4, type);
+	view.setUint8(5, smaller ? BlockFlag.deflated : 0);
+	view.setUint32(12, body.length, true);
+	view.setUint32(8, checksum(header, stored), true);
+	return [header, stored];
+}
+
+/**
+ * Whole blocks of a recording that arrives in pieces of any size. Returns where and why it stopped, when that was
+ * not behind a whole block: what follows a damaged block may refer to it, so nothing after it is read.
+ * @throws RecordingError when the bytes are no recording, or one of another major version
+ */
+export async function* readBlocks(
+	input: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): AsyncGenerator<Block, Truncation | null> {
+	const pieces = new Pieces(input);
+	await checkPreamble(pieces);
+	let offset = PREAMBLE_BYTES;
+	for (;;) {
+		const header = await pieces.take(BLOCK_HEADER_BYTES);
+		if (header === null) return pieces.rest > 0 ? { offset, reason: "cut off inside a block's header" } : null;
+		const view = new DataView(header.buffer, header.byteOffset);
+		const length = view.getUint32(0, true);
+		const whole = view.getUint32(12, true);
+		if (length > MAX_BODY_BYTES || whole > MAX_BODY_BYTES)
+			return { offset, reason: "a block is longer than any can be" };
+		const stored = await pieces.take(length);
+		if (stored === null) return { offset, reason: "cut off inside a block" };
+		if (checksum(header, stored) !== view.getUint32(8, true)) return { offset, reason: "a block's checksum is wrong" };
+		const deflated = (view.getUint8(5) & BlockFlag.deflated) !== 0;
+		const body = deflated ? inflate(stored, whole) : stored;
+		if (body === null || body.length !== whole) return { offset, reason: "a block does not inflate to its length" };
+		yield { type: view.getUint8(4), body: aligned(body) };
+		offset += BLOCK_HEADER_BYTES + length;
+	}
+}
+
+/** Over the header with the field of the checksum left out, and the stored body. */
+function checksum(header: Uint8Array, stored: Uint8Array): number {
+	return crc32(stored, crc32(header.subarray(12, 16), crc32(header.subarray(0, 8))));
+}
+
+function inflate(stored: Uint8Array, length: number): Uint8Array | null {
+	try {
+		return inflateRawSync(stored, { maxOutputLength: Math.max(1, length) });
+	} catch {
+		return null; // the caller says where
+	}
+}
+
+function aligned(bytes: Uint8Array): Uint8Array {
+	return bytes.byteOffset % 8 === 0 ? bytes : bytes.slice();
+}
+
+async function checkPreamble(pieces: Pieces): Promise<void> {
+	const preamble = await pieces.take(PREAMBLE_BYTES);
+	if (preamble === null || MAGIC.some((byte, i) => preamble[i] !== byte)) {
+		throw new RecordingError("this is not a recording of weft: write one with weft trace -w FILE");
+	}
+	const major = new DataView(preamble.buffer, preamble.byteOffset).getUint16(8, true);
+	if (major !== MAJOR) {
+		throw new RecordingError(`the recording has format ${major}, this weft reads ${MAJOR}: use the weft that wrote it`);
+	}
+}
+
+/** Takes exact lengths out of a stream of pieces. */
+class Pieces {
+	readonly #input: AsyncIterator<Uint8Array> | Iterator<Uint8Array>;
+	#waiting: Uint8Array[] = [];
+	#bytes = 0;
+	#ended = false;
+
+	constructor(input: AsyncIterable<Uint8Array> | Iterable<Uint8Array>) {
+		this.#input = Symbol.asyncIterator in input ? input[Symbol.asyncIterator]() : input[Symbol.iterator]();
+	}
+
+	/** Bytes that came but were not taken. */
+	get rest(): number {
+		return this.#bytes;
+	}
+
+	/** `length` bytes, or null (and nothing taken) when fewer are left. */
+	async take(length: number): Promise<Uint8Array | null> {
+		while (this.#bytes < length && !this.#ended) {
+			const next = await this.#input.next();
+			if (next.done === true) this.#ended = true;
+			else if (next.value.length > 0) {
+				this.#waiting.push(next.value);
+				this.#bytes += next.value.length;
+			}
+		}
+		return this.#bytes < length ? null : this.#remove(length);
+	}
+
+	#remove(length: number): Uint8Array {
+		this.#bytes -= length;
+		const first = this.#waiting[0];
+		if (first !== undefined && first.length > length) {
+			this.#waiting[0] = first.subarray(length);
+			return first.subarray(0, length);
+		}
+		const taken = new Uint8Array(length);
+		let filled = 0;
+		while (filled < length) {
+			const piece = this.#waiting.shift() ?? new Uint8Array();
+			const part = piece.subarray(0, length - filled);
+			taken.set(part, filled);
+			filled += part.length;
+			if (part.length < piece.length) this.#waiting.unshift(piece.subarray(part.length));
+		}
+		return taken;
+	}
+}
