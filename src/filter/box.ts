@@ -29,6 +29,12 @@ export interface Range {
 	readonly max: number;
 }
 
+/** enum weft_family + 1 */
+export const FAMILY_OTHER = 1;
+export const FAMILY_IPV4 = 2;
+export const FAMILY_IPV6 = 3;
+export const FAMILY_ARP = 4;
+
 export const ANY_PORTS: Range = { min: 0, max: 65535 };
 export const ANY_LENGTH: Range = { min: 0, max: Number.POSITIVE_INFINITY };
 export const ANY_ADDRESS: Prefix = prefixOf([0, 0, 0, 0], 0);
@@ -63,6 +69,7 @@ export function intersect(a: Box, b: Box): Box | null {
 	const destination = intersectPrefixes(a.destination, b.destination);
 	if (ifindex === undefined || family === undefined || protocol === undefined || vlan === undefined) return null;
 	if (icmpType === undefined || icmpCode === undefined || source === null || destination === null) return null;
+	if (protocol !== 0 && (family === FAMILY_OTHER || family === FAMILY_ARP)) return null;
 	const sourcePorts = intersectRanges(a.sourcePorts, b.sourcePorts);
 	const destinationPorts = intersectRanges(a.destinationPorts, b.destinationPorts);
 	const length = intersectRanges(a.length, b.length);

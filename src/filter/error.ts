@@ -39,8 +39,10 @@ export function nearest(word: string, candidates: Iterable<string>): string | nu
 	let best: string | null = null;
 	let least = Math.max(1, Math.floor(word.length / 3)) + 1;
 	for (const candidate of candidates) {
-		const distance = editDistance(word.slice(0, 64), candidate.slice(0, 64), least);
-		if (distance < least) {
+		const distance = editDistance(word.slice(0, 64), candidate.slice(0, 64), least + 1);
+		// Slips spare the first letter.
+		const closer = distance === least && best !== null && best[0] !== word[0] && candidate[0] === word[0];
+		if (distance < least || closer) {
 			least = distance;
 			best = candidate;
 		}

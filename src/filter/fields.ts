@@ -76,6 +76,11 @@ export function findField(header: Header, offset: number, size: number): Field |
 	return FIELDS.find((known) => known.header === header && known.offset === offset && known.size === size) ?? null;
 }
 
+/** As one writes it: ip[6:2]. */
+export function fieldName(field: { readonly header: Header; readonly offset: number; readonly size: number }): string {
+	return `${field.header}[${field.offset}${field.size > 1 ? `:${field.size}` : ""}]`;
+}
+
 /** The first field whose unrecorded bits an arithmetic looks at: it must be masked. */
 export function unmaskedField(arithmetic: Arithmetic, wanted = 0xffffffff): Field | null {
 	switch (arithmetic.kind) {

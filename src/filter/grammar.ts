@@ -13,7 +13,7 @@ import {
 	type Side,
 } from "./ast.js";
 import { didYouMean, FilterError } from "./error.js";
-import { FIELDS, findField, OFFSET_NAMES, unmaskedField } from "./fields.js";
+import { FIELDS, fieldName, findField, OFFSET_NAMES, unmaskedField } from "./fields.js";
 import { nameTokenAt, offsetTokenAt, type Token, tokenAt } from "./lexer.js";
 import { type NameOptions, namePattern } from "./pattern.js";
 import { CONSTANTS, ETHERTYPES, KEYWORDS, PORTS, PROTOCOL_WORDS, PROTOCOLS, REFUSED } from "./words.js";
@@ -493,22 +493,25 @@ class Parser {
 	}
 
 	#relation(): Expression {
-		const left = this.#masks(this.#arithmetic(0));
+		const left = this.#maskedArithmetic();
 		const token = this.#take();
 		const operator = RELATIONS.get(token.text);
 		if (operator === undefined) throw this.#unexpected(token, "a comparison: = != < > <= >=", "as tcp[13] & 2 != 0");
-		const right = this.#masks(this.#arithmetic(0));
+		const right = this.#maskedArithmetic();
 		this.#latest = null;
 		return { kind: "relation", left, operator, right };
 	}
 
-	#masks(arithmetic: Arithmetic): Arithmetic {
+	/** Bits that are not recorded must not decide. */
+	#maskedArithmetic(): Arithmetic {
+		const { start } = this.#peek();
+		const arithmetic = this.#arithmetic(0);
 		const field = unmaskedField(arithmetic);
 		if (field === null) return arithmetic;
-		const name = `${field.header}[${field.offset}${field.size > 1 ? `:${field.size}` : ""}]`;
+		const name = fieldName(field);
 		throw new FilterError({
 			text: this.#text,
-			column: this.#position + 1,
+			column: start + 1,
 			expected: `a mask on ${name}`,
 			suggestion: `only some of its bits are recorded: ${name} & 0x${field.known.toString(16)}`,
 		});
@@ -570,8 +573,8 @@ class Parser {
 		const offsetToken = this.#takeOffset();
 		const offset = this.#offset(header, offsetToken);
 		let size = 1;
-		if (this.#peek().text === ":") {
-			this.#take();
+		if (offsetTokenAt(this.#text, this.#position).text === ":") {
+			this.#takeOffset();
 			const sizeToken = this.#takeOffset();
 			if (!/^[124]$/.test(sizeToken.text)) throw this.#unexpected(sizeToken, "a size of 1, 2 or 4 bytes");
 			size = Number(sizeToken.text);
@@ -600,8 +603,7 @@ class Parser {
 		if (header === "ip" && offset >= 12) return "for addresses use src net and dst net";
 		if (header === "ip6" && offset === 6) return "use ip6 proto";
 		if (header === "ip6" && offset >= 8) return "for addresses use src net and dst net";
-		const known = FIELDS.filter((field) => field.header === header);
-		const names = known.map((field) => `${header}[${field.offset}${field.size > 1 ? `:${field.size}` : ""}]`);
+		const names = FIELDS.filter((field) => field.header === header).map(fieldName);
 		return `there are ${names.join(" ")}`;
 	}
 
@@ -611,7 +613,7 @@ class Parser {
 
 	#expect(operator: string): void {
 		const token = this.#take();
-		if (token.text !== operator) throw this.#unexpected(token, quoteOperator(operator));
+		if (token.text !== operator) throw this.#unexpected(token, `a ${operator}`);
 	}
 
 	#peek(): Token {
@@ -669,10 +671,6 @@ function matchParentheses(text: string): ReadonlyMap<number, number> {
 
 function isNameKind(type: string): type is NameKind {
 	return type === "pod" || type === "svc" || type === "node";
-}
-
-function quoteOperator(operator: string): string {
-	return `a ${operator}`;
 }
 
 /** Of a mask without holes; null when it has one. */

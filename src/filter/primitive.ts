@@ -1,6 +1,17 @@
 import type { Arithmetic, Primitive, Relation, Side } from "./ast.js";
 import { isIpv4Prefix } from "./ast.js";
-import { ANY_LENGTH, ANY_PORTS, type Box, FULL, type Range, swap } from "./box.js";
+import {
+	ANY_LENGTH,
+	ANY_PORTS,
+	type Box,
+	FAMILY_ARP,
+	FAMILY_IPV4,
+	FAMILY_IPV6,
+	FAMILY_OTHER,
+	FULL,
+	type Range,
+	swap,
+} from "./box.js";
 import type { NameResolver } from "./evaluate.js";
 import { type FieldMeaning, findField } from "./fields.js";
 import type { Face } from "./resolve.js";
@@ -54,11 +65,6 @@ export function complementOf(primitive: Primitive): readonly Box[] {
 	return [FULL];
 }
 
-/** enum weft_family + 1 */
-const FAMILY_OTHER = 1;
-const FAMILY_IPV4 = 2;
-const FAMILY_IPV6 = 3;
-const FAMILY_ARP = 4;
 const ALL_FAMILIES = [FAMILY_OTHER, FAMILY_IPV4, FAMILY_IPV6, FAMILY_ARP] as const;
 const FAMILIES: ReadonlyMap<number, number> = new Map([
 	[0x0800, FAMILY_IPV4],

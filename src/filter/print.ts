@@ -1,5 +1,6 @@
 import type { Arithmetic, Expression } from "./ast.js";
 import { printPrefix } from "./end.js";
+import { fieldName } from "./fields.js";
 
 /** A FILTER that parses to the same tree; every choice of precedence is written out. */
 export function printFilter(expression: Expression): string {
@@ -67,7 +68,7 @@ function printArithmetic(arithmetic: Arithmetic): string {
 		case "length":
 			return "len";
 		case "field":
-			return `${arithmetic.header}[${arithmetic.offset}${arithmetic.size > 1 ? `:${arithmetic.size}` : ""}]`;
+			return fieldName(arithmetic);
 		case "binary":
 			return `(${printArithmetic(arithmetic.left)} ${arithmetic.operator} ${printArithmetic(arithmetic.right)})`;
 	}

@@ -1,8 +1,8 @@
-import { prefixOf } from "../packet/addresses.js";
+import { isIpv4Mapped, prefixOf } from "../packet/addresses.js";
 import type { NetnsCookie } from "../packet/hook.js";
 import { TcpFlag } from "../packet/sightings.js";
 import type { Expression } from "./ast.js";
-import { type Box, FULL, intersect, prefixCovers, rangeCovers, toRule } from "./box.js";
+import { type Box, FAMILY_IPV4, FAMILY_IPV6, FULL, intersect, prefixCovers, rangeCovers, swap, toRule } from "./box.js";
 import type { NameResolver } from "./evaluate.js";
 import { complementOf, primitiveBoxes } from "./primitive.js";
 import { reduce } from "./reduce.js";
@@ -58,9 +58,9 @@ export function kernelRules(expression: Expression, context: RuleContext): reado
 	return reduce(withFragments, MAX_RULES).map((box) => toRule(box, context.subscribers));
 }
 
-/** Boxes of one level are cut back to this many before they are multiplied. */
+/** A factor of a product that is longer is merged first. */
 const MOST_FACTORS = 32;
-/** …and a sum to this many. */
+/** …and a sum that is longer as well. */
 const MOST_TERMS = 256;
 
 /** Disjunctive normal form, widened wherever a literal has no box. */
@@ -100,8 +100,9 @@ function product(left: readonly Box[], right: readonly Box[]): readonly Box[] {
 	return capped(boxes, MOST_TERMS);
 }
 
+/** Cut to half, so that a long chain is not cut again at each of its links. */
 function capped(boxes: readonly Box[], most: number): readonly Box[] {
-	return boxes.length <= most ? boxes : reduce(boxes, most);
+	return boxes.length <= most ? boxes : reduce(boxes, most / 2);
 }
 
 const OWN_NAMESPACE: Box = { ...FULL };
@@ -119,9 +120,9 @@ function endBoxes(context: RuleContext): readonly Box[] {
 		}
 	}
 	const sources = sideBoxes(from);
-	const destinations = sideBoxes(to).map(turned);
+	const destinations = sideBoxes(to).map(swap);
 	const there = product(sources, destinations);
-	return [...own, ...there, ...there.map(turned)];
+	return [...own, ...there, ...there.map(swap)];
 }
 
 /** An END as the source. */
@@ -134,16 +135,6 @@ function sideBoxes(end: ResolvedEnd): readonly Box[] {
 function faceBox(face: Face): Box {
 	const { address, protocol, port } = face;
 	return { ...FULL, source: prefixOf(address, 128), protocol, sourcePorts: { min: port, max: port } };
-}
-
-function turned(box: Box): Box {
-	return {
-		...box,
-		source: box.destination,
-		destination: box.source,
-		sourcePorts: box.destinationPorts,
-		destinationPorts: box.sourcePorts,
-	};
 }
 
 function withoutAddresses(box: Box): Box {
@@ -178,9 +169,9 @@ function throughTranslations(boxes: readonly Box[], translations: readonly Trans
 	for (const side of ["destination", "source"] as const) {
 		const added: Box[] = [];
 		for (const box of result) {
-			const oriented = side === "source" ? box : turned(box);
+			const oriented = side === "source" ? box : swap(box);
 			for (const translation of translations) {
-				for (const other of otherSides(oriented, translation)) added.push(side === "source" ? other : turned(other));
+				for (const other of otherSides(oriented, translation)) added.push(side === "source" ? other : swap(other));
 				if (added.length > MOST_TRANSLATED) added.splice(0, added.length, ...reduce(added, MOST_TERMS));
 			}
 		}
@@ -216,7 +207,7 @@ function replaced(box: Box, faces: readonly Face[]): readonly Box[] {
 }
 
 function familyOf(face: Face): number {
-	return face.address[2] === 0xffff && face.address[0] === 0 && face.address[1] === 0 ? 2 : 3;
+	return isIpv4Mapped(face.address) ? FAMILY_IPV4 : FAMILY_IPV6;
 }
 
 /** Later fragments have no ports: where ports are compared, whatever has none and fits otherwise comes along. */

@@ -13,7 +13,7 @@ import { facesOf } from "./packet.js";
 
 describe("the column test", () => {
 	it("reads a batch and its tuple table as the packets that went into them", () => {
-		const tuples = new TupleTable(1024);
+		const tuples = new TupleTable(2 ** 16);
 		const rows = allocateSightings(16);
 		let passed = 0;
 		fc.assert(

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,6 +24,7 @@ function mixture(vlan?: number): Buffer[] {
 		{ source: "10.244.1.2", destination: "10.244.2.3" },
 		{ source: "10.244.2.3", destination: "10.244.1.2" },
 		{ source: "10.244.1.2", destination: "10.96.0.11" },
+		{ source: "10.96.0.11", destination: "10.244.1.2" },
 		{ source: "10.0.0.1", destination: "10.244.1.1" },
 		{ source: "192.168.66.11", destination: "224.0.0.251" },
 	];
@@ -72,9 +73,10 @@ function mixture(vlan?: number): Buffer[] {
 }
 
 function tcpdump(file: string, filter: string): number[] {
-	const printed = execFileSync("tcpdump", ["-nn", "-tt", "-r", file, filter], { stdio: ["ignore", "pipe", "pipe"] });
-	const seconds = /^(\d+)\.000000 /gm;
-	return [...printed.toString().matchAll(seconds)].map((match) => Number(match[1]));
+	const { status, stdout, stderr } = spawnSync("tcpdump", ["-nn", "-tt", "-r", file, filter], { encoding: "utf8" });
+	if (stderr.includes("expression rejects all packets")) return [];
+	assert.equal(status, 0, stderr);
+	return [...stdout.matchAll(/^(\d+)\.000000 /gm)].map((match) => Number(match[1]));
 }
 
 function weft(frames: readonly Buffer[], filter: string): number[] {
@@ -105,9 +107,11 @@ describe("tcpdump is the oracle", () => {
 		});
 	}
 
-	it("tells apart: no expression but the empty one matches all packets, and nearly all match some", () => {
-		const counts = EXPRESSIONS.filter((filter) => filter !== "").map((filter) => weft(plain, filter).length);
-		assert.ok(counts.every((count) => count > 0 && count < plain.length));
+	it("has packets for and against every expression", () => {
+		for (const filter of EXPRESSIONS.slice(1)) {
+			const { length } = weft(plain, filter);
+			assert.ok(length > 0 && length < plain.length, `${filter} matches ${length} of ${plain.length}`);
+		}
 	});
 
 	for (const filter of [

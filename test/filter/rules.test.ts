@@ -65,7 +65,7 @@ describe("the kernel's rules", () => {
 	const TABLE: readonly [string, readonly string[]][] = [
 		["", [""]],
 		["tcp", ["proto 6"]],
-		["tcp port 80", ["* <> *:80 proto 6"]],
+		["tcp port 80", ["*:80 <> * proto 6"]],
 		["src port 80", ["*:80 > *"]],
 		["host 10.0.0.1", ["10.0.0.1 <> *"]],
 		["src and dst net 10.0.0.0/8", ["10.0.0.0/104 > 10.0.0.0/104"]],
@@ -152,7 +152,7 @@ describe("the kernel's rules across a path", () => {
 	});
 
 	it("let later fragments through where ports are compared", () => {
-		assert.deepEqual(rulesOf("udp port 53"), ["* <> *:53 proto 17", "*:0 > *:0 proto 17"]);
+		assert.deepEqual(rulesOf("udp port 53"), ["*:0 > *:0 proto 17", "*:53 <> * proto 17"]);
 	});
 
 	it("match an END's own veth as a device, and its address elsewhere", () => {
