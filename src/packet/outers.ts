@@ -4,6 +4,7 @@ import type { Outer } from "./tuple.js";
 
 /** Words of an entry: peer as loaded, VNI. */
 const VNI = 4;
+export const OUTER_WORDS = 5;
 
 /** Tunnel peer and VNI → a dense id in 1…capacity; 0: none, or no room. The law of ids: see Interner. */
 export class OuterTable {
@@ -33,6 +34,11 @@ export class OuterTable {
 	/** The hot path: the peer is the four words at `words[at]`, as loaded from the wire's bytes. */
 	internRaw(words: Uint32Array, at: number, vni: number): number {
 		return this.#interner.intern(words, at, vni, 0);
+	}
+
+	/** The words that `internRaw` took, the VNI behind the peer: 5 words to `to[at]`. */
+	copyRaw(id: number, to: Uint32Array, at: number): void {
+		for (let i = 0; i < OUTER_WORDS; i++) to[at + i] = this.#entryWord(id, i);
 	}
 
 	/** @throws RangeError when the peer is not an address. */

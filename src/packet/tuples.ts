@@ -6,6 +6,7 @@ import type { Tuple } from "./tuple.js";
 /** Words of an entry: source and destination as loaded, source port | destination port << 16, family | protocol << 8. */
 const PORTS = 8;
 const KIND = 9;
+export const TUPLE_WORDS = 10;
 
 /** Tuples kept as objects; beyond it the cache starts anew. */
 const TEXT_CACHE = 16384;
@@ -48,6 +49,11 @@ export class TupleTable {
 	 */
 	internRaw(words: Uint32Array, at: number, ports: number, kind: number): number {
 		return this.#interner.intern(words, at, ports, kind);
+	}
+
+	/** The words that `internRaw` took, ports and kind behind the addresses: 10 words to `to[at]`. */
+	copyRaw(id: number, to: Uint32Array, at: number): void {
+		for (let i = 0; i < TUPLE_WORDS; i++) to[at + i] = this.#entryWord(id, i);
 	}
 
 	/** @throws RangeError when an address of the tuple is not one. */

@@ -1,5 +1,12 @@
 import { createCipheriv } from "node:crypto";
-import { type AddressWords, bytesOf, isIpv4Mapped, parsePrefix, prefixContains } from "../../packet/addresses.js";
+import {
+	type AddressWords,
+	bytesOf,
+	isIpv4Mapped,
+	type Prefix,
+	parsePrefix,
+	prefixContains,
+} from "../../packet/addresses.js";
 
 /**
  * Replaces addresses so that two that share their first n bits still share exactly n: subnets stay subnets (the scheme
@@ -49,7 +56,7 @@ export class AddressCipher {
 			block.set(whole.subarray(0, (bit >>> 3) + 1));
 			const partial = bit >>> 3;
 			block[partial] = (block[partial] ?? 0) & (0xff00 >>> (bit & 7)) & 0xff;
-			// At most 127 bits of a prefix are used: the last bit of the block is free for a mark; n goes in by a 1 behind it.
+			// A one ends the prefix: a longer one with zeros behind is another block.
 			block[partial] = (block[partial] ?? 0) | (0x80 >>> (bit & 7));
 		}
 		const cipher = createCipheriv("aes-128-ecb", this.#key, null).setAutoPadding(false);
@@ -61,8 +68,7 @@ export class AddressCipher {
 const BLOCK = 16;
 const CACHE = 2 ** 16;
 
-const prefixes = (...texts: string[]) =>
-	texts.map((text) => parsePrefix(text) ?? { words: [0, 0, 0, 0] as const, mask: [0, 0, 0, 0] as const, bits: 0 });
+const prefixes = (...texts: string[]): Prefix[] => texts.flatMap((text) => parsePrefix(text) ?? []);
 
 /** Addresses in these say nothing about anybody: this host, loopback, multicast, reserved and broadcast. */
 const KEPT = prefixes("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3", "::/120", "ff00::/8");
@@ -71,8 +77,7 @@ const KEPT = prefixes("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3", "::/120", "ff00
 const SPECIAL = [
 	...KEPT,
 	...prefixes("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"),
-	...prefixes("fe80::/64", "fc00::/7", "2000::/3", "0.0.0.0/0"),
-	{ words: [0, 0, 0xffff, 0] as const, mask: [0xffffffff, 0xffffffff, 0xffffffff, 0] as const, bits: 96 },
+	...prefixes("fe80::/64", "fd00::/8", "fc00::/7", "2000::/3", "0.0.0.0/0"),
 ];
 
 /** Is there a special prefix longer than `bit` bits that begins like the address does up to there? */

@@ -52,7 +52,7 @@ export class Anonymizer {
 	}
 
 	source(source: SourceId): SourceId {
-		return this.name(source) as SourceId;
+		return this.#text(source) as SourceId;
 	}
 
 	/** Devices keep names that say only what they are. */

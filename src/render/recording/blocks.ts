@@ -17,15 +17,17 @@ const WORTH_DEFLATING = 256;
 
 export interface Block {
 	readonly type: number;
+	/** Bytes from the start of the file to the block, and to the next. */
+	readonly offset: number;
+	readonly end: number;
 	/** Inflated; its start is 8-byte aligned in its buffer. */
 	readonly body: Uint8Array;
 }
 
-/** Why a recording ended before its end block. */
-export interface Truncation {
-	/** Bytes from the start of the file to the first block that could not be used. */
+/** Where reading stopped: bytes from the start of the file; `reason` is null behind a whole block. */
+export interface Stop {
 	readonly offset: number;
-	readonly reason: string;
+	readonly reason: string | null;
 }
 
 export function encodePreamble(): Uint8Array {
@@ -54,33 +56,44 @@ export function encodeBlock(type: BlockType, body: Uint8Array, deflate: boolean)
 }
 
 /**
- * Whole blocks of a recording that arrives in pieces of any size. Returns where and why it stopped, when that was
- * not behind a whole block: what follows a damaged block may refer to it, so nothing after it is read.
+ * Whole blocks of a recording that arrives in pieces of any size. Returns where and why it stopped: what follows a
+ * damaged block may refer to it, so nothing after it is read. The input is closed at the end, however it comes.
  * @throws RecordingError when the bytes are no recording, or one of another major version
  */
 export async function* readBlocks(
 	input: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-): AsyncGenerator<Block, Truncation | null> {
+): AsyncGenerator<Block, Stop> {
 	const pieces = new Pieces(input);
-	await checkPreamble(pieces);
-	let offset = PREAMBLE_BYTES;
-	for (;;) {
-		const header = await pieces.take(BLOCK_HEADER_BYTES);
-		if (header === null) return pieces.rest > 0 ? { offset, reason: "cut off inside a block's header" } : null;
-		const view = new DataView(header.buffer, header.byteOffset);
-		const length = view.getUint32(0, true);
-		const whole = view.getUint32(12, true);
-		if (length > MAX_BODY_BYTES || whole > MAX_BODY_BYTES)
-			return { offset, reason: "a block is longer than any can be" };
-		const stored = await pieces.take(length);
-		if (stored === null) return { offset, reason: "cut off inside a block" };
-		if (checksum(header, stored) !== view.getUint32(8, true)) return { offset, reason: "a block's checksum is wrong" };
-		const deflated = (view.getUint8(5) & BlockFlag.deflated) !== 0;
-		const body = deflated ? inflate(stored, whole) : stored;
-		if (body === null || body.length !== whole) return { offset, reason: "a block does not inflate to its length" };
-		yield { type: view.getUint8(4), body: aligned(body) };
-		offset += BLOCK_HEADER_BYTES + length;
+	try {
+		await checkPreamble(pieces);
+		let offset = PREAMBLE_BYTES;
+		for (;;) {
+			const block = await readBlock(pieces, offset);
+			if (block === null) return { offset, reason: null };
+			if (typeof block === "string") return { offset, reason: block };
+			yield block;
+			offset = block.end;
+		}
+	} finally {
+		await pieces.close();
 	}
+}
+
+/** Null: no byte is left. Text: why there is no whole block. */
+async function readBlock(pieces: Pieces, offset: number): Promise<Block | string | null> {
+	const header = await pieces.take(BLOCK_HEADER_BYTES);
+	if (header === null) return pieces.rest > 0 ? "cut off inside a block's header" : null;
+	const view = new DataView(header.buffer, header.byteOffset);
+	const stored = view.getUint32(0, true);
+	const length = view.getUint32(12, true);
+	if (stored > MAX_BODY_BYTES || length > MAX_BODY_BYTES) return "a block is longer than any can be";
+	const bytes = await pieces.take(stored);
+	if (bytes === null) return "cut off inside a block";
+	if (checksum(header, bytes) !== view.getUint32(8, true)) return "a block's checksum is wrong";
+	const deflated = (view.getUint8(5) & BlockFlag.deflated) !== 0;
+	const body = deflated ? inflate(bytes, length) : bytes;
+	if (body === null || body.length !== length) return "a block does not inflate to its length";
+	return { type: view.getUint8(4), offset, end: offset + BLOCK_HEADER_BYTES + stored, body: aligned(body) };
 }
 
 /** Over the header with the field of the checksum left out, and the stored body. */
@@ -138,6 +151,10 @@ class Pieces {
 			}
 		}
 		return this.#bytes < length ? null : this.#remove(length);
+	}
+
+	async close(): Promise<void> {
+		await this.#input.return?.();
 	}
 
 	#remove(length: number): Uint8Array {
