@@ -39,19 +39,26 @@ const prefix = fc.oneof(
 
 const arithmetic: fc.Arbitrary<Arithmetic> = fc.oneof(
 	fc.constant<Arithmetic>({ kind: "length" }),
-	fc.constantFrom(...FIELDS).chain((field): fc.Arbitrary<Arithmetic> => {
-		const plain: Arithmetic = { kind: "field", header: field.header, offset: field.offset, size: field.size };
-		const masked = fc.constantFrom(1, 2, 3, 0x12, 0x17, 0x20).map(
-			(mask): Arithmetic => ({
-				kind: "binary",
-				operator: "&",
-				left: plain,
-				right: { kind: "constant", value: mask },
-			}),
-		);
-		const whole = field.known === 2 ** (8 * field.size) - 1;
-		return whole ? fc.oneof(fc.constant(plain), masked) : masked;
-	}),
+	// Flags and types have rules of their own in the kernel's table: ask for them more often.
+	fc
+		.constantFrom(
+			...FIELDS,
+			...Array(8).fill(FIELDS.find(({ meaning }) => meaning === "tcpFlags") ?? FIELDS[0]),
+			...FIELDS.filter(({ header }) => header === "icmp"),
+		)
+		.chain((field): fc.Arbitrary<Arithmetic> => {
+			const plain: Arithmetic = { kind: "field", header: field.header, offset: field.offset, size: field.size };
+			const masked = fc.constantFrom(1, 2, 3, 0x12, 0x17, 0x20).map(
+				(mask): Arithmetic => ({
+					kind: "binary",
+					operator: "&",
+					left: plain,
+					right: { kind: "constant", value: mask },
+				}),
+			);
+			const whole = field.known === 2 ** (8 * field.size) - 1;
+			return whole ? fc.oneof(fc.constant(plain), masked) : masked;
+		}),
 );
 
 export const primitive: fc.Arbitrary<Primitive> = fc.oneof(
