@@ -4,6 +4,7 @@
 #include "bpf_object.h"
 #include "bpf_program.h"
 #include "clocks.h"
+#include "cpus.h"
 #include "handle.h"
 #include "layouts.h"
 #include "netlink.h"
@@ -13,7 +14,7 @@
 #include "rings.h"
 #include "tcx_link.h"
 
-#include <bpf/libbpf.h>
+#include <algorithm>
 
 namespace weft
 {
@@ -56,7 +57,9 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports)
 	add<btfEnums>(env, exports, "btfEnums");
 	add<synchronizePrograms>(env, exports, "synchronizePrograms");
 	add<clocks>(env, exports, "clocks");
-	exports.Set("possibleCpus", libbpf_num_possible_cpus());
+	std::vector<bool> online = onlineCpus();
+	exports.Set("possibleCpus", online.size());
+	exports.Set("onlineCpus", std::count(online.begin(), online.end(), true));
 	return exports;
 }
 

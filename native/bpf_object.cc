@@ -39,6 +39,7 @@ std::vector<BpfObject::PropertyDescriptor> BpfObject::properties()
 		bind<&BpfObject::setAutoload>("setAutoload"),
 		bind<&BpfObject::load>("load"),
 		bind<&BpfObject::loadInBackground>("loadInBackground"),
+		bind<&BpfObject::mapNames>("mapNames"),
 		bind<&BpfObject::map>("map"),
 		bind<&BpfObject::program>("program"),
 		bind<&BpfObject::close>("close"),
@@ -171,6 +172,18 @@ Napi::Value BpfObject::loadInBackground(const Napi::CallbackInfo &info)
 		return env.Undefined();
 	};
 	return Background::run(info.Env(), "weft load", std::move(task));
+}
+
+Napi::Value BpfObject::mapNames(const Napi::CallbackInfo &info)
+{
+	Napi::Array names = Napi::Array::New(info.Env());
+	struct bpf_map *map;
+	bpf_object__for_each_map(map, opened())
+	{
+		if (!bpf_map__is_internal(map))
+			names.Set(names.Length(), bpf_map__name(map));
+	}
+	return names;
 }
 
 Napi::Value BpfObject::map(const Napi::CallbackInfo &info)

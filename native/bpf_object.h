@@ -27,6 +27,7 @@ private:
 	Napi::Value setAutoload(const Napi::CallbackInfo &info);
 	Napi::Value load(const Napi::CallbackInfo &info);
 	Napi::Value loadInBackground(const Napi::CallbackInfo &info);
+	Napi::Value mapNames(const Napi::CallbackInfo &info);
 	Napi::Value map(const Napi::CallbackInfo &info);
 	Napi::Value program(const Napi::CallbackInfo &info);
 	Napi::Value close(const Napi::CallbackInfo &info);

@@ -13,10 +13,12 @@ namespace weft
 namespace
 {
 
+/** libbpf renames a map that is reused to what the kernel calls it: so the programs' own name. */
+constexpr const char *kOuterName = "rings";
+
 Fd createRing(size_t bytes)
 {
-	int ring = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "weft_ring", 0, 0, static_cast<uint32_t>(bytes),
-				  nullptr);
+	int ring = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ring", 0, 0, static_cast<uint32_t>(bytes), nullptr);
 	if (ring < 0)
 		throw Failure("create ring of " + std::to_string(bytes) + " bytes", ring);
 	return Fd(ring);
@@ -26,7 +28,7 @@ Fd createOuter(const std::vector<Fd> &rings)
 {
 	DECLARE_LIBBPF_OPTS(bpf_map_create_opts, options);
 	options.inner_map_fd = static_cast<uint32_t>(rings[0].get());
-	Fd outer(bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "weft_rings", 4, 4,
+	Fd outer(bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, kOuterName, 4, 4,
 				static_cast<uint32_t>(rings.size()), &options));
 	if (!outer)
 		throw Failure("create map of rings", errno);
@@ -81,7 +83,7 @@ Napi::Value Rings::create(const Napi::CallbackInfo &info)
 	Fd outer = createOuter(rings);
 
 	auto [object, self] = Handle::create(env);
-	constant(object, "outer", BpfMap::adopt(env, "weft_rings", std::move(outer)));
+	constant(object, "outer", BpfMap::adopt(env, kOuterName, std::move(outer)));
 	constant(object, "cpus", Napi::Number::New(env, static_cast<double>(rings.size())));
 	self->options_ = options;
 	self->rings_ = std::move(rings);

@@ -20,16 +20,20 @@ export function isNativeError(cause: unknown): cause is NativeError {
 	return cause instanceof Error && cause.name === "NativeError" && "code" in cause && "operation" in cause;
 }
 
-/** Runs what calls the addon; a NativeError leaves as a KernelError with its remedy. */
-export function explained<Result>(operation: string, body: () => Result): Result {
+/** Runs what calls the addon, at once or later; a NativeError leaves as a KernelError with its remedy. */
+export function explained<Result>(operation: string, body: () => Promise<Result>): Promise<Result>;
+export function explained<Result>(operation: string, body: () => Result): Result;
+export function explained<Result>(operation: string, body: () => Result | Promise<Result>): Result | Promise<Result> {
 	try {
-		return body();
+		const result = body();
+		return result instanceof Promise ? result.catch((cause: unknown) => rethrow(operation, cause)) : result;
 	} catch (cause) {
-		if (isNativeError(cause)) {
-			throw new KernelError(operation, remedyOf(cause), cause);
-		}
-		throw cause;
+		return rethrow(operation, cause);
 	}
+}
+
+function rethrow(operation: string, cause: unknown): never {
+	throw isNativeError(cause) ? new KernelError(operation, remedyOf(cause), cause) : cause;
 }
 
 /** The kernel's first line; the verifier's many stay in the cause. */

@@ -29,6 +29,8 @@ export interface BpfObject extends Closeable {
 	load(): void;
 	/** The same on another thread; several objects verify at once. The object answers EBUSY meanwhile. */
 	loadInBackground(): Promise<void>;
+	/** Of the maps that the C source declares; not .rodata and its like. */
+	mapNames(): readonly string[];
 	/** The handle keeps its own descriptor: it outlives the object. */
 	map(name: string): BpfMap;
 	program(name: string): BpfProgram;
@@ -105,7 +107,7 @@ export interface Netlink extends Closeable {
 export interface NetlinkMonitor extends Closeable {}
 
 export interface RingOptions {
-	/** One ring per possible CPU; bytes, a power of two. */
+	/** One ring per CPU; bytes, a power of two. */
 	readonly bytesPerRing: number;
 	readonly recordSize: number;
 	/** Records a batch at the most. */
@@ -118,7 +120,7 @@ export interface RingOptions {
 
 /** Records of all rings merged by time, whole up to `watermarkNs`. */
 export interface RawBatch {
-	/** Give it back with `release`; external memory, no copy. */
+	/** Give it back with `release`; the addon's memory, no copy: not transferable, and the same object comes again. */
 	readonly buffer: ArrayBuffer;
 	readonly records: number;
 	/** CLOCK_MONOTONIC, ns: every record older than this has been given. */
@@ -130,7 +132,7 @@ export interface RawBatch {
 export interface Rings extends Closeable {
 	/** An ARRAY_OF_MAPS of ring buffers, index = CPU; put it into an object with reuseMap. */
 	readonly outer: BpfMap;
-	/** The first inner ring, as a template. */
+	/** Possible CPUs: the entries of `outer`. Those that are offline have the smallest ring there is. */
 	readonly cpus: number;
 	/** Starts the native thread that drains into batches; one consumer at a time. */
 	drain(onBatch: (batch: RawBatch) => void): void;
@@ -176,4 +178,5 @@ export interface Native {
 	/** TCX programs on a hook, in order (BPF_PROG_QUERY): program ids. */
 	queryTcx(ifindex: number, egress: boolean, netns: Netns): readonly number[];
 	readonly possibleCpus: number;
+	readonly onlineCpus: number;
 }
