@@ -34,17 +34,16 @@ static __always_inline __u64 weft_finish(__u64 sum)
 /* The multiplications do not wait for each other: this is a third of the time of a chained hash. */
 static __always_inline __u32 weft_hash_payload(struct __sk_buff *skb, __u32 offset, __u32 length)
 {
-	__u64 bytes[4];
+	__u64 bytes[WEFT_HASHED / 8];
 	__u64 salt = knobs.hash_salt;
 	__u32 hash;
 
-	if (length >= sizeof(bytes)) {
-		length = sizeof(bytes);
-		if (bpf_skb_load_bytes(skb, offset, bytes, sizeof(bytes)))
-			return 0;
+	if (length >= WEFT_HASHED) {
+		length = WEFT_HASHED;
+		weft_load(skb, offset, bytes, WEFT_HASHED);
 	} else {
 		__builtin_memset(bytes, 0, sizeof(bytes));
-		asm volatile("" : "+r"(length));
+		asm volatile("" : "+r"(length)); /* see weft_linear */
 		if (length == 0 || length > sizeof(bytes))
 			return 0;
 		if (bpf_skb_load_bytes(skb, offset, bytes, length))
@@ -96,11 +95,10 @@ static __always_inline void weft_search_tsval(struct __sk_buff *skb, struct weft
 static __always_inline void weft_read_tsval(struct __sk_buff *skb, struct weft_packet *packet)
 {
 	__u32 length = packet->payload - packet->transport - 20;
-	__be32 head[2];
+	__be32 head[2] __attribute__((aligned(8)));
 
 	if (length >= 12) {
-		if (bpf_skb_load_bytes(skb, packet->transport + 20, head, sizeof(head)))
-			return;
+		weft_load(skb, packet->transport + 20, head, sizeof(head));
 		if (head[0] == bpf_htonl(0x0101080a)) {
 			packet->tsval = bpf_ntohl(head[1]);
 			packet->flags |= WEFT_HAS_TSVAL;

@@ -29,6 +29,6 @@ struct weft_packet {
 	__u8 tcp_flags;
 	__u8 ttl;
 	__u8 parse; /* enum weft_parse */
-};
+} __attribute__((aligned(8))); /* cleared in few steps */
 
 #endif

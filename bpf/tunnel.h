@@ -38,12 +38,11 @@ static __always_inline void weft_start_inner(struct weft_packet *packet, __u32 o
 
 static __always_inline void weft_enter_tunnel(struct __sk_buff *skb, struct weft_packet *packet)
 {
-	struct weft_vxlan header;
+	struct weft_vxlan header __attribute__((aligned(8)));
 	__u32 peer[4];
 
-	if (packet->payload_length < sizeof(header) ||
-	    bpf_skb_load_bytes(skb, packet->payload, &header, sizeof(header)) ||
-	    (header.flags & ~WEFT_VXLAN_GBP) != WEFT_VXLAN_VNI) {
+	weft_load(skb, packet->payload, &header, sizeof(header));
+	if (packet->payload_length < sizeof(header) || (header.flags & ~WEFT_VXLAN_GBP) != WEFT_VXLAN_VNI) {
 		packet->parse = WEFT_PARSE_TUNNEL_INVALID;
 		return;
 	}

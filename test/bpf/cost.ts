@@ -1,0 +1,94 @@
+/**
+ * What a run of the tracer costs over an empty program, by BPF_PROG_TEST_RUN: ns, rounds alternated, medians.
+ * Runs as a script: `node dist/test/bpf/cost.js`.
+ */
+import { pathToFileURL } from "node:url";
+import type { BpfProgram } from "../../src/kernel/native.js";
+import { packet, timestamps } from "./packet.js";
+import { type Knobs, prefix, Tracer } from "./tracer.js";
+
+export interface Cost {
+	readonly name: string;
+	/** Over the empty program, one run. */
+	readonly ns: number;
+	readonly budgetNs: number;
+}
+
+interface Case {
+	readonly name: string;
+	readonly budgetNs: number;
+	readonly knobs: Knobs;
+	readonly packet: Uint8Array;
+	readonly emits: boolean;
+}
+
+const UDP = packet().ethernet().ipv4().udp().payload(64).build();
+const TCP = packet()
+	.ethernet()
+	.ipv4()
+	.tcp({ options: timestamps(7) })
+	.payload(64)
+	.build();
+const UDP6 = packet().ethernet().ipv6().udp().payload(64).build();
+const PAIR = [{ source: prefix("10.9.0.1"), destination: prefix("10.9.0.2"), eitherWay: true }];
+
+const CASES: readonly Case[] = [
+	{ name: "no match, UDP", budgetNs: 8, knobs: { rules: PAIR }, packet: UDP, emits: false },
+	{ name: "no match, UDP, following", budgetNs: 8, knobs: { rules: PAIR, follow: true }, packet: UDP, emits: false },
+	{ name: "no match, TCP, following", budgetNs: 8, knobs: { rules: PAIR, follow: true }, packet: TCP, emits: false },
+	{ name: "no match, UDP on IPv6", budgetNs: 8, knobs: { rules: PAIR, follow: true }, packet: UDP6, emits: false },
+	{ name: "event, UDP", budgetNs: 65, knobs: { matchAll: 1 }, packet: UDP, emits: true },
+	{ name: "event, UDP, following", budgetNs: 65, knobs: { matchAll: 1, follow: true }, packet: UDP, emits: true },
+	{ name: "event, TCP, following", budgetNs: 65, knobs: { matchAll: 1, follow: true }, packet: TCP, emits: true },
+];
+
+/** Runs of one measurement: as many records as a ring of RING_BYTES takes twice over. */
+const RUNS = 50_000;
+const RING_BYTES = 1 << 24;
+const ROUNDS = 15;
+
+export async function measure(): Promise<readonly Cost[]> {
+	const costs: Cost[] = [];
+	for (const one of CASES) {
+		costs.push({ name: one.name, budgetNs: one.budgetNs, ns: await measureCase(one) });
+	}
+	return costs;
+}
+
+async function measureCase(one: Case): Promise<number> {
+	const over: number[] = [];
+	// Rings are emptied between rounds by starting anew: a full ring would make events look cheap.
+	const tracer = new Tracer(RING_BYTES);
+	try {
+		const { trace, noop } = tracer.load(one.knobs);
+		tracer.drain(false);
+		time(trace, one.packet, 1000);
+		for (let round = 0; round < ROUNDS; round++) {
+			const empty = time(noop, one.packet, RUNS);
+			over.push(time(trace, one.packet, RUNS) - empty);
+			await new Promise((resolve) => setTimeout(resolve, one.emits ? 30 : 0));
+		}
+		const { ringFull } = tracer.counters();
+		if (ringFull > 0) {
+			throw new Error(`${one.name}: ${ringFull} records found the ring full, so this is not their cost`);
+		}
+	} finally {
+		await tracer.finish();
+		tracer.close();
+	}
+	return median(over);
+}
+
+function time(program: BpfProgram, bytes: Uint8Array, repeat: number): number {
+	return program.testRun(bytes, { repeat }).durationNs;
+}
+
+function median(values: readonly number[]): number {
+	return values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+	for (const { name, ns, budgetNs } of await measure()) {
+		process.stdout.write(`${name.padEnd(28)} ${ns.toFixed(0).padStart(4)} ns  (budget ${budgetNs})\n`);
+	}
+}
