@@ -1,0 +1,769 @@
+import { fingerprintStrength } from "../packet/fingerprint.js";
+import type { Sightings } from "../packet/sightings.js";
+import { EventFlag } from "../packet/sightings.js";
+import type { CarrierTable } from "./carrier-table.js";
+import type { Closing, Occasion } from "./closing.js";
+import type { Counters } from "./counters.js";
+import { highBits, lowBits, unitsOf } from "./coverage.js";
+import { type DueCache, Next } from "./due-cache.js";
+import { Rank } from "./hook-table.js";
+import type { Judgement } from "./judgement.js";
+import { VERDICTS } from "./judgement.js";
+import { keyA, keyB } from "./key.js";
+import type { KeyIndex } from "./key-index.js";
+import type { Losses } from "./losses.js";
+import type { RowReader, TiedRow } from "./merge.js";
+import type { Limits } from "./options.js";
+import { Mark, State } from "./path-table.js";
+import type { PathSink, PathView, Tables } from "./path-view.js";
+import type { RangeIndex } from "./range-index.js";
+import type { RecentKeys } from "./recent-keys.js";
+import { compareRows } from "./tie.js";
+import type { TupleFacts } from "./tuple-facts.js";
+import type { WaitingList } from "./waiting-list.js";
+
+const TCP = 6;
+const UDP = 17;
+/** Equal packets that are looked at for one join. */
+const MAX_CANDIDATES = 64;
+/** 65,536 IP IDs last longer than this at any rate that a hook can keep up with. */
+const ID_WRAP_NS = 5e6;
+
+/** What an Assembler works on; the Joiner makes and owns it all. */
+export interface Workshop extends Tables {
+	readonly carriers: CarrierTable;
+	readonly facts: TupleFacts;
+	readonly keys: KeyIndex;
+	readonly ranges: RangeIndex;
+	readonly recent: RecentKeys;
+	readonly suspects: WaitingList;
+	readonly flooded: WaitingList;
+	readonly closed: WaitingList;
+	readonly dues: DueCache;
+	readonly closing: Closing;
+	readonly losses: Losses;
+	readonly counters: Counters;
+	readonly limits: Limits;
+	readonly view: PathView;
+	readonly sink: PathSink;
+	readonly release: (rows: Sightings) => void;
+}
+
+/**
+ * Puts rows, which come in their one order, together into paths. In short:
+ *
+ *     pointer known, same packet, further on   → the path goes on                 (one look-up)
+ *     else the pointer carries another packet: the carrier is taken from its path, and
+ *     where packets begin                      → a new path
+ *     elsewhere: equal key; overlapping range  → the path goes on, by a new carrier
+ *     else                                     → a new path
+ */
+export class Assembler implements RowReader {
+	readonly #shop: Workshop;
+	#serial = 0;
+	/** Joiner time of the row being read, ns. */
+	#now = Number.NEGATIVE_INFINITY;
+
+	constructor(shop: Workshop) {
+		this.#shop = shop;
+	}
+
+	row(source: number, rows: Sightings, i: number, time: number): void {
+		const { hooks, carriers, facts, counters } = this.#shop;
+		this.expire(time);
+		const hook = rows.hook[i] as number;
+		const tuple = rows.tuple[i] as number;
+		if (hooks.known[hook] === 0) {
+			counters.unknownHook++;
+			return;
+		}
+		if (tuple === 0) {
+			counters.noTuple++;
+			return;
+		}
+		counters.joined++;
+		const kind = facts.kind(tuple);
+		const a = keyA(rows, i, kind);
+		const b = keyB(rows, i, kind);
+		const carrier = carriers.find(source, rows.skbLow[i] as number, rows.skbHigh[i] as number);
+		if (carrier !== 0) {
+			if (carriers.keyA[carrier] === a && carriers.keyB[carrier] === b && this.#goesOn(carrier, hook, rows, i)) {
+				this.#follow(carrier, rows, i, time, hook, tuple);
+				return;
+			}
+			this.#dropCarrier(carrier);
+		}
+		this.#enter(source, rows, i, time, hook, tuple, kind, a, b);
+	}
+
+	compare(a: TiedRow, b: TiedRow): number {
+		return compareRows(this.#shop.hooks, a, b);
+	}
+
+	done(rows: Sightings): void {
+		this.#shop.release(rows);
+	}
+
+	/** Judges what has waited its time at `now`, in the order in which it began to wait. */
+	expire(now: number): void {
+		const { paths, suspects, flooded, limits } = this.#shop;
+		this.#now = now;
+		for (let path = flooded.oldest; path !== 0; path = flooded.oldest) {
+			if ((paths.since[path] as number) + limits.floodNs > now) break;
+			this.#judge(path, "due");
+		}
+		for (let path = suspects.oldest; path !== 0; path = suspects.oldest) {
+			const since = paths.since[path] as number;
+			if (since + limits.suspectNs > now) break;
+			const latest = paths.latest[path] as number;
+			if (latest - since > limits.suspectNs / 2) {
+				suspects.remove(path);
+				suspects.add(path, latest);
+			} else {
+				this.#judge(path, "due");
+			}
+		}
+	}
+
+	/** The trace is over: judges everything that is open. */
+	finish(): void {
+		const { suspects, flooded } = this.#shop;
+		for (let path = flooded.oldest; path !== 0; path = flooded.oldest) this.#judge(path, "end");
+		for (let path = suspects.oldest; path !== 0; path = suspects.oldest) this.#judge(path, "end");
+	}
+
+	/** May the packet of this carrier be seen at `hook` next? */
+	#goesOn(carrier: number, hook: number, rows: Sightings, i: number): boolean {
+		const { hooks, carriers } = this.#shop;
+		const rank = hooks.rank[hook] as number;
+		const before = carriers.rank[carrier] as number;
+		if (rank <= before && !this.#isNextHost(rank, before, hook, carriers.hook[carrier] as number)) return false;
+		if (hooks.egress[hook] === 0) return true;
+		const ingress = rows.ingress[i] as number;
+		const cameBy = carriers.cameBy[carrier] as number;
+		return ingress === cameBy || hooks.ingressFits(hook, cameBy, ingress);
+	}
+
+	/** Devices that are nothing special may stand on each other (VLANs, bonds). */
+	#isNextHost(rank: number, before: number, hook: number, last: number): boolean {
+		return rank === before && hook !== last && (rank === Rank.hostIngress || rank === Rank.hostEgress);
+	}
+
+	/** The carrier's packet is seen further on. */
+	#follow(carrier: number, rows: Sightings, i: number, time: number, hook: number, tuple: number): void {
+		const { hooks, carriers, paths, losses } = this.#shop;
+		const path = carriers.path[carrier] as number;
+		const { state } = paths;
+		if (carriers.tuple[carrier] !== tuple) this.#alias(carriers.tuple[carrier] as number, tuple);
+		const since = carriers.time[carrier] as number;
+		if (losses.youngest >= since) this.#doubt(path, rows, i, since, time);
+		carriers.hook[carrier] = hook;
+		carriers.rank[carrier] = hooks.rank[hook] as number;
+		carriers.tuple[carrier] = tuple;
+		carriers.time[carrier] = time;
+		if (hooks.egress[hook] === 0) carriers.cameBy[carrier] = hooks.ifindex[hook] as number;
+		if (carriers.whole[carrier] === 0) {
+			const joined = this.#joinByRange(rows, i, time, hook, tuple, 0);
+			if (!joined && state[path] === State.open) this.#passWhole(path, carrier, rows, i, time, hook, tuple);
+			return;
+		}
+		this.#passWhole(path, carrier, rows, i, time, hook, tuple);
+		if (state[path] === State.closed) this.#revise(path);
+		else this.#settle(path, hook, tuple);
+	}
+
+	/** No pointer leads here. */
+	#enter(
+		source: number,
+		rows: Sightings,
+		i: number,
+		time: number,
+		hook: number,
+		tuple: number,
+		kind: number,
+		a: number,
+		b: number,
+	): void {
+		const rank = this.#shop.hooks.rank[hook] as number;
+		if (rank !== Rank.podIngress && rank !== Rank.insideEgress) {
+			if (this.#joinByKey(source, rows, i, time, hook, tuple, kind, a, b)) return;
+			const carrier = this.#carrierFor(source, rows, i, time, hook, tuple, a, b);
+			if (this.#joinByRange(rows, i, time, hook, tuple, carrier)) return;
+			this.#open(carrier, rows, i, time, hook, tuple, kind, a, b);
+			return;
+		}
+		const carrier = this.#carrierFor(source, rows, i, time, hook, tuple, a, b);
+		this.#open(carrier, rows, i, time, hook, tuple, kind, a, b);
+	}
+
+	/** A carrier for this sighting's pointer, which has none; its path is set by whoever finds it. */
+	#carrierFor(
+		source: number,
+		rows: Sightings,
+		i: number,
+		time: number,
+		hook: number,
+		tuple: number,
+		a: number,
+		b: number,
+	): number {
+		const { hooks, carriers } = this.#shop;
+		const carrier = carriers.add(source, rows.skbLow[i] as number, rows.skbHigh[i] as number);
+		carriers.path[carrier] = 0;
+		carriers.sibling[carrier] = 0;
+		carriers.keyA[carrier] = a;
+		carriers.keyB[carrier] = b;
+		carriers.hook[carrier] = hook;
+		carriers.rank[carrier] = hooks.rank[hook] as number;
+		carriers.cameBy[carrier] = hooks.egress[hook] === 0 ? (hooks.ifindex[hook] as number) : (rows.ingress[i] as number);
+		carriers.tuple[carrier] = tuple;
+		carriers.branch[carrier] = 0;
+		carriers.whole[carrier] = 1;
+		carriers.time[carrier] = time;
+		return carrier;
+	}
+
+	#open(
+		carrier: number,
+		rows: Sightings,
+		i: number,
+		time: number,
+		hook: number,
+		tuple: number,
+		kind: number,
+		a: number,
+		b: number,
+	): void {
+		const { paths, hooks, suspects, keys, dues } = this.#shop;
+		const path = this.#allocate();
+		const flags = rows.flags[i] as number;
+		paths.serial[path] = ++this.#serial;
+		paths.first[path] = time;
+		paths.latest[path] = time;
+		paths.keyA[path] = a;
+		paths.keyB[path] = b;
+		paths.tuple[path] = tuple;
+		paths.sequence[path] = rows.sequence[i] as number;
+		paths.acknowledgement[path] = rows.acknowledgement[i] as number;
+		paths.ipId[path] = rows.ipId[i] as number;
+		paths.tsval[path] = rows.tsval[i] as number;
+		paths.payload[path] = rows.payload[i] as number;
+		paths.hash[path] = rows.hash[i] as number;
+		paths.length[path] = rows.length[i] as number;
+		paths.gsoSize[path] = rows.gsoSize[i] as number;
+		paths.segments[path] = rows.segments[i] as number;
+		paths.flags[path] = flags;
+		paths.tcpFlags[path] = rows.tcpFlags[i] as number;
+		paths.subscribers[path] = 0;
+		paths.firstHop[path] = 0;
+		paths.lastHop[path] = 0;
+		this.#own(path, carrier);
+		if (hooks.isMidway(hook, rows.ingress[i] as number, (flags & EventFlag.inner) !== 0)) {
+			paths.marks[path] = Mark.midway;
+		}
+		this.#setRange(path, kind);
+		this.#append(path, rows, i, time, hook, tuple, 0);
+		const next = dues.next(hook, tuple);
+		if (next !== Next.wait) {
+			this.#finishAt(path, next);
+			return;
+		}
+		suspects.add(path, time);
+		keys.add(path);
+		this.#listRange(path);
+		this.#noteWeak(path, rows, i, time, kind);
+	}
+
+	/** Room for a path, if need be by giving up the oldest. */
+	#allocate(): number {
+		const { paths, suspects, flooded, closed, counters } = this.#shop;
+		const path = paths.allocate();
+		if (path !== 0) return path;
+		if (closed.oldest !== 0) this.#free(closed.oldest);
+		else {
+			counters.evicted++;
+			const oldest = suspects.oldest !== 0 ? suspects.oldest : flooded.oldest;
+			this.#judge(oldest, "full");
+			if (paths.state[oldest] !== State.free) this.#free(oldest);
+		}
+		return paths.allocate();
+	}
+
+	#setRange(path: number, kind: number): void {
+		const { paths } = this.#shop;
+		const segments = paths.segments[path] as number;
+		const gsoSize = paths.gsoSize[path] as number;
+		const payload = paths.payload[path] as number;
+		const each = Math.ceil(segments / 64);
+		if ((kind & 0xff) === TCP) {
+			paths.rangeStart[path] = paths.sequence[path] as number;
+			paths.rangeSpan[path] = payload;
+			paths.unit[path] = gsoSize > 0 && segments > 1 ? gsoSize * each : payload;
+		} else {
+			paths.rangeStart[path] = ((paths.ipId[path] as number) << 16) >>> 0;
+			paths.rangeSpan[path] = (segments << 16) >>> 0;
+			paths.unit[path] = (each << 16) >>> 0;
+		}
+	}
+
+	/** Lists the path by its range if segmentation may cut it or merge it with others. */
+	#listRange(path: number): void {
+		const { paths, facts, ranges, limits } = this.#shop;
+		const tuple = paths.tuple[path] as number;
+		const protocol = facts.kind(tuple) & 0xff;
+		const cut =
+			protocol === TCP ? (paths.payload[path] as number) > 0 : protocol === UDP && (paths.segments[path] as number) > 1;
+		if (!cut) return;
+		const root = facts.root(tuple);
+		if (ranges.count(root) >= limits.rangesPerDirection) {
+			this.#shop.counters.evicted++;
+			this.#judge(ranges.front(root), "full");
+		}
+		ranges.add(root, path);
+		paths.marks[path] = (paths.marks[path] as number) | Mark.ranged;
+	}
+
+	/** Remembers packets that have nothing of their own, so that equal ones know of each other even when one is gone. */
+	#noteWeak(path: number, rows: Sightings, i: number, time: number, kind: number): void {
+		const { paths, recent, limits } = this.#shop;
+		if (fingerprintStrength(rows, i, kind & 0xff) === "exact") return;
+		const seen = recent.note(paths.keyA[path] as number, paths.keyB[path] as number, time);
+		if (time - seen < limits.suspectNs) paths.marks[path] = (paths.marks[path] as number) | Mark.shared;
+	}
+
+	/** Adds a hop that sees the whole range; on a manifold path the hop may be there. */
+	#passWhole(
+		path: number,
+		carrier: number,
+		rows: Sightings,
+		i: number,
+		time: number,
+		hook: number,
+		tuple: number,
+	): void {
+		const { paths, carriers } = this.#shop;
+		const branch = carriers.branch[carrier] as number;
+		if (((paths.marks[path] as number) & Mark.manifold) !== 0) {
+			const hop = this.#hopAt(path, hook, branch);
+			if (hop !== 0) {
+				this.#addTo(hop, rows, i, time);
+				return;
+			}
+		}
+		this.#append(path, rows, i, time, hook, tuple, branch);
+	}
+
+	#append(path: number, rows: Sightings, i: number, time: number, hook: number, tuple: number, branch: number): number {
+		const { paths, hops } = this.#shop;
+		const hop = hops.allocate();
+		hops.hook[hop] = hook;
+		hops.first[hop] = time;
+		hops.last[hop] = time;
+		hops.packets[hop] = 1;
+		hops.bytes[hop] = rows.length[i] as number;
+		hops.tuple[hop] = tuple;
+		hops.outer[hop] = rows.outer[i] as number;
+		hops.branch[hop] = branch;
+		hops.coverLow[hop] = 0xffffffff;
+		hops.coverHigh[hop] = 0xffffffff;
+		const last = paths.lastHop[path] as number;
+		if (last === 0) paths.firstHop[path] = hop;
+		else hops.next[last] = hop;
+		paths.lastHop[path] = hop;
+		paths.latest[path] = time;
+		paths.subscribers[path] = (paths.subscribers[path] as number) | (rows.subscribers[i] as number);
+		return hop;
+	}
+
+	#addTo(hop: number, rows: Sightings, i: number, time: number): void {
+		const { hops } = this.#shop;
+		hops.packets[hop] = (hops.packets[hop] as number) + 1;
+		hops.bytes[hop] = (hops.bytes[hop] as number) + (rows.length[i] as number);
+		hops.last[hop] = time;
+	}
+
+	#hopAt(path: number, hook: number, branch: number): number {
+		const { paths, hops } = this.#shop;
+		let hop = paths.firstHop[path] as number;
+		while (hop !== 0 && (hops.hook[hop] !== hook || hops.branch[hop] !== branch)) hop = hops.next[hop] as number;
+		return hop;
+	}
+
+	/** An open path has a new newest hop that saw all of it. */
+	#settle(path: number, hook: number, tuple: number): void {
+		const { paths, dues } = this.#shop;
+		const next = dues.next(hook, tuple);
+		if (next === Next.wait) return;
+		if (((paths.marks[path] as number) & (Mark.flooded | Mark.orphan)) !== 0) {
+			paths.marks[path] = (paths.marks[path] as number) | Mark.arrived;
+			return;
+		}
+		this.#finishAt(path, next);
+	}
+
+	#finishAt(path: number, next: number): void {
+		const { closing } = this.#shop;
+		this.#close(path, next === Next.arrived ? closing.arrived(path) : closing.gone(path));
+	}
+
+	#joinByKey(
+		source: number,
+		rows: Sightings,
+		i: number,
+		time: number,
+		hook: number,
+		tuple: number,
+		kind: number,
+		a: number,
+		b: number,
+	): boolean {
+		const { paths, hops, hooks, keys, facts } = this.#shop;
+		let tries = MAX_CANDIDATES;
+		for (let path = keys.find(a, b); path !== 0 && tries > 0; path = paths.sameNext[path] as number, tries--) {
+			if (!this.#isSamePacket(path, rows, i, kind)) continue;
+			const last = paths.lastHop[path] as number;
+			const sameNode = hooks.source[hops.hook[last] as number] === source;
+			if (sameNode ? !this.#isBranch(path, hook, tuple, rows, i) : !this.#isAcross(path, hook, tuple, kind)) continue;
+			const before = hops.tuple[last] as number;
+			if (!facts.sameDirection(before, tuple)) this.#alias(before, tuple);
+			const carrier = this.#carrierFor(source, rows, i, time, hook, tuple, a, b);
+			this.#doubt(path, rows, i, paths.latest[path] as number, time);
+			if (((paths.marks[path] as number) & Mark.shared) !== 0 && !sameNode) this.#mark(path, Mark.order);
+			this.#own(path, carrier);
+			this.#mark(path, Mark.manifold);
+			if (sameNode) this.#branchOff(path, carrier, time);
+			this.#append(path, rows, i, time, hook, tuple, this.#shop.carriers.branch[carrier] as number);
+			this.#settle(path, hook, tuple);
+			return true;
+		}
+		return false;
+	}
+
+	#isSamePacket(path: number, rows: Sightings, i: number, kind: number): boolean {
+		const { paths, facts } = this.#shop;
+		return (
+			paths.sequence[path] === rows.sequence[i] &&
+			paths.payload[path] === rows.payload[i] &&
+			paths.ipId[path] === rows.ipId[i] &&
+			paths.tsval[path] === rows.tsval[i] &&
+			paths.acknowledgement[path] === rows.acknowledgement[i] &&
+			(facts.kind(paths.tuple[path] as number) & 0xff) === (kind & 0xff)
+		);
+	}
+
+	/** A copy that a bridge sent out by another port than the one that got the original. */
+	#isBranch(path: number, hook: number, tuple: number, rows: Sightings, i: number): boolean {
+		const { paths, hops, hooks } = this.#shop;
+		if (hooks.egress[hook] === 0 || hooks.master[hook] === 0) return false;
+		if (!this.#shop.facts.sameDirection(hops.tuple[paths.lastHop[path] as number] as number, tuple)) return false;
+		const ingress = rows.ingress[i] as number;
+		let came = false;
+		for (let hop = paths.firstHop[path] as number; hop !== 0; hop = hops.next[hop] as number) {
+			const at = hops.hook[hop] as number;
+			if (at === hook) return false;
+			if (hooks.egress[at] === 0) came = came || hooks.ifindex[at] === ingress;
+			else if (hooks.rank[at] === Rank.bridgeEgress) came = came || hooks.ifindex[at] === hooks.master[hook];
+		}
+		return came;
+	}
+
+	/** A packet that left another node. */
+	#isAcross(path: number, hook: number, tuple: number, kind: number): boolean {
+		const { paths, hops, facts } = this.#shop;
+		for (let hop = paths.firstHop[path] as number; hop !== 0; hop = hops.next[hop] as number) {
+			if (hops.hook[hop] === hook) return false;
+		}
+		if (facts.sameDirection(hops.tuple[paths.lastHop[path] as number] as number, tuple)) return true;
+		// NAT that was not seen: 64 bits of numbers that only this connection has speak for themselves.
+		return (kind & 0xff) === TCP && paths.acknowledgement[path] !== 0 && paths.tsval[path] !== 0;
+	}
+
+	#branchOff(path: number, carrier: number, time: number): void {
+		const { paths, carriers, suspects, flooded } = this.#shop;
+		const branch = Math.min(255, (paths.branches[path] as number) + 1);
+		paths.branches[path] = branch;
+		carriers.branch[carrier] = branch;
+		if (((paths.marks[path] as number) & Mark.flooded) !== 0) return;
+		this.#mark(path, Mark.flooded);
+		suspects.remove(path);
+		flooded.add(path, time);
+	}
+
+	/**
+	 * Joins a sighting to every path whose range it overlaps, where segmentation broke the pointer's chain.
+	 * @param carrier of this sighting, when it is new; 0: it has one
+	 */
+	#joinByRange(rows: Sightings, i: number, time: number, hook: number, tuple: number, carrier: number): boolean {
+		const { facts, ranges, paths, carriers } = this.#shop;
+		const payload = rows.payload[i] as number;
+		const protocol = facts.kind(tuple) & 0xff;
+		if (payload === 0) return false;
+		const tcp = protocol === TCP;
+		if (!tcp && protocol !== UDP) return false;
+		const root = facts.root(tuple);
+		if (ranges.count(root) === 0) return false;
+		const start = tcp ? (rows.sequence[i] as number) : ((rows.ipId[i] as number) << 16) >>> 0;
+		const span = tcp ? payload : ((rows.segments[i] as number) << 16) >>> 0;
+		const count = this.#chosen(ranges.overlapping(root, start, span), rows, i, hook, tcp, start, span);
+		if (count === 0) return false;
+		const { found } = ranges;
+		if (carrier !== 0) {
+			this.#own(found[0] as number, carrier);
+			carriers.whole[carrier] = 0;
+		}
+		for (let n = 0; n < count; n++) {
+			const path = found[n] as number;
+			this.#mark(path, Mark.manifold);
+			const complete = this.#cover(path, rows, i, time, hook, tuple, start, span);
+			if (complete && paths.state[path] === State.open) this.#settle(path, hook, tuple);
+		}
+		return true;
+	}
+
+	/** Keeps in `ranges.found` those of its first `count` paths that this sighting can be a part of; returns how many. */
+	#chosen(count: number, rows: Sightings, i: number, hook: number, tcp: boolean, start: number, span: number): number {
+		const { found } = this.#shop.ranges;
+		let kept = 0;
+		for (let n = 0; n < count; n++) {
+			const path = found[n] as number;
+			if (this.#mayBePart(path, rows, i, hook, tcp, start, span)) found[kept++] = path;
+		}
+		return kept < 2 ? kept : this.#unrivalled(kept, rows, i);
+	}
+
+	#mayBePart(
+		path: number,
+		rows: Sightings,
+		i: number,
+		hook: number,
+		tcp: boolean,
+		start: number,
+		span: number,
+	): boolean {
+		const { paths, hops, hooks } = this.#shop;
+		if (tcp) {
+			if (paths.tsval[path] !== rows.tsval[i]) return false;
+		} else if (!this.#isDatagramPart(path, rows, i)) return false;
+		const last = hops.hook[paths.lastHop[path] as number] as number;
+		const hop = this.#hopAt(path, hook, 0);
+		if (hop !== 0) return this.#hasRoom(path, hop, start, span);
+		if (hooks.source[last] !== hooks.source[hook]) return true;
+		if ((paths.segments[path] as number) < 2 && (rows.segments[i] as number) < 2) return false;
+		return (hooks.rank[hook] as number) > (hooks.rank[last] as number);
+	}
+
+	/** Segments of UDP have the size that the socket asked for, the last one less. */
+	#isDatagramPart(path: number, rows: Sightings, i: number): boolean {
+		const { paths } = this.#shop;
+		if (rows.ipId[i] === 0 || paths.ipId[path] === 0) return false;
+		const gsoSize = paths.gsoSize[path] as number;
+		const place = ((rows.ipId[i] as number) - (paths.ipId[path] as number)) & 0xffff;
+		if ((rows.segments[i] as number) > 1) return rows.gsoSize[i] === gsoSize;
+		const isLast = place === (paths.segments[path] as number) - 1;
+		return rows.payload[i] === (isLast ? (paths.payload[path] as number) - place * gsoSize : gsoSize);
+	}
+
+	/** Among paths with the same bytes (a retransmission within one tick of TSval) the IP ID decides, else the order. */
+	#unrivalled(count: number, rows: Sightings, i: number): number {
+		const { found } = this.#shop.ranges;
+		let kept = 0;
+		for (let n = 0; n < count; n++) {
+			const path = found[n] as number;
+			let rivalled = false;
+			for (let m = 0; m < count && !rivalled; m++) {
+				const rival = found[m] as number;
+				if (m === n || rival === 0 || !this.#overlap(path, rival)) continue;
+				rivalled = this.#prefers(rival, path, rows, i);
+				if (!rivalled && !this.#idFits(path, rows, i)) this.#mark(path, Mark.order);
+			}
+			found[n] = 0;
+			if (!rivalled) found[kept++] = path;
+		}
+		return kept;
+	}
+
+	#prefers(a: number, b: number, rows: Sightings, i: number): boolean {
+		const { paths } = this.#shop;
+		const fitsA = this.#idFits(a, rows, i);
+		if (fitsA !== this.#idFits(b, rows, i)) return fitsA;
+		return (paths.serial[a] as number) < (paths.serial[b] as number);
+	}
+
+	#idFits(path: number, rows: Sightings, i: number): boolean {
+		const { paths } = this.#shop;
+		const id = rows.ipId[i] as number;
+		const own = paths.ipId[path] as number;
+		if (id === 0 || own === 0) return false;
+		const ahead = (id - own) & 0xffff;
+		return ahead < (paths.segments[path] as number) || 0x10000 - ahead < (rows.segments[i] as number);
+	}
+
+	#overlap(a: number, b: number): boolean {
+		const { rangeStart, rangeSpan } = this.#shop.paths;
+		const ahead = ((rangeStart[b] as number) - (rangeStart[a] as number)) | 0;
+		return ahead < (rangeSpan[a] as number) && ahead + (rangeSpan[b] as number) > 0;
+	}
+
+	/** Has the hop not seen all of these units yet? */
+	#hasRoom(path: number, hop: number, start: number, span: number): boolean {
+		const { hops } = this.#shop;
+		const [from, to] = this.#units(path, start, span);
+		const low = lowBits(from, to);
+		const high = highBits(from, to);
+		return (
+			((hops.coverLow[hop] as number) & low) >>> 0 !== low || ((hops.coverHigh[hop] as number) & high) >>> 0 !== high
+		);
+	}
+
+	#units(path: number, start: number, span: number): readonly [number, number] {
+		const { paths } = this.#shop;
+		const unit = paths.unit[path] as number;
+		const length = paths.rangeSpan[path] as number;
+		const ahead = (start - (paths.rangeStart[path] as number)) | 0;
+		const from = Math.max(0, ahead);
+		const to = Math.min(length, ahead + span);
+		return [Math.floor(from / unit), Math.ceil(to / unit)];
+	}
+
+	/** Adds a part of the range to the hop; returns whether it is complete now. */
+	#cover(
+		path: number,
+		rows: Sightings,
+		i: number,
+		time: number,
+		hook: number,
+		tuple: number,
+		start: number,
+		span: number,
+	): boolean {
+		const { paths, hops } = this.#shop;
+		const [from, to] = this.#units(path, start, span);
+		let hop = this.#hopAt(path, hook, 0);
+		if (hop === 0) {
+			hop = this.#append(path, rows, i, time, hook, tuple, 0);
+			hops.coverLow[hop] = 0;
+			hops.coverHigh[hop] = 0;
+		} else {
+			this.#addTo(hop, rows, i, time);
+			paths.latest[path] = time;
+			paths.subscribers[path] = (paths.subscribers[path] as number) | (rows.subscribers[i] as number);
+			if (from === 0 && ((hops.coverLow[hop] as number) & 1) === 0) hops.first[hop] = time;
+		}
+		if (((start - (paths.rangeStart[path] as number)) | 0) < 0) {
+			hops.leadingPackets[hop] = (hops.leadingPackets[hop] as number) + 1;
+			hops.leadingBytes[hop] = (hops.leadingBytes[hop] as number) + (rows.length[i] as number);
+		}
+		const low = ((hops.coverLow[hop] as number) | lowBits(from, to)) >>> 0;
+		const high = ((hops.coverHigh[hop] as number) | highBits(from, to)) >>> 0;
+		const units = unitsOf(paths.rangeSpan[path] as number, paths.unit[path] as number);
+		const complete = low === lowBits(0, units) && high === highBits(0, units);
+		hops.coverLow[hop] = complete ? 0xffffffff : low;
+		hops.coverHigh[hop] = complete ? 0xffffffff : high;
+		return complete;
+	}
+
+	/** Between `since` and `now` something may have been lost: then what only order tells apart is not certain. */
+	#doubt(path: number, rows: Sightings, i: number, since: number, now: number): void {
+		const { paths, hooks, hops, losses, facts } = this.#shop;
+		if (losses.youngest < since) return;
+		const protocol = facts.kind(rows.tuple[i] as number) & 0xff;
+		const strong = fingerprintStrength(rows, i, protocol) === "exact";
+		if (strong && (protocol === TCP || now - since < ID_WRAP_NS)) return;
+		const from = hooks.source[hops.hook[paths.lastHop[path] as number] as number] as number;
+		const to = hooks.source[rows.hook[i] as number] as number;
+		if (losses.touches(from, since, now) || losses.touches(to, since, now)) this.#mark(path, Mark.ambiguous);
+	}
+
+	#mark(path: number, mark: number): void {
+		const { paths } = this.#shop;
+		paths.marks[path] = (paths.marks[path] as number) | mark;
+	}
+
+	#alias(before: number, after: number): void {
+		const { facts, ranges } = this.#shop;
+		const moved = facts.alias(before, after);
+		if (moved !== 0) ranges.merge(moved, facts.root(after));
+	}
+
+	#own(path: number, carrier: number): void {
+		const { paths, carriers } = this.#shop;
+		carriers.path[carrier] = path;
+		carriers.sibling[carrier] = paths.carrier[path] as number;
+		paths.carrier[path] = carrier;
+	}
+
+	/** The pointer carries another packet now. A closed path that nothing carries any more is forgotten. */
+	#dropCarrier(carrier: number): void {
+		const { paths, carriers } = this.#shop;
+		const path = carriers.path[carrier] as number;
+		const rest = carriers.sibling[carrier] as number;
+		if (paths.carrier[path] === carrier) paths.carrier[path] = rest;
+		else {
+			let at = paths.carrier[path] as number;
+			while (carriers.sibling[at] !== carrier) at = carriers.sibling[at] as number;
+			carriers.sibling[at] = rest;
+		}
+		carriers.free(carrier);
+		if (paths.state[path] === State.closed && paths.carrier[path] === 0) this.#free(path);
+	}
+
+	#judge(path: number, occasion: Occasion): void {
+		this.#close(path, this.#shop.closing.suspect(path, this.#now, occasion));
+	}
+
+	#close(path: number, judgement: Judgement): void {
+		const { paths, keys, suspects, flooded, closed, counters, view, sink, limits } = this.#shop;
+		const marks = paths.marks[path] as number;
+		if ((marks & Mark.keyed) !== 0) keys.remove(path);
+		if ((marks & Mark.ranged) !== 0) this.#unlistRange(path);
+		if (suspects.has(path)) suspects.remove(path);
+		else if (flooded.has(path)) flooded.remove(path);
+		paths.state[path] = State.closed;
+		paths.verdict[path] = VERDICTS.indexOf(judgement.verdict);
+		counters.verdicts[judgement.verdict]++;
+		sink.path(view.show(path, judgement));
+		if (paths.carrier[path] === 0) {
+			this.#release(path);
+			return;
+		}
+		closed.add(path, this.#now);
+		if (closed.count > limits.closedPaths) this.#free(closed.oldest);
+	}
+
+	#unlistRange(path: number): void {
+		const { paths, facts, ranges } = this.#shop;
+		paths.marks[path] = (paths.marks[path] as number) & ~Mark.ranged;
+		ranges.remove(facts.root(paths.tuple[path] as number), path);
+	}
+
+	/** A closed path is seen once more. */
+	#revise(path: number): void {
+		const { paths, closing, counters, view, sink } = this.#shop;
+		paths.revision[path] = (paths.revision[path] as number) + 1;
+		const before = VERDICTS[paths.verdict[path] as number] ?? "incomplete";
+		const judgement = closing.suspect(path, this.#now, "due");
+		counters.verdicts[before]--;
+		counters.verdicts[judgement.verdict]++;
+		counters.revised++;
+		paths.verdict[path] = VERDICTS.indexOf(judgement.verdict);
+		sink.revise(view.show(path, judgement));
+	}
+
+	/** Forgets a closed path and its carriers. */
+	#free(path: number): void {
+		const { paths, carriers, closed } = this.#shop;
+		if (closed.has(path)) closed.remove(path);
+		for (let carrier = paths.carrier[path] as number; carrier !== 0; ) {
+			const next = carriers.sibling[carrier] as number;
+			carriers.free(carrier);
+			carrier = next;
+		}
+		this.#release(path);
+	}
+
+	#release(path: number): void {
+		const { paths, hops } = this.#shop;
+		hops.freeList(paths.firstHop[path] as number);
+		paths.free(path);
+	}
+}

@@ -1,0 +1,43 @@
+import type { LossCause } from "../packet/source.js";
+import type { Verdict } from "./path.js";
+
+/** In sightings unless said otherwise: seen = joined + unjoined + lost + queued. */
+export interface Counters {
+	/** Rows that belong to a path that was given or is open. */
+	joined: number;
+	/** Rows at a hook that was never announced. */
+	unknownHook: number;
+	/** Rows whose tuple had no room in the table. */
+	noTuple: number;
+	/** Paths given up for want of room. */
+	evicted: number;
+	/** Revisions given. */
+	revised: number;
+	/** Paths given, by their newest verdict. */
+	readonly verdicts: Record<Verdict, number>;
+}
+
+export function zeroCounters(): Counters {
+	return {
+		joined: 0,
+		unknownHook: 0,
+		noTuple: 0,
+		evicted: 0,
+		revised: 0,
+		verdicts: { delivered: 0, forwarded: 0, dropped: 0, lost: 0, incomplete: 0 },
+	};
+}
+
+/** What a Joiner says of itself: seen = joined + Σ unjoined + Σ lost + queued. */
+export interface Accounts {
+	readonly seen: number;
+	readonly joined: number;
+	readonly unjoined: { readonly unknownHook: number; readonly noTuple: number };
+	readonly lost: Readonly<Partial<Record<LossCause, number>>>;
+	/** Given to the Joiner, but not yet below every watermark. */
+	readonly queued: number;
+	readonly paths: Readonly<Record<Verdict, number>>;
+	readonly openPaths: number;
+	readonly evicted: number;
+	readonly revised: number;
+}

@@ -1,0 +1,110 @@
+import type { TupleTable } from "../packet/tuples.js";
+import type { Due } from "../wiring/model.js";
+import type { Expectation } from "./expectation.js";
+import { type HookTable, Rank } from "./hook-table.js";
+
+/** What to do with a path whose newest hop is here. */
+export const Next = {
+	/** Another hook is due to see it. */
+	wait: 0,
+	/** It has arrived. */
+	arrived: 1,
+	/** It goes where nobody looks. */
+	gone: 2,
+} as const;
+
+const SLOTS = 2 ** 13;
+const UNKNOWN: Due = { kind: "unknown" };
+
+/** Answers of the Expectation per (hook, tuple), until wiring or hooks change: asked for every sighting. */
+export class DueCache {
+	readonly #expectation: Expectation | null;
+	readonly #hooks: HookTable;
+	readonly #tuples: TupleTable;
+	readonly #tupleOf = new Uint32Array(SLOTS);
+	readonly #hookOf = new Uint16Array(SLOTS);
+	readonly #answer = new Uint8Array(SLOTS);
+	/** 1: arrived, whatever the tuple. */
+	readonly #terminal = new Uint8Array(2 ** 16);
+	#expectationGeneration = -1;
+	#hooksGeneration = -1;
+
+	constructor(expectation: Expectation | null, hooks: HookTable, tuples: TupleTable) {
+		this.#expectation = expectation;
+		this.#hooks = hooks;
+		this.#tuples = tuples;
+	}
+
+	/** One of Next. */
+	next(hook: number, tuple: number): number {
+		if (this.#hooksGeneration !== this.#hooks.generation) this.#renewHooks();
+		if (this.#terminal[hook] === 1) return Next.arrived;
+		const expectation = this.#expectation;
+		if (expectation !== null && expectation.generation !== this.#expectationGeneration) this.#renewAnswers();
+		const slot = (Math.imul(tuple, 0x9e3779b1) ^ (hook * 0x85eb)) & (SLOTS - 1);
+		if (this.#tupleOf[slot] === tuple && this.#hookOf[slot] === hook) return this.#answer[slot] as number;
+		const answer = this.#ask(hook, tuple);
+		this.#tupleOf[slot] = tuple;
+		this.#hookOf[slot] = hook;
+		this.#answer[slot] = answer;
+		return answer;
+	}
+
+	/** The whole answer, not cached. */
+	due(hook: number, tuple: number): Due {
+		if (this.#expectation === null || !this.#tuples.has(tuple)) return UNKNOWN;
+		return this.#expectation.due(this.#hooks.get(hook).id, this.#tuples.get(tuple));
+	}
+
+	/** The id names another tuple from now on. */
+	forget(): void {
+		this.#tupleOf.fill(0);
+	}
+
+	/** Is it a node whose hooks could see what `hook` saw leaving? */
+	watchedElsewhere(hook: number, due: Due & { kind: "leaves" }): boolean {
+		if (due.node === this.#hooks.get(hook).node) return false;
+		if (due.node !== null) return this.#hooks.watchesNode(due.node);
+		return due.address !== null && this.#hooks.nodes > 1;
+	}
+
+	#ask(hook: number, tuple: number): number {
+		const due = this.due(hook, tuple);
+		switch (due.kind) {
+			case "terminal":
+				return Next.arrived;
+			case "leaves":
+				return this.watchedElsewhere(hook, due) ? Next.wait : Next.gone;
+			case "next":
+				return due.hooks.length > 0 ? Next.wait : Next.gone;
+			case "nowhere":
+				return Next.wait;
+			case "unknown":
+				return this.#mayBeSeenAgain(hook) ? Next.wait : Next.gone;
+		}
+	}
+
+	#mayBeSeenAgain(hook: number): boolean {
+		const hooks = this.#hooks;
+		if (hooks.nodes > 1) return true;
+		return hooks.watchesBeyond(hooks.source[hook] as number, hooks.rank[hook] as number);
+	}
+
+	#renewHooks(): void {
+		const hooks = this.#hooks;
+		this.#hooksGeneration = hooks.generation;
+		this.#terminal.fill(0);
+		for (const id of hooks.ids()) {
+			const rank = hooks.rank[id] as number;
+			const deeper = hooks.watchesRank(hooks.source[id] as number, Rank.insideIngress);
+			const arrived = rank === Rank.insideIngress || (rank === Rank.podEgress && !deeper);
+			this.#terminal[id] = arrived ? 1 : 0;
+		}
+		this.#renewAnswers();
+	}
+
+	#renewAnswers(): void {
+		this.#expectationGeneration = this.#expectation?.generation ?? 0;
+		this.#tupleOf.fill(0);
+	}
+}

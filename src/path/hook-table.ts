@@ -1,0 +1,211 @@
+import type { Direction, Hook, Role } from "../packet/hook.js";
+
+/**
+ * Where a hook stands on the way through a node: an skb passes hooks of strictly rising rank (facts: the hook order of
+ * flannel nodes; ingress of the devices below, then the stack, then egress, the pod's own end last). So a pointer that
+ * shows up at an equal or lower rank carries another packet.
+ */
+const RANK: Readonly<Record<Direction, Readonly<Record<Role, number>>>> = {
+	ingress: { nic: 1, tunnel: 2, pod: 3, bridge: 4, host: 5, inside: 12 },
+	egress: { inside: 0, bridge: 6, pod: 7, tunnel: 8, host: 9, nic: 10 },
+};
+
+export const Rank = {
+	insideEgress: RANK.egress.inside,
+	nicIngress: RANK.ingress.nic,
+	tunnelIngress: RANK.ingress.tunnel,
+	podIngress: RANK.ingress.pod,
+	bridgeIngress: RANK.ingress.bridge,
+	hostIngress: RANK.ingress.host,
+	bridgeEgress: RANK.egress.bridge,
+	podEgress: RANK.egress.pod,
+	tunnelEgress: RANK.egress.tunnel,
+	hostEgress: RANK.egress.host,
+	nicEgress: RANK.egress.nic,
+	insideIngress: RANK.ingress.inside,
+} as const;
+
+const MAX_HOOKS = 2 ** 16;
+
+/** The hooks of all sources as columns by HookId, and the few questions that joining asks of them. */
+export class HookTable {
+	/** 1: was announced. Stays so after the hook is gone: late rows may still come. */
+	readonly known = new Uint8Array(MAX_HOOKS);
+	readonly rank = new Uint8Array(MAX_HOOKS);
+	/** 1: egress. */
+	readonly egress = new Uint8Array(MAX_HOOKS);
+	readonly ifindex = new Uint32Array(MAX_HOOKS);
+	readonly master = new Uint32Array(MAX_HOOKS);
+	/** Index of the Source it came from. */
+	readonly source = new Uint16Array(MAX_HOOKS);
+	/** Joiner time from which it was on, ns. */
+	readonly since = new Float64Array(MAX_HOOKS);
+	/** Counts up with every hook that comes or goes. */
+	generation = 0;
+
+	readonly #hooks: (Hook | undefined)[] = [];
+	/** Only those that are on. */
+	readonly #on = new Set<number>();
+	readonly #netns = new Uint16Array(MAX_HOOKS);
+	readonly #netnsIds = new Map<string, number>();
+	/** Watched ingress hooks by namespace and ifindex. */
+	readonly #ingressAt = new Map<number, number>();
+	/** Watched hooks per source and rank. */
+	readonly #perRank = new Map<number, number>();
+	#sourceOrder: number[] = [];
+	readonly #nodes = new Map<string, number>();
+
+	/** @param since joiner time, ns: from when it could see packets */
+	add(hook: Hook, source: number, since: number): void {
+		const id: number = hook.id;
+		if (this.#on.has(id)) this.remove(hook);
+		this.#hooks[id] = hook;
+		this.known[id] = 1;
+		this.rank[id] = RANK[hook.direction][hook.role];
+		this.egress[id] = hook.direction === "egress" ? 1 : 0;
+		this.ifindex[id] = hook.ifindex;
+		this.master[id] = hook.master;
+		this.source[id] = source;
+		this.since[id] = since;
+		this.#netns[id] = this.#netnsId(`${hook.node}/${hook.netns}`);
+		this.#on.add(id);
+		if (hook.direction === "ingress") this.#ingressAt.set(this.#place(id, hook.ifindex), id);
+		this.#count(source, this.rank[id] as number, 1);
+		this.#nodes.set(hook.node, (this.#nodes.get(hook.node) ?? 0) + 1);
+		this.generation++;
+	}
+
+	/** The device is gone: it is due nowhere any more, but late rows still find it. */
+	remove(hook: Hook): void {
+		const id: number = hook.id;
+		if (!this.#on.delete(id)) return;
+		const place = this.#place(id, hook.ifindex);
+		if (this.#ingressAt.get(place) === id) this.#ingressAt.delete(place);
+		this.#count(this.source[id] as number, this.rank[id] as number, -1);
+		const left = (this.#nodes.get(hook.node) ?? 1) - 1;
+		if (left > 0) this.#nodes.set(hook.node, left);
+		else this.#nodes.delete(hook.node);
+		this.generation++;
+	}
+
+	/** @throws RangeError for an id that was never announced. */
+	get(id: number): Hook {
+		const hook = this.#hooks[id];
+		if (hook === undefined) throw new RangeError(`hook ${id} was never announced`);
+		return hook;
+	}
+
+	isOn(id: number): boolean {
+		return this.#on.has(id);
+	}
+
+	/** Hooks that were ever announced, gone ones included. */
+	*ids(): Iterable<number> {
+		for (let id = 0; id < this.#hooks.length; id++) {
+			if (this.known[id] === 1) yield id;
+		}
+	}
+
+	/** Sources by name, whatever the order in which they came. */
+	setSources(names: readonly string[]): void {
+		const sorted = [...names].sort();
+		this.#sourceOrder = names.map((name) => sorted.indexOf(name));
+	}
+
+	sourceOrder(source: number): number {
+		return this.#sourceOrder[source] ?? source;
+	}
+
+	/** How many nodes are watched. */
+	get nodes(): number {
+		return this.#nodes.size;
+	}
+
+	watchesNode(node: string): boolean {
+		return this.#nodes.has(node);
+	}
+
+	/** Does the source watch a hook of this rank? */
+	watchesRank(source: number, rank: number): boolean {
+		return (this.#perRank.get(source * 256 + rank) ?? 0) > 0;
+	}
+
+	/** Does the source watch any hook that a packet could still pass after this rank? */
+	watchesBeyond(source: number, rank: number): boolean {
+		for (let r = rank + 1; r <= Rank.insideIngress; r++) {
+			if (this.watchesRank(source, r)) return true;
+		}
+		return false;
+	}
+
+	/** The watched ingress hook of a device in the namespace of `hook`; -1: none. */
+	ingressHookAt(hook: number, ifindex: number): number {
+		return this.#ingressAt.get(this.#place(hook, ifindex)) ?? -1;
+	}
+
+	/**
+	 * May a packet that came in by device `cameBy` show `ingress` as its ingress_ifindex at `hook`? A device that is
+	 * not watched cannot contradict, and a bridge stands for its ports.
+	 */
+	ingressFits(hook: number, cameBy: number, ingress: number): boolean {
+		if (ingress === 0 || ingress === cameBy) return true;
+		if (this.ingressHookAt(hook, ingress) < 0) return true;
+		const port = this.ingressHookAt(hook, cameBy);
+		return port >= 0 && this.master[port] === ingress;
+	}
+
+	/**
+	 * Should a packet whose first sighting is this one have been seen at an earlier hook? Then tracing began in between,
+	 * or something was lost.
+	 */
+	isMidway(hook: number, ingress: number, inner: boolean): boolean {
+		const source = this.source[hook] as number;
+		const rank = this.rank[hook] as number;
+		if (this.egress[hook] === 1) {
+			if (rank === Rank.insideEgress) return false;
+			if (ingress !== 0) return this.ingressHookAt(hook, ingress) >= 0;
+			if (rank === Rank.nicEgress) return inner && this.watchesRank(source, Rank.tunnelEgress);
+			return rank === Rank.podEgress && this.#watchesBridgeOf(hook);
+		}
+		if (rank === Rank.tunnelIngress) return this.watchesRank(source, Rank.nicIngress);
+		return rank === Rank.bridgeIngress && this.#watchesPortOf(hook);
+	}
+
+	#watchesBridgeOf(port: number): boolean {
+		const master = this.master[port] as number;
+		if (master === 0) return false;
+		for (const id of this.#on) {
+			if (this.rank[id] === Rank.bridgeEgress && this.#same(id, port) && this.ifindex[id] === master) return true;
+		}
+		return false;
+	}
+
+	#watchesPortOf(bridge: number): boolean {
+		const ifindex = this.ifindex[bridge] as number;
+		for (const id of this.#on) {
+			if (this.rank[id] === Rank.podIngress && this.#same(id, bridge) && this.master[id] === ifindex) return true;
+		}
+		return false;
+	}
+
+	#same(a: number, b: number): boolean {
+		return this.#netns[a] === this.#netns[b];
+	}
+
+	#place(hook: number, ifindex: number): number {
+		return (this.#netns[hook] as number) * 2 ** 32 + ifindex;
+	}
+
+	#netnsId(name: string): number {
+		const known = this.#netnsIds.get(name);
+		if (known !== undefined) return known;
+		const id = this.#netnsIds.size;
+		this.#netnsIds.set(name, id);
+		return id;
+	}
+
+	#count(source: number, rank: number, by: number): void {
+		const key = source * 256 + rank;
+		this.#perRank.set(key, (this.#perRank.get(key) ?? 0) + by);
+	}
+}

@@ -1,0 +1,270 @@
+import type { Hook } from "../packet/hook.js";
+import type { OuterTable } from "../packet/outers.js";
+import type { Sightings } from "../packet/sightings.js";
+import type { LossCause, SourceClock, SourceId, SourceSink } from "../packet/source.js";
+import type { TupleTable } from "../packet/tuples.js";
+import { Assembler } from "./assembler.js";
+import { CarrierTable } from "./carrier-table.js";
+import { Closing } from "./closing.js";
+import { type Accounts, zeroCounters } from "./counters.js";
+import { DueCache } from "./due-cache.js";
+import type { Expectation } from "./expectation.js";
+import { HookTable } from "./hook-table.js";
+import { HopTable } from "./hop-table.js";
+import { KeyIndex } from "./key-index.js";
+import { Losses } from "./losses.js";
+import { Merge } from "./merge.js";
+import { DEFAULT_LIMITS, type Limits } from "./options.js";
+import { PathTable } from "./path-table.js";
+import { type PathSink, PathView } from "./path-view.js";
+import { RangeIndex } from "./range-index.js";
+import { RecentKeys } from "./recent-keys.js";
+import { TupleFacts } from "./tuple-facts.js";
+import { WaitingList } from "./waiting-list.js";
+
+export interface JoinerOptions {
+	/** The tables in which `tuple` and `outer` of the rows are ids. */
+	readonly tuples: TupleTable;
+	readonly outers: OuterTable;
+	/** Where packets are due; null: only what the hooks themselves say. */
+	readonly expectation?: Expectation | null;
+	readonly limits?: Partial<Limits>;
+	/** Gets every batch back when its rows were read. */
+	readonly release?: (rows: Sightings) => void;
+}
+
+/** What joining on several nodes waits for a next hop, besides the clocks' error: the wire, and the batches' delay. */
+const ACROSS_NS = 1e9;
+const BATCH_DELAY_NS = 200e6;
+const INITIAL_PATHS = 2 ** 12;
+
+interface SourceState {
+	readonly index: number;
+	readonly name: SourceId;
+	/** A lane per ring; one, unless the caller says otherwise. */
+	readonly lanes: number[];
+	clock: SourceClock;
+	/** Joiner time before which everything was given; Infinity when it has ended. */
+	watermark: number;
+	/** Something was lost since the watermark. */
+	lossy: boolean;
+}
+
+/**
+ * Puts the sightings of one packet, from all sources, together into its path. Pure and single-threaded: no clock, no
+ * I/O; time comes with the watermarks. The same rows give the same paths in the same order, however they were cut
+ * into batches and in whatever order the batches of different rings came.
+ */
+export class Joiner implements SourceSink {
+	readonly #hooks = new HookTable();
+	readonly #losses = new Losses();
+	readonly #merge = new Merge();
+	readonly #counters = zeroCounters();
+	readonly #limits: Limits;
+	readonly #facts: TupleFacts;
+	readonly #ranges: RangeIndex;
+	readonly #dues: DueCache;
+	readonly #suspects: WaitingList;
+	readonly #flooded: WaitingList;
+	readonly #release: (rows: Sightings) => void;
+	readonly #assembler: Assembler;
+	readonly #sources = new Map<SourceId, SourceState>();
+	readonly #byIndex: SourceState[] = [];
+	readonly #lost: Partial<Record<LossCause, number>> = {};
+	#pushed = 0;
+	#lostTotal = 0;
+	#suspectNs: number;
+
+	constructor(options: JoinerOptions, sink: PathSink) {
+		const { tuples, outers } = options;
+		this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
+		this.#suspectNs = this.#limits.suspectNs;
+		this.#release = options.release ?? (() => {});
+		const limits = this.#limits;
+		const paths = new PathTable(INITIAL_PATHS, limits.maxPaths);
+		const hops = new HopTable(INITIAL_PATHS * 2);
+		const hooks = this.#hooks;
+		const losses = this.#losses;
+		this.#facts = new TupleFacts(tuples);
+		this.#ranges = new RangeIndex(paths);
+		this.#dues = new DueCache(options.expectation ?? null, hooks, tuples);
+		this.#suspects = new WaitingList(paths, 1);
+		this.#flooded = new WaitingList(paths, 2);
+		const tables = { paths, hops, hooks, tuples, outers };
+		this.#assembler = new Assembler({
+			...tables,
+			carriers: new CarrierTable(INITIAL_PATHS),
+			facts: this.#facts,
+			keys: new KeyIndex(paths),
+			ranges: this.#ranges,
+			recent: new RecentKeys(),
+			suspects: this.#suspects,
+			flooded: this.#flooded,
+			closed: new WaitingList(paths, 3),
+			dues: this.#dues,
+			closing: new Closing(paths, hops, hooks, this.#dues, losses),
+			losses,
+			counters: this.#counters,
+			limits,
+			view: new PathView(tables, (source) => this.#byIndex[source]?.clock.errorNs ?? 0),
+			sink,
+			release: this.#release,
+		});
+	}
+
+	/** The hook of an id that was announced. @throws RangeError for others. */
+	hookOf(id: number): Hook {
+		return this.#hooks.get(id);
+	}
+
+	/** Announces a source; `hook`, `batch` and the others do it, too. Rows wait until every source has a watermark. */
+	addSource(source: SourceId): void {
+		this.#state(source);
+	}
+
+	/** @param sinceNs of the source's clock: from when it could see packets; by default, now */
+	hook(source: SourceId, hook: Hook, sinceNs?: number): void {
+		const state = this.#state(source);
+		const since = sinceNs === undefined ? state.watermark : sinceNs + state.clock.offsetNs;
+		this.#hooks.add(hook, state.index, since);
+	}
+
+	unhook(_source: SourceId, hook: Hook): void {
+		this.#hooks.remove(hook);
+	}
+
+	/**
+	 * Takes a batch over until `release`: rising times, or equal ones. Rings of one source that are not merged yet come
+	 * each by a lane of its own.
+	 */
+	batch(source: SourceId, rows: Sightings, lane = 0): void {
+		const state = this.#state(source);
+		if (rows.count === 0) {
+			this.#release(rows);
+			return;
+		}
+		this.#pushed += rows.count;
+		const { offsetNs } = state.clock;
+		this.#noteLosses(state, rows, offsetNs);
+		this.#merge.push(this.#lane(state, lane), rows, offsetNs);
+	}
+
+	lost(source: SourceId, cause: LossCause, count: number): void {
+		if (count === 0) return;
+		this.#state(source).lossy = true;
+		this.#lost[cause] = (this.#lost[cause] ?? 0) + count;
+		this.#lostTotal += count;
+	}
+
+	/** Everything of this source before `timeNs` of its clock was given, or counted as lost. */
+	watermark(source: SourceId, timeNs: number): void {
+		const state = this.#state(source);
+		this.#advance(state, timeNs + state.clock.offsetNs);
+	}
+
+	clock(source: SourceId, clock: SourceClock): void {
+		this.#state(source).clock = clock;
+		this.#setPatience();
+	}
+
+	/** The source says nothing any more; what it left open is judged when its time has come. */
+	end(source: SourceId): void {
+		const state = this.#state(source);
+		this.#losses.add(state.index, state.watermark, Number.POSITIVE_INFINITY);
+		state.watermark = Number.POSITIVE_INFINITY;
+		this.#readOn();
+	}
+
+	/** The trace is over: reads what is queued and judges what is open. */
+	flush(): void {
+		for (const state of this.#byIndex) {
+			if (state.lossy && state.watermark !== Number.POSITIVE_INFINITY) {
+				this.#losses.add(state.index, state.watermark, Number.POSITIVE_INFINITY);
+				state.lossy = false;
+			}
+		}
+		this.#merge.drain(Number.POSITIVE_INFINITY, this.#assembler);
+		this.#assembler.finish();
+	}
+
+	/** The tuple's id was retired from the table and may name another from now on. */
+	forgetTuple(id: number): void {
+		this.#facts.forget(id);
+		this.#ranges.forget(id);
+		this.#dues.forget();
+	}
+
+	counters(): Accounts {
+		const { joined, unknownHook, noTuple, evicted, revised, verdicts } = this.#counters;
+		return {
+			seen: this.#pushed + this.#lostTotal,
+			joined,
+			unjoined: { unknownHook, noTuple },
+			lost: { ...this.#lost },
+			queued: this.#merge.queued,
+			paths: { ...verdicts },
+			openPaths: this.#suspects.count + this.#flooded.count,
+			evicted,
+			revised,
+		};
+	}
+
+	#advance(state: SourceState, time: number): void {
+		if (time <= state.watermark) return;
+		if (state.lossy) this.#losses.add(state.index, state.watermark, time);
+		state.lossy = false;
+		state.watermark = time;
+		this.#readOn();
+	}
+
+	#readOn(): void {
+		let limit = Number.POSITIVE_INFINITY;
+		for (const { watermark } of this.#byIndex) limit = Math.min(limit, watermark);
+		if (limit === Number.NEGATIVE_INFINITY) return;
+		this.#merge.drain(limit, this.#assembler);
+		if (limit !== Number.POSITIVE_INFINITY) this.#assembler.expire(limit);
+	}
+
+	/** A ring that was full says so with the next record that fits: something before it is missing. */
+	#noteLosses(state: SourceState, rows: Sightings, offsetNs: number): void {
+		const { lost, count } = rows;
+		for (let i = 0; i < count; i++) {
+			if (lost[i] !== 0) this.#losses.add(state.index, state.watermark, (rows.time[i] as number) + offsetNs);
+		}
+	}
+
+	#state(source: SourceId): SourceState {
+		const known = this.#sources.get(source);
+		if (known !== undefined) return known;
+		const state: SourceState = {
+			index: this.#byIndex.length,
+			name: source,
+			lanes: [],
+			clock: { offsetNs: 0, errorNs: 0 },
+			watermark: Number.NEGATIVE_INFINITY,
+			lossy: false,
+		};
+		this.#sources.set(source, state);
+		this.#byIndex.push(state);
+		this.#hooks.setSources(this.#byIndex.map(({ name }) => name));
+		this.#setPatience();
+		return state;
+	}
+
+	#lane(state: SourceState, lane: number): number {
+		const known = state.lanes[lane];
+		if (known !== undefined) return known;
+		const opened = this.#merge.open(state.index);
+		state.lanes[lane] = opened;
+		return opened;
+	}
+
+	#setPatience(): void {
+		if (this.#byIndex.length < 2) {
+			this.#limits.suspectNs = this.#suspectNs;
+			return;
+		}
+		const error = Math.max(...this.#byIndex.map(({ clock }) => clock.errorNs));
+		this.#limits.suspectNs = Math.min(this.#suspectNs, ACROSS_NS + 2 * error + BATCH_DELAY_NS);
+	}
+}

@@ -1,0 +1,21 @@
+/** Bounds and waiting times of a Joiner. */
+export interface Limits {
+	/** Open and remembered paths; beyond it the oldest goes as `incomplete`. */
+	readonly maxPaths: number;
+	/** Open paths with a range, per direction of a connection. */
+	readonly rangesPerDirection: number;
+	/** Closed paths that a late report can still revise. */
+	readonly closedPaths: number;
+	/** How long a path waits for its next hook before it is judged, ns. */
+	suspectNs: number;
+	/** How long copies of a flooded frame are awaited, ns. */
+	readonly floodNs: number;
+}
+
+export const DEFAULT_LIMITS: Limits = {
+	maxPaths: 2 ** 18,
+	rangesPerDirection: 2 ** 12,
+	closedPaths: 2 ** 13,
+	suspectNs: 2e9,
+	floodNs: 100e6,
+};

@@ -1,0 +1,258 @@
+import type { Hook } from "../packet/hook.js";
+import type { OuterTable } from "../packet/outers.js";
+import type { Outer, Tuple } from "../packet/tuple.js";
+import type { TupleTable } from "../packet/tuples.js";
+import type { HookTable } from "./hook-table.js";
+import type { HopTable } from "./hop-table.js";
+import { delivered, type Judgement, reasonOf } from "./judgement.js";
+import type { Blame, Evidence, Verdict } from "./path.js";
+import { Mark, type PathTable } from "./path-table.js";
+
+/** Takes paths as they close. The view is used again for the next one: copy what is kept (`toPath`). */
+export interface PathSink {
+	path(view: PathView): void;
+	/** A path that was given before, under the same serial and the next revision. */
+	revise(view: PathView): void;
+}
+
+/** A hop as a plain object. Times in ns on the joiner's line. */
+export interface JoinedHop {
+	readonly hook: number;
+	readonly first: number;
+	readonly last: number;
+	readonly packets: number;
+	readonly bytes: number;
+	readonly tuple: Tuple;
+	readonly outer: Outer | null;
+	readonly branch: number;
+}
+
+/** A path as a plain object, fit for structured cloning: hooks as HookId. */
+export interface JoinedPath {
+	readonly serial: number;
+	readonly revision: number;
+	readonly verdict: Verdict;
+	readonly evidence: Evidence;
+	readonly blame: Blame | null;
+	readonly hops: readonly JoinedHop[];
+	readonly ipId: number;
+	readonly sequence: number;
+	readonly acknowledgement: number;
+	readonly tcpFlags: number;
+	readonly flags: number;
+	readonly length: number;
+	readonly payload: number;
+	readonly gsoSize: number;
+	readonly segments: number;
+	readonly latencyNs: number;
+	readonly clockErrorNs: number;
+	readonly subscribers: number;
+}
+
+export interface Tables {
+	readonly paths: PathTable;
+	readonly hops: HopTable;
+	readonly hooks: HookTable;
+	readonly tuples: TupleTable;
+	readonly outers: OuterTable;
+}
+
+/** One path over the Joiner's own columns, valid during a PathSink call. `n` is a hop's place, 0…hopCount - 1. */
+export class PathView {
+	readonly #tables: Tables;
+	readonly #clockErrorOf: (source: number) => number;
+	#path = 0;
+	#judgement: Judgement = delivered();
+	#order = new Uint32Array(32);
+	#count = 0;
+
+	/** @param clockErrorOf give or take of a source's clock, ns */
+	constructor(tables: Tables, clockErrorOf: (source: number) => number) {
+		this.#tables = tables;
+		this.#clockErrorOf = clockErrorOf;
+	}
+
+	/** For the Joiner: shows another path. */
+	show(path: number, judgement: Judgement): this {
+		const { paths, hops } = this.#tables;
+		this.#path = path;
+		this.#judgement = judgement;
+		let count = 0;
+		for (let hop = paths.firstHop[path] as number; hop !== 0; hop = hops.next[hop] as number) {
+			if (count === this.#order.length) this.#enlarge();
+			this.#order[count++] = hop;
+		}
+		this.#count = count;
+		return this;
+	}
+
+	/** Rises with every path of a Joiner; with the revision it names what was said. */
+	get serial(): number {
+		return this.#tables.paths.serial[this.#path] as number;
+	}
+	get revision(): number {
+		return this.#tables.paths.revision[this.#path] as number;
+	}
+	get verdict(): Verdict {
+		return this.#judgement.verdict;
+	}
+	get evidence(): Evidence {
+		const marks = this.#tables.paths.marks[this.#path] as number;
+		if ((marks & Mark.ambiguous) !== 0) return "ambiguous";
+		return (marks & Mark.order) !== 0 ? "order" : "exact";
+	}
+	/** null: delivered. */
+	get blame(): Blame | null {
+		return this.#judgement.cause === null ? null : this.#blame();
+	}
+	get hopCount(): number {
+		return this.#count;
+	}
+	/** Bits of the subscribers for whom any of its sightings was. */
+	get subscribers(): number {
+		return this.#tables.paths.subscribers[this.#path] as number;
+	}
+	/** As it was first seen. */
+	get tuple(): number {
+		return this.#tables.paths.tuple[this.#path] as number;
+	}
+	get ipId(): number {
+		return this.#tables.paths.ipId[this.#path] as number;
+	}
+	get sequence(): number {
+		return this.#tables.paths.sequence[this.#path] as number;
+	}
+	get acknowledgement(): number {
+		return this.#tables.paths.acknowledgement[this.#path] as number;
+	}
+	get tsval(): number {
+		return this.#tables.paths.tsval[this.#path] as number;
+	}
+	get tcpFlags(): number {
+		return this.#tables.paths.tcpFlags[this.#path] as number;
+	}
+	/** EventFlag bits of the first sighting. */
+	get flags(): number {
+		return this.#tables.paths.flags[this.#path] as number;
+	}
+	/** Bytes of the skb at the first hop. */
+	get length(): number {
+		return this.#tables.paths.length[this.#path] as number;
+	}
+	get payload(): number {
+		return this.#tables.paths.payload[this.#path] as number;
+	}
+	get gsoSize(): number {
+		return this.#tables.paths.gsoSize[this.#path] as number;
+	}
+	get segments(): number {
+		return this.#tables.paths.segments[this.#path] as number;
+	}
+	/** Joiner time, ns. */
+	get firstNs(): number {
+		return this.#count === 0 ? 0 : this.first(0);
+	}
+	/** First byte at the first hop to first byte at the last hop, ns. */
+	get latencyNs(): number {
+		return this.#count === 0 ? 0 : this.first(this.#count - 1) - this.first(0);
+	}
+	/** How far `latencyNs` may be off because the ends have different clocks, ns. */
+	get clockErrorNs(): number {
+		if (this.#count < 2) return 0;
+		const { hooks } = this.#tables;
+		const from = hooks.source[this.hook(0)] as number;
+		const to = hooks.source[this.hook(this.#count - 1)] as number;
+		return from === to ? 0 : this.#clockErrorOf(from) + this.#clockErrorOf(to);
+	}
+
+	hook(n: number): number {
+		return this.#tables.hops.hook[this.#hop(n)] as number;
+	}
+	/** Joiner time, ns. */
+	first(n: number): number {
+		return this.#tables.hops.first[this.#hop(n)] as number;
+	}
+	last(n: number): number {
+		return this.#tables.hops.last[this.#hop(n)] as number;
+	}
+	packets(n: number): number {
+		return this.#tables.hops.packets[this.#hop(n)] as number;
+	}
+	bytes(n: number): number {
+		return this.#tables.hops.bytes[this.#hop(n)] as number;
+	}
+	/** Id in the TupleTable. */
+	tupleAt(n: number): number {
+		return this.#tables.hops.tuple[this.#hop(n)] as number;
+	}
+	/** Id in the OuterTable; 0: no tunnel header. */
+	outerAt(n: number): number {
+		return this.#tables.hops.outer[this.#hop(n)] as number;
+	}
+	branch(n: number): number {
+		return this.#tables.hops.branch[this.#hop(n)] as number;
+	}
+
+	toPath(): JoinedPath {
+		const { tuples, outers } = this.#tables;
+		return {
+			serial: this.serial,
+			revision: this.revision,
+			verdict: this.verdict,
+			evidence: this.evidence,
+			blame: this.blame,
+			hops: Array.from({ length: this.#count }, (_, n) => ({
+				hook: this.hook(n),
+				first: this.first(n),
+				last: this.last(n),
+				packets: this.packets(n),
+				bytes: this.bytes(n),
+				tuple: tuples.get(this.tupleAt(n)),
+				outer: this.outerAt(n) === 0 ? null : outers.get(this.outerAt(n)),
+				branch: this.branch(n),
+			})),
+			ipId: this.ipId,
+			sequence: this.sequence,
+			acknowledgement: this.acknowledgement,
+			tcpFlags: this.tcpFlags,
+			flags: this.flags,
+			length: this.length,
+			payload: this.payload,
+			gsoSize: this.gsoSize,
+			segments: this.segments,
+			latencyNs: this.latencyNs,
+			clockErrorNs: this.clockErrorNs,
+			subscribers: this.subscribers,
+		};
+	}
+
+	#blame(): Blame {
+		const judgement = this.#judgement;
+		const { hop, due, drop } = judgement;
+		const hook = hop === 0 ? null : this.#tables.hooks.get(this.#tables.hops.hook[hop] as number);
+		return {
+			node: hook?.node ?? null,
+			device: hook?.device ?? null,
+			direction: hook?.direction ?? null,
+			expected: judgement.expected,
+			reason: reasonOf(judgement, hook === null ? "the last hop" : nameOf(hook)),
+			kernelReason: drop?.reason ?? null,
+			kernelFunction: drop?.function ?? null,
+			remedy: due?.kind === "nowhere" ? due.remedy : null,
+		};
+	}
+
+	#hop(n: number): number {
+		return this.#order[n] as number;
+	}
+
+	#enlarge(): void {
+		const larger = new Uint32Array(this.#order.length * 2);
+		larger.set(this.#order);
+		this.#order = larger;
+	}
+}
+
+function nameOf(hook: Hook): string {
+	return `${hook.device}→${hook.direction === "ingress" ? "i" : "e"} @${hook.node}`;
+}

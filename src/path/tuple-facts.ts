@@ -1,0 +1,87 @@
+import type { TupleTable } from "../packet/tuples.js";
+
+/** Bits of a kind above the protocol's eight. */
+export const Kind = { icmpError: 0x100, known: 0x8000 } as const;
+
+const ICMP = 1;
+const ICMPV6 = 58;
+/** RFC 792: unreachable, quench, redirect, time exceeded, parameter problem. They quote headers that NAT rewrites. */
+const ICMP_ERRORS = new Set([3, 4, 5, 11, 12]);
+
+/**
+ * What joining needs to know of a tuple, as columns by its id, and which tuples are faces of one direction of a
+ * connection: NAT gives a packet another tuple on its way, and the first that is seen to do so tells it for all.
+ */
+export class TupleFacts {
+	readonly #tuples: TupleTable;
+	readonly #kinds: Uint16Array;
+	/** The root of a tuple's direction; 0: the tuple itself. */
+	readonly #roots: Uint32Array;
+	/** The next of its direction, in a circle; 0: it is alone. */
+	readonly #ring: Uint32Array;
+
+	constructor(tuples: TupleTable) {
+		this.#tuples = tuples;
+		this.#kinds = new Uint16Array(tuples.capacity + 1);
+		this.#roots = new Uint32Array(tuples.capacity + 1);
+		this.#ring = new Uint32Array(tuples.capacity + 1);
+	}
+
+	/** Protocol in the low eight bits, Kind above. */
+	kind(tuple: number): number {
+		const kind = this.#kinds[tuple] as number;
+		return kind !== 0 ? kind : this.#learn(tuple);
+	}
+
+	root(tuple: number): number {
+		const root = this.#roots[tuple] as number;
+		return root === 0 ? tuple : root;
+	}
+
+	sameDirection(a: number, b: number): boolean {
+		return a === b || this.root(a) === this.root(b);
+	}
+
+	/** NAT made `after` of `before`. Returns the root that lost its standing, whose ranges move; 0: nothing new. */
+	alias(before: number, after: number): number {
+		const root = this.root(before);
+		const other = this.root(after);
+		if (root === other) return 0;
+		let member = other;
+		do {
+			this.#roots[member] = root;
+			member = this.#next(member);
+		} while (member !== other);
+		const next = this.#next(root);
+		this.#ring[root] = this.#next(other);
+		this.#ring[other] = next;
+		this.#roots[root] = root;
+		return other;
+	}
+
+	/** The id was retired from the table: what it means next is another story, and its direction is learned anew. */
+	forget(id: number): void {
+		this.#kinds[id] = 0;
+		let member = id;
+		while (this.#roots[member] !== 0) {
+			const next = this.#next(member);
+			this.#roots[member] = 0;
+			this.#ring[member] = 0;
+			member = next;
+		}
+	}
+
+	#next(member: number): number {
+		const next = this.#ring[member] as number;
+		return next === 0 ? member : next;
+	}
+
+	#learn(tuple: number): number {
+		const protocol = this.#tuples.protocol(tuple);
+		const type = this.#tuples.destinationPort(tuple) >>> 8;
+		const isError = protocol === ICMP ? ICMP_ERRORS.has(type) : protocol === ICMPV6 && type < 128;
+		const kind = protocol | Kind.known | (isError ? Kind.icmpError : 0);
+		this.#kinds[tuple] = kind;
+		return kind;
+	}
+}
