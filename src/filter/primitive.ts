@@ -51,14 +51,16 @@ export function primitiveBoxes(primitive: Primitive, resolve: NameResolver): rea
 	}
 }
 
-/** The same for every packet for which it is false; mostly all packets, for the kernel's fields have no "not". */
+/**
+ * The same for every packet for which it is false; mostly all packets, for the kernel's fields have no "not". Other ports
+ * are no complement either: packets without any are false, too, and match no rule that compares ports.
+ */
 export function complementOf(primitive: Primitive): readonly Box[] {
 	if (primitive.kind === "ethertype") {
 		const family = FAMILIES.get(primitive.value);
 		if (family !== undefined)
 			return ALL_FAMILIES.flatMap((other) => (other === family ? [] : [{ ...FULL, family: other }]));
 	}
-	if (primitive.kind === "port" && primitive.protocol === null) return portComplement(primitive);
 	if (primitive.kind === "relation" && isLengthAgainstConstant(primitive)) {
 		return [relationBox({ ...primitive, operator: OPPOSITE[primitive.operator] })];
 	}
@@ -111,29 +113,6 @@ function faceBox(face: Face): Box {
 }
 
 const ALL_ONES = [0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff] as const;
-
-/**
- * Ports beside the range on the sides in question. Packets without ports have 0 there, ICMP an id and its type, ARP its
- * operation, others the ethertype: those families come along whole.
- */
-function portComplement(primitive: Primitive & { kind: "port" }): readonly Box[] {
-	const { min, max, side } = primitive;
-	if (min === 0) return [FULL];
-	const beside: readonly Range[] = [{ min: 0, max: min - 1 }, ...(max < 65535 ? [{ min: max + 1, max: 65535 }] : [])];
-	const source = beside.map((sourcePorts) => ({ ...FULL, sourcePorts }));
-	const destination = source.map(swap);
-	const both = beside.flatMap((sourcePorts) =>
-		beside.map((destinationPorts) => ({ ...FULL, sourcePorts, destinationPorts })),
-	);
-	const ports = { src: source, dst: destination, any: both, both: [...source, ...destination] }[side];
-	return [
-		...ports,
-		{ ...FULL, protocol: 1 },
-		{ ...FULL, protocol: 58 },
-		{ ...FULL, family: FAMILY_ARP },
-		{ ...FULL, family: FAMILY_OTHER },
-	];
-}
 
 function isLengthAgainstConstant(primitive: Primitive & { kind: "relation" }): boolean {
 	const kinds = `${primitive.left.kind}/${primitive.right.kind}`;

@@ -38,8 +38,8 @@ export type Place =
  *
  * Under scope `path` these are not compared, for segmentation, merging and encapsulation change them on the way and a
  * packet that vanishes from the table in mid-path would look lost: the length of TCP and UDP (of others by a margin for
- * the outer header), the TCP flags PSH, FIN, URG, ECE and CWR. Ports also let later fragments through (ports 0). Faces
- * of services stand for their endpoints and the other way round.
+ * the outer header), the TCP flags PSH, FIN, URG, ECE and CWR. Faces of services stand for their endpoints and the other
+ * way round. (Later fragments have no ports; the kernel lets them pass where only ports are against them.)
  */
 export function kernelRules(expression: Expression, context: RuleContext): readonly KernelRule[] {
 	const filter = boxesOf(expression, context);
@@ -54,8 +54,7 @@ export function kernelRules(expression: Expression, context: RuleContext): reado
 		}
 	}
 	const across = context.scope === "path" ? throughTranslations(stableOnly(boxes), context.translations) : boxes;
-	const withFragments = context.scope === "path" ? addLaterFragments(across) : across;
-	return reduce(withFragments, MAX_RULES).map((box) => toRule(box, context.subscribers));
+	return reduce(across, MAX_RULES).map((box) => toRule(box, context.subscribers));
 }
 
 /** A factor of a product that is longer is merged first. */
@@ -209,15 +208,3 @@ function replaced(box: Box, faces: readonly Face[]): readonly Box[] {
 function familyOf(face: Face): number {
 	return isIpv4Mapped(face.address) ? FAMILY_IPV4 : FAMILY_IPV6;
 }
-
-/** Later fragments have no ports: where ports are compared, whatever has none and fits otherwise comes along. */
-function addLaterFragments(boxes: readonly Box[]): readonly Box[] {
-	const selective = boxes.filter(
-		({ sourcePorts, destinationPorts }) => sourcePorts.min > 0 || destinationPorts.min > 0,
-	);
-	const none = { min: 0, max: 0 };
-	const later = selective.map((box) => ({ ...box, sourcePorts: none, destinationPorts: none, ...NO_FLAGS }));
-	return [...boxes, ...reduce(later, 1)];
-}
-
-const NO_FLAGS = { flagsAny: 0, flagsMask: 0, flagsValue: 0 } as const;

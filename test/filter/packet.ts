@@ -57,42 +57,62 @@ export function facesOf(packets: readonly Packet[], hooks: readonly number[] = [
 	};
 }
 
-/** The kernel's decision, per bpf/knobs.h. */
+/** The kernel's decision: bpf/rules.h, line by line. */
 export function matchesAny(rules: readonly KernelRule[], packet: Packet): boolean {
 	return rules.some((rule) => matches(rule, packet));
 }
 
 function matches(rule: KernelRule, packet: Packet): boolean {
-	if (rule.ifindex !== 0 && rule.ifindex !== packet.ifindex) return false;
-	if (packet.length < rule.lengthMin || (rule.lengthMax !== 0 && packet.length > rule.lengthMax)) return false;
-	if (rule.vlan === ANY_TAG && packet.vlan === null) return false;
-	if (rule.vlan !== 0 && rule.vlan !== ANY_TAG && rule.vlan !== packet.vlan) return false;
-	if (rule.family !== 0 && rule.family !== packet.family + 1) return false;
-	if (rule.protocol !== 0 && rule.protocol !== packet.protocol) return false;
-	if (rule.tcpFlagsAny !== 0 && (packet.tcpFlags & rule.tcpFlagsAny) === 0) return false;
-	if ((packet.tcpFlags & rule.tcpFlagsMask) !== rule.tcpFlagsValue) return false;
-	if (rule.icmpType !== null && packet.destinationPort >>> 8 !== rule.icmpType) return false;
-	if (rule.icmpCode !== null && (packet.destinationPort & 0xff) !== rule.icmpCode) return false;
+	if (rule.ifindex !== 0 && packet.ifindex !== rule.ifindex) return false;
+	if (rule.family !== 0 && packet.family !== rule.family - 1) return false;
+	if (rule.protocol !== 0 && packet.protocol !== rule.protocol) return false;
+	if (rule.lengthMin !== 0 && packet.length < rule.lengthMin) return false;
+	if (rule.lengthMax !== 0 && packet.length > rule.lengthMax) return false;
+	if (!vlanMatches(rule, packet) || !tcpMatches(rule, packet) || !icmpMatches(rule, packet)) return false;
 	const { source, destination, sourcePort, destinationPort } = packet;
-	if (oneWay(rule, source, destination, sourcePort, destinationPort)) return true;
-	return rule.eitherWay && oneWay(rule, destination, source, destinationPort, sourcePort);
+	if (endsMatch(rule, packet, source, destination, sourcePort, destinationPort)) return true;
+	return rule.eitherWay && endsMatch(rule, packet, destination, source, destinationPort, sourcePort);
 }
 
-function oneWay(
+function vlanMatches(rule: KernelRule, packet: Packet): boolean {
+	return rule.vlan === 0 || (packet.vlan !== null && (rule.vlan === ANY_TAG || packet.vlan === rule.vlan));
+}
+
+function tcpMatches(rule: KernelRule, packet: Packet): boolean {
+	if (rule.tcpFlagsAny === 0 && rule.tcpFlagsMask === 0) return true;
+	if (packet.protocol !== 6) return false;
+	if (packet.laterFragment) return true;
+	if (!packet.hasPorts) return false;
+	if (rule.tcpFlagsAny !== 0 && (packet.tcpFlags & rule.tcpFlagsAny) === 0) return false;
+	return rule.tcpFlagsMask === 0 || (packet.tcpFlags & rule.tcpFlagsMask) === rule.tcpFlagsValue;
+}
+
+function icmpMatches(rule: KernelRule, packet: Packet): boolean {
+	if (rule.icmpType === null) return true;
+	if (packet.protocol !== 1 && packet.protocol !== 58) return false;
+	if (packet.laterFragment) return true;
+	const type = packet.destinationPort >>> 8;
+	const code = packet.destinationPort & 0xff;
+	return packet.hasPorts && type === rule.icmpType && (rule.icmpCode === null || code === rule.icmpCode);
+}
+
+function endsMatch(
 	rule: KernelRule,
+	packet: Packet,
 	source: Uint8Array,
 	destination: Uint8Array,
 	sourcePort: number,
 	destinationPort: number,
 ): boolean {
-	return (
-		masked(source, rule.sourceMask, rule.source) &&
-		masked(destination, rule.destinationMask, rule.destination) &&
-		sourcePort >= rule.sourcePortMin &&
-		sourcePort <= rule.sourcePortMax &&
-		destinationPort >= rule.destinationPortMin &&
-		destinationPort <= rule.destinationPortMax
-	);
+	if (!masked(source, rule.sourceMask, rule.source)) return false;
+	if (!masked(destination, rule.destinationMask, rule.destination)) return false;
+	const { sourcePortMin, sourcePortMax, destinationPortMin, destinationPortMax } = rule;
+	const anyPorts =
+		sourcePortMin === 0 && sourcePortMax === 65535 && destinationPortMin === 0 && destinationPortMax === 65535;
+	if (anyPorts || packet.laterFragment) return true;
+	if (!packet.hasPorts) return false;
+	if (sourcePort < sourcePortMin || sourcePort > sourcePortMax) return false;
+	return destinationPort >= destinationPortMin && destinationPort <= destinationPortMax;
 }
 
 function masked(address: Uint8Array, mask: Uint8Array, value: Uint8Array): boolean {
