@@ -26,6 +26,12 @@ const commands: readonly Listed[] = [
 		load: () => import("./trace.js"),
 	},
 	{
+		name: "cleanup",
+		usage: "cleanup",
+		summary: "remove whatever a killed weft may have left",
+		load: () => import("./cleanup.js"),
+	},
+	{
 		name: "lab",
 		usage: "lab up|down|status|exec",
 		summary: "a flannel cluster on this machine",

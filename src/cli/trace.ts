@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { askQuestion } from "../collector/question.js";
-import type { TraceRequest } from "../collector/request.js";
+import type { StartTrace, TraceRequest } from "../collector/request.js";
 import { jsonListener, textListener } from "./listeners.js";
 import { addShared } from "./options.js";
 import { LineOutput } from "./output.js";
@@ -57,21 +57,28 @@ export function define(command: Command): void {
 		.addHelpText("after", help)
 		.action(async (from: string | undefined, to: string | undefined, filter: readonly string[], options: Options) => {
 			const words = [from, to, ...filter].filter((word) => word !== undefined);
-			await runTrace(requestOf(words, options), options);
+			const request = requestOf(words, options);
+			// Before anything is touched: what is asked wrongly is told to everybody, root or not.
+			askQuestion(request);
+			const local = request.agents.length === 0 && request.read === null;
+			if (local) requireTracingRights("tracing on this machine");
+			const { startTrace } = await import("../collector/trace.js");
+			await runTrace(request, options, startTrace);
 		});
 	addShared(command, ["namespace", "count", "duration", "all", "time", "output", "agent", "lab", "netns", "hostRoot"]);
 	addShared(command, ["attach", "sample", "write", "read"]);
 }
 
-async function runTrace(request: TraceRequest, options: Options): Promise<void> {
-	// Before anything is touched: what is asked wrongly is told to everybody, root or not.
-	askQuestion(request);
-	if (request.agents.length === 0 && request.read === null) requireTracingRights("tracing on this machine");
-	const { startTrace } = await import("../collector/trace.js");
+/** Runs a trace until it ends or the user ends it. Exported for tests, which bring a trace of their own. */
+export async function runTrace(
+	request: TraceRequest,
+	{ output: form, time }: Pick<Options, "output" | "time">,
+	startTrace: StartTrace,
+): Promise<void> {
 	const output = new LineOutput(process.stdout);
 	const stop = stopOnSignals();
-	const listener = options.output === "json" ? jsonListener(output) : textListener(output, options.time, stop.signal);
 	try {
+		const listener = form === "json" ? jsonListener(output) : textListener(output, time, stop.signal);
 		await startTrace(request, listener, stop.signal);
 	} finally {
 		stop.dispose();

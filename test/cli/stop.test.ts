@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+const fake = fileURLToPath(new URL("./fake-trace.js", import.meta.url));
+
+/** Starts the endless trace and waits for its first row. */
+async function start(
+	...args: readonly string[]
+): Promise<{ child: ChildProcess; text(): string; ended: Promise<unknown[]> }> {
+	const child = spawn(process.execPath, [fake, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+	let text = "";
+	child.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
+		text += chunk;
+	});
+	const ended = once(child, "close");
+	while (!/SYN|"type":"path"/.test(text))
+		await Promise.race([once(child.stdout as NonNullable<typeof child.stdout>, "data"), ended]);
+	return { child, text: () => text, ended };
+}
+
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+	test(`${signal} ends a trace with its summary and status 0`, async () => {
+		const { child, text, ended } = await start("text");
+		child.kill(signal);
+		assert.deepEqual(await ended, [0, null]);
+		assert.match(text(), /\nevents 489,660 seen = 489,660 joined \+ 0 unjoined \+ 0 lost\n$/);
+	});
+}
+
+test("a second Ctrl-C does not wait", async () => {
+	const { child, ended } = await start("text", "stuck");
+	child.kill("SIGINT");
+	await sleep(200);
+	assert.equal(child.exitCode, null, "the first one waits for the trace to end");
+	child.kill("SIGINT");
+	assert.deepEqual(await ended, [1, null]);
+});
+
+test("JSON begins with ready and ends with the summary, one object a line; warnings go elsewhere", async () => {
+	const { child, text, ended } = await start("json");
+	child.kill("SIGINT");
+	assert.deepEqual(await ended, [0, null]);
+	const types = text()
+		.trimEnd()
+		.split("\n")
+		.map((line) => (JSON.parse(line) as { readonly type: string }).type);
+	assert.equal(types[0], "ready");
+	assert.equal(types.at(-1), "summary");
+	assert.deepEqual([...new Set(types.slice(1, -1))], ["path"]);
+});
+
+test("when the reader goes away the trace ends quietly, with status 0", async () => {
+	for (const form of ["text", "json"]) {
+		const shell = spawn("bash", ["-c", '"$@" | head -1; exit $PIPESTATUS', "bash", process.execPath, fake, form]);
+		let errors = "";
+		shell.stderr.setEncoding("utf8").on("data", (chunk: string) => {
+			errors += chunk;
+		});
+		assert.deepEqual(await once(shell, "close"), [0, null]);
+		assert.equal(errors, "weft: a warning\n");
+	}
+});
