@@ -110,7 +110,7 @@ function inflate(stored: Uint8Array, length: number): Uint8Array | null {
 }
 
 function aligned(bytes: Uint8Array): Uint8Array {
-	return bytes.byteOffset % 8 === 0 ? bytes : bytes.slice();
+	return bytes.byteOffset % 8 === 0 ? bytes : new Uint8Array(bytes); // a Buffer's slice() is a view
 }
 
 async function checkPreamble(pieces: Pieces): Promise<void> {

@@ -174,6 +174,7 @@ class Replaying {
 		const decoded = decodeRows(block.body);
 		const source = this.#source(decoded.source);
 		const { rows } = decoded;
+		if (rows.tuple.includes(0)) throw new RecordingError("a sighting has no tuple");
 		const tunnelled = rows.outer.slice(0, rows.count);
 		const refused = this.#tuples.resolve(rows.tuple, rows.count) + this.#outers.resolve(rows.outer, rows.count);
 		const named = refused === 0 ? rows : withNames(rows, tunnelled);
