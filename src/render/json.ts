@@ -72,13 +72,23 @@ function service({ ip, port, name }: ServiceRef): ServiceRef {
 	return { ip, port, name };
 }
 
+/** One literal, no spread: this is the inner loop of a JSON stream. */
 function hop(hop: Hop): Hop {
-	const { node, device, ifindex, direction, role, first, last, sincePreviousNs, packets, bytes } = hop;
-	const { source, destination, branch } = hop;
 	return {
-		...{ node, device, ifindex, direction, role, first, last, sincePreviousNs, packets, bytes, source, destination },
+		node: hop.node,
+		device: hop.device,
+		ifindex: hop.ifindex,
+		direction: hop.direction,
+		role: hop.role,
+		first: hop.first,
+		last: hop.last,
+		sincePreviousNs: hop.sincePreviousNs,
+		packets: hop.packets,
+		bytes: hop.bytes,
+		source: hop.source,
+		destination: hop.destination,
 		outer: outer(hop.outer),
-		branch,
+		branch: hop.branch,
 	};
 }
 
