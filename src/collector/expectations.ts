@@ -1,0 +1,66 @@
+import type { Hook, HookId, NetnsCookie } from "../packet/hook.js";
+import type { Tuple } from "../packet/tuple.js";
+import type { Expectation } from "../path/expectation.js";
+import { WiringExpectation } from "../wiring/expectation.js";
+import type { Due, Wiring } from "../wiring/model.js";
+import { underlayAddresses } from "../wiring/roles.js";
+import type { Cluster } from "./cluster.js";
+import { ServiceTranslation } from "./translation.js";
+
+/** Where packets are due on each of several nodes; whoever asks names a hook, and the hook its node. */
+export class Expectations implements Expectation {
+	readonly #hooks = new Map<HookId, Hook>();
+	readonly #places = new Map<string, HookId>();
+	#nodes = new Map<string, WiringExpectation>();
+	#nodeNames = new Map<string, string>();
+	#generation = 0;
+
+	get generation(): number {
+		return this.#generation;
+	}
+
+	/** The world has changed: every earlier answer is void. */
+	update(wirings: readonly Wiring[], cluster: Cluster): void {
+		this.#nodeNames = new Map(
+			cluster.nodes.flatMap(({ name, address }) => (address === null ? [] : [[address, name] as const])),
+		);
+		for (const wiring of wirings) {
+			for (const address of underlayAddresses(wiring)) this.#nodeNames.set(address, wiring.node);
+		}
+		const translation = new ServiceTranslation(cluster);
+		this.#nodes = new Map(
+			wirings.map((wiring) => [
+				wiring.node,
+				new WiringExpectation(wiring, {
+					hook: (id) => this.#hooks.get(id) ?? null,
+					at: (netns, ifindex, direction) => this.#places.get(placeOf(netns, ifindex, direction)) ?? null,
+					nodeName: (address) => this.#nodeNames.get(address) ?? null,
+					translation,
+				}),
+			]),
+		);
+		this.#generation++;
+	}
+
+	hook(hook: Hook): void {
+		this.#hooks.set(hook.id, hook);
+		this.#places.set(placeOf(hook.netns, hook.ifindex, hook.direction), hook.id);
+		this.#generation++;
+	}
+
+	unhook(hook: Hook): void {
+		const place = placeOf(hook.netns, hook.ifindex, hook.direction);
+		if (this.#places.get(place) === hook.id) this.#places.delete(place);
+		this.#generation++;
+	}
+
+	due(id: HookId, tuple: Tuple): Due {
+		const hook = this.#hooks.get(id);
+		const node = hook === undefined ? undefined : this.#nodes.get(hook.node);
+		return node === undefined ? { kind: "unknown" } : node.due(id, tuple);
+	}
+}
+
+function placeOf(netns: NetnsCookie, ifindex: number, direction: string): string {
+	return `${netns}/${ifindex}/${direction}`;
+}

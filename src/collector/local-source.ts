@@ -1,0 +1,186 @@
+import { DecodeContext, decode } from "../kernel/decode.js";
+import { HookIndex } from "../kernel/hookindex.js";
+import { type FilterOf, type HookCounters, Hooks } from "../kernel/hooks.js";
+import type { RawBatch } from "../kernel/native.js";
+import { allocateSightings } from "../packet/columns.js";
+import type { Hook, HookId } from "../packet/hook.js";
+import type { OuterTable } from "../packet/outers.js";
+import type { Sightings } from "../packet/sightings.js";
+import type { SourceId, SourceSink } from "../packet/source.js";
+import type { TupleTable } from "../packet/tuples.js";
+import type { HookSite } from "../wiring/model.js";
+
+export interface LocalSourceOptions {
+	readonly id: SourceId;
+	readonly node: string;
+	readonly attach: "tcx" | "clsact" | "auto";
+	readonly ringBytes: number | null;
+	readonly sampleMask: number;
+	readonly hashSalt: bigint;
+	readonly tuples: TupleTable;
+	readonly outers: OuterTable;
+	/** CLOCK_MONOTONIC, ns: 0 of the sightings' time. */
+	readonly baseNs: bigint;
+	/** Ids are unique among all sources of one Joiner. */
+	readonly nextHookId: () => HookId;
+}
+
+const BATCH_RECORDS = 4096;
+/** Decoded batches that may be out before the rings have to wait: then the kernel counts what finds them full. */
+const MOST_BATCHES = 64;
+/** How often the kernel's counters are looked at for losses. */
+const COUNTERS_MS = 100;
+
+/** The hooks of one node of this machine as a Source: records of its rings, decoded into columns. */
+export class LocalSource {
+	readonly id: SourceId;
+	readonly node: string;
+	readonly #options: LocalSourceOptions;
+	readonly #sink: SourceSink;
+	readonly #hooks: Hooks;
+	readonly #index = new HookIndex();
+	readonly #decoding: DecodeContext;
+	/** What is hooked, by place. */
+	readonly #placed = new Map<string, { readonly hook: Hook; readonly site: HookSite }>();
+	readonly #idle: Sightings[] = [];
+	#batches = 0;
+	readonly #waiting: RawBatch[] = [];
+	#drained = 0;
+	#ringFull = 0;
+	#countersAt = 0;
+	#unknownHook = 0;
+	#tupleTableFull = 0;
+
+	/** @throws KernelError when this machine or user cannot trace */
+	constructor(options: LocalSourceOptions, sink: SourceSink) {
+		this.#options = options;
+		this.id = options.id;
+		this.node = options.node;
+		this.#sink = sink;
+		const { attach, ringBytes, hashSalt, sampleMask, tuples, outers, baseNs } = options;
+		this.#hooks = new Hooks({ attach, ringBytes, hashSalt, sampleMask, follow: true, batchRecords: BATCH_RECORDS });
+		this.#decoding = new DecodeContext(this.#index, tuples, outers, baseNs);
+		this.#hooks.drain((batch) => this.#take(batch));
+	}
+
+	get attachType(): "tcx" | "clsact" {
+		return this.#hooks.attachType;
+	}
+
+	get hooks(): readonly Hook[] {
+		return [...this.#placed.values()].map(({ hook }) => hook);
+	}
+
+	/** Records taken out of the rings so far. */
+	get drained(): number {
+		return this.#drained;
+	}
+
+	/**
+	 * Makes these the hooks: adds what is new, takes away what is not wanted or gone. Returns a line for each that could
+	 * not be hooked. `filterOf` says what each namespace's programs look for.
+	 */
+	async watch(sites: readonly HookSite[], filterOf: FilterOf): Promise<readonly string[]> {
+		const wanted = new Map(sites.map((site) => [placeOf(site), site]));
+		const leaving = [...this.#placed].filter(([place, { site }]) => wanted.get(place)?.device !== site.device);
+		if (leaving.length > 0) {
+			await this.#hooks.detach(leaving.map(([, { site }]) => site));
+			for (const [place, { hook }] of leaving) {
+				this.#placed.delete(place);
+				this.#sink.unhook(this.id, hook);
+			}
+		}
+		const arriving = [...wanted].filter(([place]) => !this.#placed.has(place)).map(([, site]) => site);
+		const failures = await this.#hooks.attach(arriving, filterOf, (site, hookSet) => this.#announce(site, hookSet));
+		return failures.map(({ error }) => error.message);
+	}
+
+	/** Every program gets its rules anew. */
+	async refilter(filterOf: FilterOf): Promise<void> {
+		await this.#hooks.refilter(filterOf);
+	}
+
+	counters(): HookCounters {
+		return this.#hooks.counters();
+	}
+
+	/** Gives a batch back whose rows were read. */
+	release(rows: Sightings): void {
+		rows.count = 0;
+		this.#idle.push(rows);
+		const next = this.#waiting.shift();
+		if (next !== undefined) this.#decode(next);
+	}
+
+	/** Stops tracing; every record has been given to the sink when this resolves, and the counters are final. */
+	async stop(): Promise<HookCounters> {
+		const counters = await this.#hooks.stop();
+		for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
+			this.#idle.push(allocateSightings(BATCH_RECORDS));
+			this.#decode(next);
+		}
+		this.#tellLosses(counters);
+		this.#sink.end(this.id);
+		return counters;
+	}
+
+	/** Takes the hooks away one by one; a process that ends does without. */
+	async close(): Promise<void> {
+		await this.#hooks.close();
+	}
+
+	#announce(site: HookSite, hookSet: number): void {
+		const { netns, ifindex, device, direction, role, l3, master } = site;
+		const id = this.#options.nextHookId();
+		const hook: Hook = { id, node: this.node, netns, ifindex, device, direction, role, l3, master, hookSet };
+		this.#index.set(hookSet, ifindex, id);
+		this.#placed.set(placeOf(site), { hook, site });
+		this.#sink.hook(this.id, hook);
+	}
+
+	#take(batch: RawBatch): void {
+		if (this.#waiting.length > 0 || (this.#idle.length === 0 && this.#batches >= MOST_BATCHES)) {
+			this.#waiting.push(batch);
+		} else {
+			this.#decode(batch);
+		}
+	}
+
+	#decode(batch: RawBatch): void {
+		const { records, watermarkNs } = batch;
+		if (records > 0) {
+			const rows = this.#idle.pop() ?? this.#newBatch();
+			decode(batch.buffer, records, rows, this.#decoding);
+			this.#drained += records;
+			this.#hooks.release(batch);
+			this.#sink.batch(this.id, rows);
+		} else {
+			this.#hooks.release(batch);
+		}
+		const time = this.#decoding.timeOf(watermarkNs);
+		if (time >= this.#countersAt) {
+			this.#countersAt = time + COUNTERS_MS * 1e6;
+			this.#tellLosses(this.#hooks.counters());
+		}
+		this.#sink.watermark(this.id, time);
+	}
+
+	#newBatch(): Sightings {
+		this.#batches++;
+		return allocateSightings(BATCH_RECORDS);
+	}
+
+	#tellLosses({ total }: HookCounters): void {
+		const { unknownHook, tupleTableFull } = this.#decoding;
+		this.#sink.lost(this.id, "ringFull", total.ringFull - this.#ringFull);
+		this.#sink.lost(this.id, "unknownHook", unknownHook - this.#unknownHook);
+		this.#sink.lost(this.id, "tupleTableFull", tupleTableFull - this.#tupleTableFull);
+		this.#ringFull = total.ringFull;
+		this.#unknownHook = unknownHook;
+		this.#tupleTableFull = tupleTableFull;
+	}
+}
+
+function placeOf(site: HookSite): string {
+	return `${site.netns}/${site.ifindex}/${site.direction}`;
+}
