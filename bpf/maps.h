@@ -43,7 +43,8 @@ struct {
  * what lies in a map it forgets. tc runs with softirqs off: nobody else is on this CPU meanwhile.
  */
 struct weft_cpu {
-	__u64 lost; /* records that found the ring full since the last one that fitted */
+	__u32 lost; /* records that found the ring full since the last one that fitted */
+	__u32 matched; /* subscriber bits by the rules */
 	struct weft_packet packet;
 	struct weft_slot slot;
 	struct weft_face face;

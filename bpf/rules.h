@@ -109,20 +109,19 @@ static __always_inline int weft_rule_matches(weft_rule *rule, struct __sk_buff *
 	       (rule->flags & WEFT_RULE_EITHER_WAY && weft_ends_match_reversed(rule, packet));
 }
 
-static __always_inline __u32 weft_match_rules(struct __sk_buff *skb, const struct weft_packet *packet)
+/* Returns the bits of those for whom the packet is. */
+static __always_inline __u32 weft_match_rules(struct __sk_buff *skb, struct weft_cpu *cpu)
 {
-	/*
-	 * No packet is 2 GiB long: this is 0. But the verifier does not know it, and so does not follow each
-	 * combination of rules on its own.
-	 */
-	__u32 subscribers = skb->len >> 31;
-
-	subscribers |= knobs.match_all_subscribers;
+	cpu->matched = knobs.match_all_subscribers;
 #pragma clang loop unroll(full)
-	for (__u32 i = 0; i < WEFT_MAX_RULES; i++)
-		if (i < knobs.rule_count && weft_rule_matches(&knobs.rules[i], skb, packet))
-			subscribers |= knobs.rules[i].subscribers;
-	return subscribers;
+	for (__u32 i = 0; i < WEFT_MAX_RULES; i++) {
+		/* Nothing is carried from rule to rule in registers, or each combination is verified. */
+		asm volatile("" : : : "memory");
+		if (i < knobs.rule_count && weft_rule_matches(&knobs.rules[i], skb, &cpu->packet))
+			cpu->matched |= knobs.rules[i].subscribers;
+	}
+	asm volatile("" : : : "memory");
+	return cpu->matched;
 }
 
 #endif

@@ -36,7 +36,7 @@ static __always_inline void weft_trace_matching(struct __sk_buff *skb, struct we
 						struct weft_counters *count, const void *anchor)
 {
 	struct weft_packet *packet = &cpu->packet;
-	__u32 subscribers = weft_match_rules(skb, packet);
+	__u32 subscribers = weft_match_rules(skb, cpu);
 
 	if (!subscribers)
 		return;
@@ -55,7 +55,7 @@ static __always_inline void weft_trace_following(struct __sk_buff *skb, struct w
 	__u64 id = weft_pointer_id(skb, state);
 	__u32 index = id & (WEFT_SLOTS - 1);
 	struct weft_slot *slot = bpf_map_lookup_elem(&slots, &index);
-	__u32 matched = weft_match_rules(skb, packet);
+	__u32 matched = weft_match_rules(skb, cpu);
 	__u32 subscribers = matched;
 	int found = 0;
 
