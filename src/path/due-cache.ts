@@ -13,7 +13,7 @@ export const Next = {
 	gone: 2,
 } as const;
 
-const SLOTS = 2 ** 13;
+const SLOTS = 2 ** 17;
 const UNKNOWN: Due = { kind: "unknown" };
 
 /** Answers of the Expectation per (hook, tuple), until wiring or hooks change: asked for every sighting. */

@@ -1,0 +1,155 @@
+import { allocateSightings, copyRow } from "../src/packet/columns.js";
+import type { HookId } from "../src/packet/hook.js";
+import type { Sightings } from "../src/packet/sightings.js";
+import type { SourceId } from "../src/packet/source.js";
+import type { Expectation } from "../src/path/expectation.js";
+import { Joiner } from "../src/path/joiner.js";
+import type { PathView } from "../src/path/path-view.js";
+import type { Due } from "../src/wiring/model.js";
+import { JOURNEYS } from "../test/path/journeys.js";
+import { type Leg, Simulator, TCP, UDP } from "../test/path/simulator.js";
+
+/**
+ * What joining costs a sighting, all in: merge, paths, verdicts, the sink's call. Rounds, median; not an assertion.
+ *
+ *     node dist/bench/joiner.bench.js [rounds] [million sightings]
+ */
+
+const ROUNDS = Number(process.argv[2] ?? 7);
+const SIGHTINGS = Number(process.argv[3] ?? 1) * 1e6;
+const BATCH = 4096;
+
+interface Load {
+	readonly name: string;
+	readonly simulator: Simulator;
+	readonly template: Sightings;
+	/** Nothing of the template's last packet is open, so that it can be repeated at a later time. */
+	readonly period: number;
+	readonly expected: number;
+}
+
+function journey(name: string, port: number): Leg[] {
+	const legs = JOURNEYS[name]?.(port);
+	if (legs === undefined) throw new RangeError(`no journey ${name}`);
+	return legs;
+}
+
+/** 64-byte UDP between two pods of a node: two pointers, an ID per packet. */
+function flood(): Load {
+	const simulator = new Simulator(["node-a"]);
+	const legs = journey("pod to pod, same node", 5000);
+	for (let n = 0; n < 65536; n++) {
+		simulator.send({ protocol: UDP, payload: 22, ipId: n, hash: 1 }, legs, 600);
+		simulator.now += 200;
+	}
+	return load("UDP flood, same node, 2 hooks", simulator, 65536);
+}
+
+/** Requests and replies of 10,000 TCP flows over the half of a path that one node sees, most of them GSO. */
+function flows(): Load {
+	const simulator = new Simulator(["node-a"]);
+	const packets = 30_000;
+	for (let n = 0; n < packets; n++) {
+		const flow = (n * 7919) % 10_000;
+		const big = n % 3 !== 0;
+		const common = { protocol: TCP, ipId: n & 0xffff, acknowledgement: n, tsval: (n >> 6) + 1, hash: n };
+		simulator.send(
+			big
+				? { ...common, payload: 43440, gsoSize: 1448, sequence: n * 50_000 }
+				: { ...common, payload: 0, sequence: n * 50_000 },
+			journey("pod to pod, same node", 10_000 + flow).map((leg) => ({ ...leg })),
+			600,
+		);
+		simulator.now += 200;
+	}
+	return load("10,000 TCP flows with GSO, same node, 2 hooks", simulator, packets);
+}
+
+/** Whole paths over two nodes: what left as one skb of 43,440 bytes arrives as 30 and is merged again. */
+function across(): Load {
+	const simulator = new Simulator();
+	const packets = 10_000;
+	const legs = (port: number) => journey("pod to pod, other node", port);
+	for (let n = 0; n < packets; n++) {
+		simulator.send({ protocol: UDP, payload: 100, ipId: n & 0xffff, hash: n }, legs(n % 10_000), 500);
+	}
+	return load("10,000 UDP flows, two nodes, 8 hooks", simulator, packets);
+}
+
+function load(name: string, simulator: Simulator, expected: number): Load {
+	const template = simulator.rows([...simulator.events].sort((a, b) => a.time - b.time));
+	return { name, simulator, template, period: simulator.now + 1e6, expected };
+}
+
+/** The template again and again, later each time, in batches per source. */
+function repeat({ template, period, simulator }: Load): { readonly source: SourceId; readonly rows: Sightings }[] {
+	const batches: { source: SourceId; rows: Sightings }[] = [];
+	const open = new Map<string, Sightings>();
+	for (let round = 0, rows = 0; rows < SIGHTINGS; round++) {
+		for (let i = 0; i < template.count; i++, rows++) {
+			const node = simulator.hooks[template.hook[i] as number]?.node ?? "";
+			let batch = open.get(node);
+			if (batch === undefined || batch.count === BATCH) {
+				batch = allocateSightings(BATCH);
+				open.set(node, batch);
+				batches.push({ source: simulator.source(node), rows: batch });
+			}
+			copyRow(template, i, batch, batch.count);
+			batch.time[batch.count++] = (template.time[i] as number) + round * period;
+		}
+	}
+	return batches;
+}
+
+/** All packets of a load go the same way: one answer a hook, so that the simulator's own book-keeping is not measured. */
+function byHook({ simulator, template }: Load): Expectation {
+	const answers = new Map<number, Due>();
+	for (let i = 0; i < template.count; i++) {
+		const hook = template.hook[i] as number;
+		if (answers.has(hook)) continue;
+		const tuple = simulator.tuples.get(template.tuple[i] as number);
+		answers.set(hook, simulator.expectation.due(hook as HookId, tuple));
+	}
+	return { generation: 0, due: (hook) => answers.get(hook) ?? { kind: "unknown" } };
+}
+
+/** ns a sighting. */
+function once(work: Load, batches: readonly { readonly source: SourceId; readonly rows: Sightings }[]): number {
+	const { simulator } = work;
+	let paths = 0;
+	let delivered = 0;
+	let hops = 0;
+	const sink = {
+		path(view: PathView) {
+			paths++;
+			hops += view.hopCount;
+			if (view.verdict === "delivered") delivered++;
+		},
+		revise() {},
+	};
+	const joiner = new Joiner({ tuples: simulator.tuples, outers: simulator.outers, expectation: byHook(work) }, sink);
+	for (const hook of simulator.hooks) joiner.hook(simulator.source(hook.node), hook);
+	let sightings = 0;
+	const start = process.hrtime.bigint();
+	for (const { source, rows } of batches) {
+		sightings += rows.count;
+		joiner.batch(source, rows);
+		joiner.watermark(source, (rows.time[rows.count - 1] as number) + 1);
+	}
+	joiner.flush();
+	const took = Number(process.hrtime.bigint() - start);
+	if (delivered !== paths || hops !== sightings) {
+		process.stderr.write(`${work.name}: ${paths} paths, ${delivered} delivered, ${hops} of ${sightings} sightings\n`);
+	}
+	return took / sightings;
+}
+
+for (const make of [flood, flows, across]) {
+	const work = make();
+	const batches = repeat(work);
+	const times = Array.from({ length: ROUNDS }, () => once(work, batches)).sort((a, b) => a - b);
+	const median = times[ROUNDS >> 1] ?? 0;
+	const line = `${work.name}: ${median.toFixed(0)} ns a sighting (best ${times[0]?.toFixed(0)}, ${ROUNDS} rounds)`;
+	process.stdout.write(`${line}\n`);
+}
+process.stdout.write(`resident ${(process.memoryUsage().rss / 2 ** 20).toFixed(0)} MiB\n`);
