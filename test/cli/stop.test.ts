@@ -64,3 +64,18 @@ test("when the reader goes away the trace ends quietly, with status 0", async ()
 		assert.equal(errors, "weft: a warning\n");
 	}
 });
+
+test("on a terminal: colour, rows that fit, and the summary behind the ^C", async () => {
+	const command = `stty cols 81; exec ${process.execPath} ${fake} text`;
+	const env = { PATH: process.env["PATH"], TERM: "xterm", SHELL: "/bin/sh" };
+	const terminal = spawn("script", ["-qec", command, "/dev/null"], { env, stdio: ["pipe", "pipe", "inherit"] });
+	let text = "";
+	terminal.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+		text += chunk;
+		if (text.includes("SYN") && !text.includes("^C")) terminal.stdin.write("\x03");
+	});
+	assert.deepEqual(await once(terminal, "close"), [0, null]);
+	assert.match(text, /\^C 12\.4 s, 3 flows, 8 hooks removed\r\n/);
+	// biome-ignore lint/suspicious/noControlCharactersInRegex: colour is what is looked for.
+	assert.match(text, /\x1b\[32m✓\x1b\[39m\r\n/);
+});
