@@ -1,11 +1,12 @@
 import type { HookChange, LedgerStage, Ready, ResolvedName, Summary } from "../collector/report.js";
+import type { FlowCounts, FlowRecord, RttQuantiles } from "../flow/record.js";
 import type { DropReport } from "../latency/drop-report.js";
 import type { LatencyReport, Segment, SegmentEnd } from "../latency/report.js";
-import type { Blame, Endpoint, Hop, OuterHeader, Path, ServiceRef } from "../path/path.js";
+import type { Blame, Endpoint, Flow, Hop, OuterHeader, Path, ServiceRef } from "../path/path.js";
 import { sanitizeJson } from "./sanitize.js";
 
 /** What JSON streams hold; that of a trace: `ready` first, `summary` last. */
-export type Reported = Ready | Path | HookChange | Summary | LatencyReport | DropReport;
+export type Reported = Ready | Path | HookChange | Summary | FlowRecord | LatencyReport | DropReport;
 
 /**
  * One line of a JSON stream, without its newline. Every field is spelled out here, so that the shape and the order of
@@ -27,6 +28,8 @@ function shaped(reported: Reported): unknown {
 		}
 		case "summary":
 			return summaryJson(reported);
+		case "flow":
+			return flowRecordJson(reported);
 		case "latency":
 			return latencyJson(reported);
 		case "drop":
@@ -40,12 +43,7 @@ function pathJson(path: Path): unknown {
 		type,
 		id,
 		revision,
-		flow: {
-			protocol: flow.protocol,
-			source: endpoint(flow.source),
-			destination: endpoint(flow.destination),
-			service: flow.service === null ? null : service(flow.service),
-		},
+		flow: flowJson(flow),
 		packet: {
 			ipId: packet.ipId,
 			seq: packet.seq,
@@ -61,6 +59,15 @@ function pathJson(path: Path): unknown {
 		blame: path.blame === null ? null : blame(path.blame),
 		latencyNs: path.latencyNs,
 		clockErrorNs: path.clockErrorNs,
+	};
+}
+
+function flowJson({ protocol, source, destination, service: reached }: Flow): Flow {
+	return {
+		protocol,
+		source: endpoint(source),
+		destination: endpoint(destination),
+		service: reached === null ? null : service(reached),
 	};
 }
 
@@ -174,4 +181,24 @@ function dropJson(drop: DropReport): unknown {
 		destination: destination === null ? null : endpoint(destination),
 		path,
 	};
+}
+
+function flowRecordJson(record: FlowRecord): unknown {
+	const { type, id, tcpState, handshakeRttNs, resets, firstSeen, lastSeen } = record;
+	return {
+		...{ type, id, flow: flowJson(record.flow), tunnels: record.tunnels.map(outer) },
+		...{ forward: counts(record.forward), reverse: counts(record.reverse), tcpState, handshakeRttNs },
+		rtt: record.rtt === null ? null : rtt(record.rtt),
+		resets,
+		retransmissions: record.retransmissions.map(({ place, count }) => ({ place, count })),
+		...{ firstSeen, lastSeen },
+	};
+}
+
+function counts({ packets, bytes, payloadBytes, lost, dropped, retransmissions }: FlowCounts): FlowCounts {
+	return { packets, bytes, payloadBytes, lost, dropped, retransmissions };
+}
+
+function rtt({ count, p50Ns, p90Ns, p99Ns, maxNs }: RttQuantiles): RttQuantiles {
+	return { count, p50Ns, p90Ns, p99Ns, maxNs };
 }
