@@ -114,6 +114,8 @@ function packetOf(path: JoinedPath): PacketSummary {
 		flags: tcp ? flagLetters(path.tcpFlags) : null,
 		length: path.length,
 		payload: path.payload,
+		// Of an ICMP tuple the destination port is type << 8 | code.
+		icmp: echo ? { type: tuple.destinationPort >>> 8, code: tuple.destinationPort & 0xff } : null,
 	};
 }
 
