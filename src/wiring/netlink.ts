@@ -31,6 +31,7 @@ const HEADER = 16;
 const ATTRIBUTE_HEADER = 4;
 /** NLA_F_NESTED and NLA_F_NET_BYTEORDER share the type's field. */
 const ATTRIBUTE_TYPE = 0x3fff;
+const NESTED = 0x8000;
 
 /** Control messages of netlink itself: below NLMSG_MIN_TYPE. */
 export const Control = { noop: 1, error: 2, done: 3, overrun: 4 } as const;
@@ -208,18 +209,31 @@ export function request(
 	header: Uint8Array,
 	attributes: readonly RequestAttribute[] = [],
 ): Uint8Array {
-	const parts = attributes.map(({ payload }) => ATTRIBUTE_HEADER + payload.length);
-	const length = parts.reduce((sum, part) => sum + align(part), HEADER + align(header.length));
-	const bytes = new Uint8Array(length);
+	const run = attributeRun(attributes);
+	const start = HEADER + align(header.length);
+	const bytes = new Uint8Array(start + run.length);
 	const view = new DataView(bytes.buffer);
-	view.setUint32(0, length, LITTLE);
+	view.setUint32(0, bytes.length, LITTLE);
 	view.setUint16(4, type, LITTLE);
 	view.setUint16(6, flags | REQUEST, LITTLE);
 	bytes.set(header, HEADER);
-	let at = HEADER + align(header.length);
-	for (const { type: attribute, payload } of attributes) {
+	bytes.set(run, start);
+	return bytes;
+}
+
+/** Attributes that hold others (NLA_F_NESTED). */
+export function nest(type: number, attributes: readonly RequestAttribute[]): RequestAttribute {
+	return { type: type | NESTED, payload: attributeRun(attributes) };
+}
+
+function attributeRun(attributes: readonly RequestAttribute[]): Uint8Array {
+	const length = attributes.reduce((sum, { payload }) => sum + align(ATTRIBUTE_HEADER + payload.length), 0);
+	const bytes = new Uint8Array(length);
+	const view = new DataView(bytes.buffer);
+	let at = 0;
+	for (const { type, payload } of attributes) {
 		view.setUint16(at, ATTRIBUTE_HEADER + payload.length, LITTLE);
-		view.setUint16(at + 2, attribute, LITTLE);
+		view.setUint16(at + 2, type, LITTLE);
 		bytes.set(payload, at + ATTRIBUTE_HEADER);
 		at += align(ATTRIBUTE_HEADER + payload.length);
 	}

@@ -53,6 +53,11 @@ export class LiveNode {
 		run("bridge", `-n ${this.name("a")} ${command}`);
 	}
 
+	/** A command in one of the namespaces. */
+	exec(label: string, command: string): void {
+		run("ip", `netns exec ${this.name(label)} ${command}`);
+	}
+
 	/** Flannel's entries for another node. */
 	remote(node: number): void {
 		const mac = `8e:0${node}:00:00:00:0${node}`;
