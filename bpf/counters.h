@@ -15,8 +15,9 @@ struct weft_counters {
 	unsigned long long matched; /* by a rule or because it was followed, after sampling */
 	unsigned long long emitted;
 	unsigned long long ring_full;
-	unsigned long long unparseable[WEFT_PARSE_CAUSES]; /* of the seen ones, by enum weft_parse; [0] stays 0 */
-	unsigned long long unsampled; /* would have matched, left out by weft_knobs.sample_mask */
+	unsigned long long
+		unparseable[WEFT_PARSE_CAUSES]; /* of the seen ones, by enum weft_parse; [0] stays 0 */
+	unsigned long long unsampled;           /* would have matched, left out by weft_knobs.sample_mask */
 };
 
 #endif

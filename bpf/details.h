@@ -7,8 +7,7 @@
 
 #include "parse.h"
 
-#define WEFT_HASHED 32 /* payload bytes */
-#define WEFT_TCP_OPTIONS_SIZE 40 /* bytes, at the most */
+#define WEFT_HASHED 32          /* payload bytes */
 #define WEFT_MAX_TCP_OPTIONS 12 /* looked at for a timestamp; a SYN has five or six */
 #define WEFT_TCP_END 0
 #define WEFT_TCP_NOP 1
@@ -50,45 +49,42 @@ static __always_inline __u32 weft_hash_payload(struct __sk_buff *skb, __u32 offs
 			return 0;
 	}
 	hash = weft_finish((bytes[0] ^ salt) * WEFT_ODD_1 + (bytes[1] ^ salt) * WEFT_ODD_2 +
-			   (bytes[2] ^ salt) * WEFT_ODD_3 + (bytes[3] ^ salt) * WEFT_ODD_4 + length) >> 32;
+			   (bytes[2] ^ salt) * WEFT_ODD_3 + (bytes[3] ^ salt) * WEFT_ODD_4 + length) >>
+	       32;
 	return hash ? hash : 1;
 }
 
-/* Options in any order: SYNs, mostly. Everybody else has NOP, NOP, timestamp (RFC 7323, appendix A). */
-static __always_inline void weft_search_tsval(struct __sk_buff *skb, struct weft_packet *packet, __u32 length)
-{
-	__u8 options[WEFT_TCP_OPTIONS_SIZE + 8] = {};
-	__u32 at = 0;
+struct weft_tcp_option { /* as long as a timestamp */
+	__u8 kind;
+	__u8 size;
+	__be16 value[4];
+};
 
-	asm volatile("" : "+r"(length));
-	if (length == 0 || length > WEFT_TCP_OPTIONS_SIZE)
-		return;
-	if (bpf_skb_load_bytes(skb, packet->transport + 20, options, length))
-		return;
+/* Options in any order: SYNs, mostly. Everybody else has NOP, NOP, timestamp (RFC 7323, appendix A). */
+static __always_inline void weft_search_tsval(struct __sk_buff *skb, struct weft_packet *packet)
+{
+	struct weft_tcp_option option;
+	__u32 at = packet->transport + 20;
+
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < WEFT_MAX_TCP_OPTIONS; i++) {
-		__u32 kind;
-
-		if (at + 10 > length)
-			return; /* no room for a timestamp */
-		asm volatile("" : "+r"(at));
-		if (at > WEFT_TCP_OPTIONS_SIZE - 10)
+		/* Where no timestamp would fit, none comes any more. */
+		if (at + sizeof(option) > packet->payload ||
+		    bpf_skb_load_bytes(skb, at, &option, sizeof(option)))
 			return;
-		kind = options[at];
-		if (kind == WEFT_TCP_TIMESTAMP && options[at + 1] == 10) {
-			packet->tsval = (__u32)options[at + 2] << 24 | (__u32)options[at + 3] << 16 |
-					(__u32)options[at + 4] << 8 | options[at + 5];
+		if (option.kind == WEFT_TCP_TIMESTAMP && option.size == sizeof(option)) {
+			packet->tsval = (__u32)bpf_ntohs(option.value[0]) << 16 | bpf_ntohs(option.value[1]);
 			packet->flags |= WEFT_HAS_TSVAL;
 			return;
 		}
-		if (kind == WEFT_TCP_END)
+		if (option.kind == WEFT_TCP_END)
 			return;
-		if (kind == WEFT_TCP_NOP)
+		if (option.kind == WEFT_TCP_NOP)
 			at += 1;
-		else if (options[at + 1] < 2)
+		else if (option.size < 2)
 			return;
 		else
-			at += options[at + 1];
+			at += option.size;
 	}
 }
 
@@ -105,8 +101,8 @@ static __always_inline void weft_read_tsval(struct __sk_buff *skb, struct weft_p
 			return;
 		}
 	}
-	if (length >= 10)
-		weft_search_tsval(skb, packet, length);
+	if (length >= sizeof(struct weft_tcp_option))
+		weft_search_tsval(skb, packet);
 }
 
 static __always_inline void weft_read_details(struct __sk_buff *skb, struct weft_packet *packet)

@@ -49,8 +49,8 @@ static __always_inline void weft_describe(struct weft_event *event, struct __sk_
 }
 
 /* `id`: weft_pointer_id. `extra`: flags beyond those of parsing. */
-static __always_inline void weft_emit(struct __sk_buff *skb, struct weft_cpu *cpu, struct weft_counters *count,
-				      __u64 id, __u32 subscribers, __u16 extra)
+static __always_inline void weft_emit(struct __sk_buff *skb, struct weft_cpu *cpu,
+				      struct weft_counters *count, __u64 id, __u32 subscribers, __u16 extra)
 {
 	const struct weft_packet *packet = &cpu->packet;
 	struct weft_event *event;

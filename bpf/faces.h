@@ -10,7 +10,7 @@
 #define WEFT_FACES 16384
 
 struct weft_face {
-	unsigned int netns; /* weft_knobs.netns */
+	unsigned int netns;         /* weft_knobs.netns */
 	unsigned short source_port; /* ICMP: the echo id, in both; 0 in both for later fragments */
 	unsigned short destination_port;
 	unsigned int source[4];

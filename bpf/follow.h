@@ -82,8 +82,9 @@ static __always_inline int weft_find_slot(const struct weft_slot *slot, struct w
 }
 
 /* `here` is room to make the new entry in. */
-static __always_inline void weft_fill_slot(struct weft_slot *slot, struct weft_slot *here, struct __sk_buff *skb,
-					   __u64 id, const struct weft_packet *packet, __u32 subscribers)
+static __always_inline void weft_fill_slot(struct weft_slot *slot, struct weft_slot *here,
+					   struct __sk_buff *skb, __u64 id, const struct weft_packet *packet,
+					   __u32 subscribers)
 {
 	here->body = weft_body(packet);
 	here->tag = weft_tag(id);
@@ -108,7 +109,8 @@ static __always_inline int weft_is_icmp(__u8 protocol)
 
 /* ICMP's destination port is type and code, which the reply has otherwise. */
 static __always_inline void weft_set_face(struct weft_face *face, __u8 protocol, const __u32 source[4],
-					  const __u32 destination[4], __u16 source_port, __u16 destination_port)
+					  const __u32 destination[4], __u16 source_port,
+					  __u16 destination_port)
 {
 	face->netns = knobs.netns;
 	face->protocol = protocol;
@@ -163,8 +165,8 @@ static __always_inline int weft_is_translated(const struct weft_slot *last, cons
 }
 
 static __always_inline void weft_remember_faces(struct weft_shared *state, struct weft_face *face,
-						const struct weft_slot *last, const struct weft_packet *packet,
-						__u32 subscribers)
+						const struct weft_slot *last,
+						const struct weft_packet *packet, __u32 subscribers)
 {
 	weft_set_face(face, last->protocol, last->source, last->destination, last->source_port,
 		      last->destination_port);

@@ -23,10 +23,11 @@ struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, 1024);
 	__type(key, __u32);
-	__array(values, struct {
-		__uint(type, BPF_MAP_TYPE_RINGBUF);
-		__uint(max_entries, 4096);
-	});
+	__array(
+		values, struct {
+			__uint(type, BPF_MAP_TYPE_RINGBUF);
+			__uint(max_entries, 4096);
+		});
 } rings SEC(".maps");
 
 /* Key: hook set. */
@@ -43,7 +44,7 @@ struct {
  * what lies in a map it forgets. tc runs with softirqs off: nobody else is on this CPU meanwhile.
  */
 struct weft_cpu {
-	__u32 lost; /* records that found the ring full since the last one that fitted */
+	__u32 lost;    /* records that found the ring full since the last one that fitted */
 	__u32 matched; /* subscriber bits by the rules */
 	struct weft_packet packet;
 	struct weft_slot slot;

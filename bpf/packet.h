@@ -13,10 +13,10 @@ struct weft_packet {
 	__u32 ip_id;
 	__u32 sequence;
 	__u32 acknowledgement;
-	__u32 network; /* offset of the network header in the skb */
+	__u32 network;   /* offset of the network header in the skb */
 	__u32 transport; /* offset of the transport header */
-	__u32 end; /* offset behind the network packet: link padding is not payload */
-	__u32 payload; /* offset */
+	__u32 end;       /* offset behind the network packet: link padding is not payload */
+	__u32 payload;   /* offset */
 	__u32 payload_length;
 	__u32 payload_hash; /* filled by weft_read_details, like tsval */
 	__u32 tsval;
@@ -28,7 +28,7 @@ struct weft_packet {
 	__u8 protocol;
 	__u8 tcp_flags;
 	__u8 ttl;
-	__u8 parse; /* enum weft_parse */
+	__u8 parse;            /* enum weft_parse */
 } __attribute__((aligned(8))); /* cleared in few steps */
 
 #endif

@@ -334,9 +334,10 @@ static __always_inline int weft_is_extension(__u8 next)
 }
 
 /* Walks to the transport header; a later fragment ends the walk, what follows is not a header. */
-static __always_inline enum weft_parse weft_parse_extensions(struct __sk_buff *skb, struct weft_packet *packet)
+static __always_inline enum weft_parse weft_parse_extensions(struct __sk_buff *skb,
+							     struct weft_packet *packet)
 {
-	struct weft_extension extension __attribute__((aligned(8)));
+	struct weft_extension extension;
 	__u32 at = packet->transport;
 	__u32 size;
 
@@ -344,9 +345,9 @@ static __always_inline enum weft_parse weft_parse_extensions(struct __sk_buff *s
 	for (int i = 0; i < WEFT_MAX_EXTENSIONS; i++) {
 		if (!weft_is_extension(packet->protocol))
 			return WEFT_PARSE_OK;
-		if (at + sizeof(extension) > packet->end)
+		if (at + sizeof(extension) > packet->end ||
+		    bpf_skb_load_bytes(skb, at, &extension, sizeof(extension)))
 			return WEFT_PARSE_EXTENSION_TRUNCATED;
-		weft_load(skb, at, &extension, sizeof(extension));
 		size = (extension.length + 1) * 8;
 		if (packet->protocol == IPPROTO_AH)
 			size = (extension.length + 2) * 4;
@@ -410,7 +411,8 @@ static __always_inline enum weft_parse weft_parse_arp(struct __sk_buff *skb, str
 	packet->flags |= WEFT_FAMILY_ARP;
 	if (skb->len - packet->network < sizeof(*header))
 		return WEFT_PARSE_NETWORK_TRUNCATED;
-	if (header->protocol != bpf_htons(ETH_P_IP) || header->hardware_length != 6 || header->protocol_length != 4)
+	if (header->protocol != bpf_htons(ETH_P_IP) || header->hardware_length != 6 ||
+	    header->protocol_length != 4)
 		return WEFT_PARSE_NETWORK_INVALID;
 	packet->destination_port = bpf_ntohs(header->operation);
 	weft_map_ipv4(packet->source, header->sender[0] | (__u32)header->sender[1] << 16);

@@ -28,8 +28,8 @@ static __always_inline int weft_port_matches(__u16 port, __u16 min, __u16 max)
 
 static __always_inline int weft_rule_has_ports(weft_rule *rule)
 {
-	return rule->source_port_min != 0 || rule->source_port_max != 0xffff || rule->destination_port_min != 0 ||
-	       rule->destination_port_max != 0xffff;
+	return rule->source_port_min != 0 || rule->source_port_max != 0xffff ||
+	       rule->destination_port_min != 0 || rule->destination_port_max != 0xffff;
 }
 
 static __always_inline int weft_ends_match(weft_rule *rule, const struct weft_packet *packet)
@@ -41,7 +41,8 @@ static __always_inline int weft_ends_match(weft_rule *rule, const struct weft_pa
 		return 1;
 	return packet->flags & WEFT_HAS_PORTS &&
 	       weft_port_matches(packet->source_port, rule->source_port_min, rule->source_port_max) &&
-	       weft_port_matches(packet->destination_port, rule->destination_port_min, rule->destination_port_max);
+	       weft_port_matches(packet->destination_port, rule->destination_port_min,
+				 rule->destination_port_max);
 }
 
 static __always_inline int weft_ends_match_reversed(weft_rule *rule, const struct weft_packet *packet)
@@ -103,7 +104,8 @@ static __always_inline int weft_rule_matches(weft_rule *rule, struct __sk_buff *
 		return 0;
 	if (rule->length_max && skb->len > rule->length_max)
 		return 0;
-	if (!weft_vlan_matches(rule, packet) || !weft_tcp_matches(rule, packet) || !weft_icmp_matches(rule, packet))
+	if (!weft_vlan_matches(rule, packet) || !weft_tcp_matches(rule, packet) ||
+	    !weft_icmp_matches(rule, packet))
 		return 0;
 	return weft_ends_match(rule, packet) ||
 	       (rule->flags & WEFT_RULE_EITHER_WAY && weft_ends_match_reversed(rule, packet));

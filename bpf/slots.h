@@ -13,14 +13,15 @@
 #define WEFT_SLOTS 65536
 
 struct weft_slot { /* one cache line */
-	unsigned int seal; /* over all below, the pointer, the namespace, and what a fragment shares with its whole */
-	unsigned int body; /* the rest of the fingerprint: compared unless either is a fragment */
-	unsigned int tag; /* of the pointer: spares most foreigners the rest */
+	unsigned int
+		seal; /* over all below, the pointer, the namespace, and what a fragment shares with its whole */
+	unsigned int body;    /* the rest of the fingerprint: compared unless either is a fragment */
+	unsigned int tag;     /* of the pointer: spares most foreigners the rest */
 	unsigned int jiffies; /* when, low word */
 	unsigned int ifindex; /* where: device and program instance */
 	unsigned short hook_set;
 	unsigned char protocol;
-	unsigned char fragment; /* it was one */
+	unsigned char fragment;   /* it was one */
 	unsigned int subscribers; /* for whom the packet is followed */
 	unsigned short source_port;
 	unsigned short destination_port;

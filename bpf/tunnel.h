@@ -16,7 +16,8 @@ struct weft_vxlan {
 };
 
 #define WEFT_VXLAN_VNI 0x08 /* the VNI is valid */
-#define WEFT_VXLAN_GBP 0x80 /* group policy, which flannel can switch on: the inner frame is no other for it */
+#define WEFT_VXLAN_GBP \
+	0x80 /* group policy, which flannel can switch on: the inner frame is no other for it */
 
 static __always_inline int weft_is_tunnelled(const struct weft_packet *packet)
 {

@@ -273,7 +273,7 @@ export class PacketBuilder {
 				: typeof content === "string"
 					? new TextEncoder().encode(content)
 					: content;
-		return this.#with(null, null, () => bytes);
+		return this.#with(null, null, (inner) => Uint8Array.from([...bytes, ...inner]));
 	}
 
 	build(): Uint8Array {
