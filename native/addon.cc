@@ -4,6 +4,7 @@
 #include "bpf_object.h"
 #include "bpf_program.h"
 #include "clocks.h"
+#include "clsact_link.h"
 #include "cpus.h"
 #include "handle.h"
 #include "layouts.h"
@@ -44,12 +45,15 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports)
 	Netlink::define(env);
 	NetlinkMonitor::define(env);
 	TcxLink::define(env);
+	ClsactLink::define(env);
 	Rings::define(env);
 
 	add<BpfObject::open>(env, exports, "openObject");
 	add<Rings::create>(env, exports, "createRings");
 	add<TcxLink::attach>(env, exports, "attachTcx");
 	add<TcxLink::query>(env, exports, "queryTcx");
+	add<ClsactLink::attach>(env, exports, "attachClsact");
+	add<ClsactLink::removeStale>(env, exports, "removeStaleClsact");
 	add<Netns::open>(env, exports, "openNetns");
 	add<Netlink::open>(env, exports, "openNetlink");
 	add<NetlinkMonitor::open>(env, exports, "monitorNetlink");

@@ -2,7 +2,8 @@
 
 NATIVE_BUILD := build/native
 NATIVE_ADDON := dist/native/weft.node
-NATIVE_OUTPUT := $(NATIVE_ADDON)
+NATIVE_WATCHDOG := dist/native/weft-watchdog
+NATIVE_OUTPUT := $(NATIVE_ADDON) $(NATIVE_WATCHDOG)
 LAYOUT := src/kernel/layout.generated.ts
 
 NATIVE_SOURCES := $(wildcard native/*.cc)
@@ -28,6 +29,14 @@ $(NATIVE_ADDON): $(NATIVE_OBJECTS) $(NATIVE_LIBBPF)
 		$(CXX) $(NATIVE_LDFLAGS) -o $(NATIVE_BUILD)/weft.node $(NATIVE_OBJECTS) $(NATIVE_SHARED_ELF) || \
 		{ cat $(NATIVE_BUILD)/link.log >&2; exit 1; }
 	$(Q)cp $(NATIVE_BUILD)/weft.node $@.new && mv $@.new $@
+
+# A program of its own: it lives on when weft is killed. Needs nothing but libc.
+$(NATIVE_WATCHDOG): native/watchdog/main.cc $(addprefix native/,clsact.cc clsact_mark.cc failure.cc fd.cc \
+		netlink_socket.cc netns_scope.cc) $(wildcard native/*.h)
+	$(say) CXX $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) -std=c++17 -O2 -Wall -Wextra -Werror -static-libstdc++ -static-libgcc -o $@.new $(filter %.cc,$^)
+	$(Q)mv $@.new $@
 
 # See archive_stderr.cc.
 $(NATIVE_LIBBPF): $(shell $(CXX) -print-file-name=libbpf.a)

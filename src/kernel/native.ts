@@ -73,6 +73,11 @@ export interface Link extends Closeable {
 	update(program: BpfProgram): void;
 }
 
+export interface ClsactLink extends Link {
+	/** Foreign filters that run before this one: each may end a packet's way unseen. */
+	readonly behind: number;
+}
+
 export interface TcAttach {
 	readonly program: BpfProgram;
 	readonly ifindex: number;
@@ -153,9 +158,13 @@ export interface Native {
 	createRings(options: RingOptions): Rings;
 	/** TCX, before all others (BPF_F_BEFORE), on another thread: the kernel takes 12 ms. ENOTSUP or EINVAL where the kernel has no TCX. */
 	attachTcx(attach: TcAttach): Promise<Link>;
-	/** clsact with weft's handle and priority, TC_ACT_UNSPEC; creates the qdisc only where none is. */
-	attachClsact(attach: TcAttach): Link;
-	/** Removes filters that a killed weft left on the devices of a namespace; how many. */
+	/**
+	 * A clsact filter, first of all where others leave room for that, its owner's mark in its name; the qdisc is made
+	 * only where none is, and removed again only then, and when nobody else's filter is on it. A watchdog process
+	 * removes what is left when this one is killed.
+	 */
+	attachClsact(attach: TcAttach): ClsactLink;
+	/** Removes filters whose owner is dead from the devices of a namespace; how many. Those of the living stay. */
 	removeStaleClsact(netns: Netns): number;
 	/** `/proc/1/ns/net`, `/run/netns/x`; null: the caller's own. */
 	openNetns(path: string | null): Netns;
