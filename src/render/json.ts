@@ -1,3 +1,4 @@
+import type { AgentStatus } from "../collector/agent-status.js";
 import type { HookChange, LedgerStage, Ready, ResolvedName, Summary } from "../collector/report.js";
 import type { FlowCounts, FlowRecord, RttQuantiles } from "../flow/record.js";
 import type { DropReport } from "../latency/drop-report.js";
@@ -6,7 +7,7 @@ import type { Blame, Endpoint, Flow, Hop, OuterHeader, Path, ServiceRef } from "
 import { sanitizeJson } from "./sanitize.js";
 
 /** What JSON streams hold; that of a trace: `ready` first, `summary` last. */
-export type Reported = Ready | Path | HookChange | Summary | FlowRecord | LatencyReport | DropReport;
+export type Reported = Ready | Path | HookChange | Summary | FlowRecord | LatencyReport | DropReport | AgentStatus;
 
 /**
  * One line of a JSON stream, without its newline. Every field is spelled out here, so that the shape and the order of
@@ -34,6 +35,8 @@ function shaped(reported: Reported): unknown {
 			return latencyJson(reported);
 		case "drop":
 			return dropJson(reported);
+		case "agent":
+			return agentJson(reported);
 	}
 }
 
@@ -113,13 +116,17 @@ function readyJson({ type, nodes, hooks, readyMs, from, to, tunnel, warnings }: 
 	return {
 		type,
 		nodes,
-		hooks: hooks.map(({ node, device, ifindex, direction, role }) => ({ node, device, ifindex, direction, role })),
+		hooks: hooks.map(hook),
 		readyMs,
 		from: resolved(from),
 		to: resolved(to),
 		tunnel: outer(tunnel ?? null),
 		warnings,
 	};
+}
+
+function hook({ node, device, ifindex, direction, role }: Ready["hooks"][number]): Ready["hooks"][number] {
+	return { node, device, ifindex, direction, role };
 }
 
 function resolved({ text, name, node, addresses }: ResolvedName): ResolvedName {
@@ -201,4 +208,19 @@ function counts({ packets, bytes, payloadBytes, lost, dropped, retransmissions }
 
 function rtt({ count, p50Ns, p90Ns, p99Ns, maxNs }: RttQuantiles): RttQuantiles {
 	return { count, p50Ns, p90Ns, p99Ns, maxNs };
+}
+
+function agentJson(agent: AgentStatus): unknown {
+	const { type, address, node, instance, version, kernel, attach, startedAt, uptimeMs, residentBytes } = agent;
+	const { clock, warnings } = agent;
+	return {
+		...{ type, address, node, instance, version, kernel, attach, startedAt, uptimeMs, residentBytes },
+		clock: clock === null ? null : { offsetNs: clock.offsetNs, errorNs: clock.errorNs },
+		hooks: agent.hooks.map(hook),
+		subscribers: agent.subscribers.map(({ id, method, question, delivered, lost }) => ({
+			...{ id, method, question, delivered, lost },
+		})),
+		ledger: agent.ledger.map(stageJson),
+		warnings,
+	};
 }
