@@ -27,7 +27,7 @@ export function define(command: Command): void {
 			if (process.geteuid?.() !== 0) throw new CliError("cleaning up needs root", "run it with sudo");
 			let done = 0;
 			// Each step is told before the next one, which may fail.
-			for (const step of [labs, sockets, () => filters(hostRoot ?? null, force ?? false)]) {
+			for (const step of [cleanLabs, cleanSockets, () => cleanFilters(hostRoot ?? null, force ?? false)]) {
 				const lines = await step();
 				done += lines.length;
 				for (const line of lines) process.stdout.write(`${sanitize(line)}\n`);
@@ -37,10 +37,10 @@ export function define(command: Command): void {
 	addShared(command, ["hostRoot"]);
 }
 
-/** Labs that are broken, or belong to a demo that is gone. */
-async function labs(): Promise<string[]> {
+/** Labs that are broken, or belong to a demo that is gone. Gives a line for each thing done; exported for tests. */
+export async function cleanLabs(names?: readonly string[]): Promise<string[]> {
 	const done: string[] = [];
-	for (const name of await labNames()) {
+	for (const name of names ?? (await labNames())) {
 		const { state } = await labStatus(name);
 		if (state === "broken" || (name === "demo" && state === "up" && !(await builderLives(name)))) {
 			const { namespaces, processes } = await Lab.down(name);
@@ -61,12 +61,13 @@ async function builderLives(name: string): Promise<boolean> {
 const SOCKETS = "/run/weft";
 
 /** Sockets of agents that are gone: nobody accepts a connection there. */
-async function sockets(): Promise<string[]> {
+export async function cleanSockets(directory = SOCKETS): Promise<string[]> {
 	const done: string[] = [];
-	for (const path of namesIn(SOCKETS).filter((name) => name.endsWith(".sock"))) {
-		if ((await refusal(`${SOCKETS}/${path}`)) !== "ECONNREFUSED") continue;
-		unlinkSync(`${SOCKETS}/${path}`);
-		done.push(`removed ${SOCKETS}/${path}: nobody served it`);
+	for (const name of namesIn(directory).filter((name) => name.endsWith(".sock"))) {
+		const path = `${directory}/${name}`;
+		if ((await refusal(path)) !== "ECONNREFUSED") continue;
+		unlinkSync(path);
+		done.push(`removed ${path}: nobody served it`);
 	}
 	return done;
 }
@@ -83,7 +84,7 @@ function refusal(path: string): Promise<string | null> {
 }
 
 /** Filters of ours on clsact qdiscs, in every network namespace that can be found. */
-async function filters(hostRoot: string | null, force: boolean): Promise<string[]> {
+async function cleanFilters(hostRoot: string | null, force: boolean): Promise<string[]> {
 	const running = runningWefts();
 	if (running.length > 0 && !force) {
 		return [`weft is running (pid ${running.join(", ")}): its hooks stay. End it first, or use --force`];
