@@ -1,0 +1,138 @@
+/**
+ * The Joiner alone on a recording of 10 M sightings, and what recording and replaying cost. The recording is streamed:
+ * made as it is read, never kept. Prints figures; judging them is the reader's.
+ *
+ *     node dist/bench/recording.bench.js [million sightings] [joiner|write|read …]
+ */
+import { createReadStream, createWriteStream, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { SourceSink } from "../src/packet/source.js";
+import { Joiner } from "../src/path/joiner.js";
+import type { PathView } from "../src/path/path-view.js";
+import { replay } from "../src/render/recording/reader.js";
+import { RecordingWriter } from "../src/render/recording/writer.js";
+import { Traffic } from "./recording.js";
+
+const SIGHTINGS = Number(process.argv[2] ?? 10) * 1e6;
+const PARTS = process.argv.slice(3);
+const HEADER = { weft: "bench", createdAt: "2026-11-22T12:00:00Z", details: null };
+const wanted = (part: string) => PARTS.length === 0 || PARTS.includes(part);
+
+/** The same sink, with the time spent in it. */
+function timed(sink: SourceSink): {
+	readonly sink: SourceSink;
+	readonly spentNs: () => number;
+	readonly rows: () => number;
+} {
+	let spent = 0n;
+	let rows = 0;
+	const clocked = <Values extends unknown[]>(call: (...values: Values) => void) => {
+		return (...values: Values) => {
+			const start = process.hrtime.bigint();
+			call(...values);
+			spent += process.hrtime.bigint() - start;
+		};
+	};
+	const batch = clocked(sink.batch.bind(sink));
+	return {
+		sink: {
+			hook: clocked(sink.hook.bind(sink)),
+			unhook: clocked(sink.unhook.bind(sink)),
+			batch: (source, given) => {
+				rows += given.count;
+				batch(source, given);
+			},
+			lost: clocked(sink.lost.bind(sink)),
+			watermark: clocked(sink.watermark.bind(sink)),
+			clock: clocked(sink.clock.bind(sink)),
+			end: clocked(sink.end.bind(sink)),
+		},
+		spentNs: () => Number(spent),
+		rows: () => rows,
+	};
+}
+
+function megabytes(bytes: number): string {
+	return `${(bytes / 2 ** 20).toFixed(0)} MiB`;
+}
+
+function say(line: string): void {
+	process.stdout.write(`${line}\n`);
+}
+
+function join10M(): void {
+	const traffic = new Traffic({ sightings: SIGHTINGS });
+	let paths = 0;
+	let delivered = 0;
+	let exact = 0;
+	const sink = {
+		path(view: PathView) {
+			paths++;
+			if (view.verdict === "delivered") delivered++;
+			if (view.evidence === "exact") exact++;
+		},
+		revise() {},
+	};
+	const { tuples, outers, expectation } = traffic;
+	const joiner = new Joiner({ tuples, outers, expectation }, sink);
+	const before = process.memoryUsage().rss;
+	const clock = timed(joiner);
+	traffic.run(clock.sink);
+	const start = process.hrtime.bigint();
+	joiner.flush();
+	const spent = clock.spentNs() + Number(process.hrtime.bigint() - start);
+	say(
+		`joiner: ${(spent / clock.rows()).toFixed(0)} ns a sighting, ${clock.rows()} sightings of 10,000 flows over two nodes`,
+	);
+	say(`  ${traffic.packets} packets: ${paths} paths, ${delivered} delivered, ${exact} exact`);
+	say(`  resident ${megabytes(before)} before, ${megabytes(process.memoryUsage().rss)} after`);
+}
+
+async function write(file: string, deflate: boolean): Promise<void> {
+	const traffic = new Traffic({ sightings: SIGHTINGS });
+	// The generator never lets go of the thread, so everything waits here until its end: bench of the encoder, not of disks.
+	const writer = new RecordingWriter(createWriteStream(file), traffic, HEADER, { deflate, queueBytes: 2 ** 40 });
+	const clock = timed(writer);
+	traffic.run(clock.sink);
+	const totals = await writer.finish();
+	const bytes = statSync(file).size;
+	const form = deflate ? "deflated" : "plain";
+	say(
+		`write, ${form}: ${(clock.spentNs() / totals.sightings).toFixed(0)} ns a sighting,` +
+			` ${(bytes / totals.sightings).toFixed(1)} bytes a sighting, ${megabytes(bytes)}`,
+	);
+}
+
+async function read(file: string): Promise<void> {
+	const traffic = new Traffic({ flows: 1 });
+	const nothing = () => {};
+	const sink = {
+		hook: nothing,
+		unhook: nothing,
+		batch: nothing,
+		lost: nothing,
+		watermark: nothing,
+		clock: nothing,
+		end: nothing,
+	};
+	const start = process.hrtime.bigint();
+	const { totals, truncated } = await replay(createReadStream(file, { highWaterMark: 1 << 20 }), sink, traffic);
+	const spent = Number(process.hrtime.bigint() - start);
+	say(
+		`read: ${(spent / totals.sightings).toFixed(0)} ns a sighting, ${totals.sightings} sightings, ${truncated?.reason ?? "whole"}`,
+	);
+}
+
+if (wanted("joiner")) join10M();
+if (wanted("write") || wanted("read")) {
+	const file = join(tmpdir(), `weft-bench-${process.pid}.weft`);
+	try {
+		for (const deflate of [false, true]) {
+			await write(file, deflate);
+			await read(file);
+		}
+	} finally {
+		rmSync(file, { force: true });
+	}
+}
