@@ -2,7 +2,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { exitStatus } from "../lab/command.js";
 import { LabError } from "../lab/error.js";
 import { Lab } from "../lab/lab.js";
-import { DEFAULT_LAB } from "../lab/plan.js";
+import { DEFAULT_LAB, type RuntimeName } from "../lab/plan.js";
 import { type LabStatus, labStatus } from "../lab/status.js";
 import { shared } from "./options.js";
 import { stopOnSignals } from "./signals.js";
@@ -39,8 +39,14 @@ function defineUp(command: Command): void {
 		.description("Build it: nodes, pods and services; real VXLAN, real CNI plugins, IPv4 and IPv6.")
 		.addOption(new Option("--nodes <n>", "node-a, node-b…").default(2).argParser(whole))
 		.addOption(new Option("--pods <n>", "pods per node beyond the named ones").default(0).argParser(whole))
+		.addOption(
+			new Option("--runtime <name>", "what runs the pods: none (namespaces and CNI plugins alone) or containerd")
+				.choices(["none", "containerd"])
+				.default("none"),
+		)
+		.option("--docker", "a Docker daemon on node-a, with the image busybox")
 		.option("--no-servers", "start no servers behind the services")
-		.action(async (options: { name: string; nodes: number; pods: number; servers: boolean }) => {
+		.action(async (options: UpOptions) => {
 			const started = performance.now();
 			const stop = stopOnSignals();
 			const lab = await Lab.up({ ...options, progress: note, signal: stop.signal }).finally(stop.dispose);
@@ -48,6 +54,15 @@ function defineUp(command: Command): void {
 			const flag = lab.name === DEFAULT_LAB ? "" : ` --name ${lab.name}`;
 			note(`try: weft lab exec${flag} default/client -- ping -c 1 ${lab.pod("default/server").pod.address.ipv4}`);
 		});
+}
+
+interface UpOptions {
+	readonly name: string;
+	readonly nodes: number;
+	readonly pods: number;
+	readonly runtime: RuntimeName;
+	readonly docker?: boolean;
+	readonly servers: boolean;
 }
 
 function defineDown(command: Command): void {

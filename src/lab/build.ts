@@ -1,35 +1,44 @@
-import { addSandbox } from "./cni.js";
 import { run } from "./command.js";
 import { layFlannel, writeNodeFiles } from "./flannel.js";
+import type { Kubelet } from "./kubelet.js";
 import type { LabPlan, NodePlan, PodPlan } from "./plan.js";
 import { nodeRules, type ResolvedService, serviceRules } from "./rules.js";
+import { startDocker } from "./runtime/docker.js";
 import type { Space } from "./space.js";
-import type { LabPod } from "./state.js";
+import type { LabPod, LabProcess } from "./state.js";
 import { buildUnderlay, plugIn } from "./underlay.js";
 
 export interface BuildOptions {
-	/** Directory of the CNI plugins. */
-	readonly plugins: string;
+	readonly kubelet: Kubelet;
 	readonly progress: (line: string) => void;
 	/** Ends all commands that are running; also aborted by the first failure. */
 	readonly abort: AbortController;
 	readonly signal: AbortSignal;
 }
 
-/** Builds what is planned, nodes side by side, and gives the pods as they came out. */
-export async function build(plan: LabPlan, options: BuildOptions): Promise<LabPod[]> {
+/** What came of a plan. */
+export interface Built {
+	readonly pods: readonly LabPod[];
+	/** Daemons that keep running. */
+	readonly processes: readonly LabProcess[];
+}
+
+/** Builds what is planned, nodes side by side. */
+export async function build(plan: LabPlan, options: BuildOptions): Promise<Built> {
 	const { progress, signal } = options;
 	progress("underlay: a switch for 192.168.66.0/24 and fd00:66::/64");
 	const underlay = await buildUnderlay(plan, signal);
-	const pods = await Promise.all(plan.nodes.map((node, index) => buildNode(underlay, plan, node, index, options))).then(
-		(each) => each.flat(),
+	const built = await together(
+		plan.nodes.map((node, index) => buildNode(underlay, plan, node, index, options)),
+		options,
 	);
+	const pods = built.flatMap((node) => node.pods);
 	progress(`services: ${plan.services.map((service) => service.name).join(", ")}`);
 	await together(
 		plan.nodes.map((node) => restoreServices(node, resolve(plan, pods), signal)),
 		options,
 	);
-	return pods;
+	return { pods, processes: built.flatMap((node) => node.processes) };
 }
 
 /** Replaces kube-proxy's rules of a node. */
@@ -56,8 +65,8 @@ async function buildNode(
 	node: NodePlan,
 	index: number,
 	options: BuildOptions,
-): Promise<LabPod[]> {
-	const { plugins, progress, signal } = options;
+): Promise<Built> {
+	const { kubelet, progress, signal } = options;
 	const space = await plugIn(underlay, plan, node, index, signal);
 	await together(
 		[
@@ -68,15 +77,22 @@ async function buildNode(
 		options,
 	);
 	progress(`${node.name}: ${node.address.ipv4}, ${node.address.ipv6}; pods ${node.subnet.ipv4}, ${node.subnet.ipv6}`);
+	const processes = await kubelet.start(space, node, signal);
+	for (const { purpose } of processes) progress(`${node.name}: ${purpose}`);
 	const pods: LabPod[] = [];
 	// One after the other: the bridge plugin makes cni0 for the first, and addresses come in order.
 	for (const pod of plan.pods.filter((each: PodPlan) => each.node === node.name)) {
-		pods.push(await addSandbox(plan.name, plugins, node, pod, signal));
+		pods.push(await kubelet.add(node, pod, signal));
 	}
 	progress(
 		`${node.name}: ${pods.map((pod) => `${pod.namespace}/${pod.name} ${pod.address.ipv4}`).join(", ") || "no pods"}`,
 	);
-	return pods;
+	if (plan.docker && index === 0) {
+		const daemon = await startDocker(plan.name, space, node, processes[0]?.pid ?? null, signal);
+		progress(`${node.name}: ${daemon.purpose}`);
+		processes.push(daemon);
+	}
+	return { pods, processes };
 }
 
 /**

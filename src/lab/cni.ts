@@ -68,7 +68,7 @@ interface Sandbox {
 }
 
 /** What the plugins answer, CNI 0.3.1. */
-interface CniResult {
+export interface CniResult {
 	readonly interfaces: readonly { readonly name: string; readonly mac: string; readonly sandbox?: string }[];
 	readonly ips: readonly { readonly version: string; readonly address: string; readonly gateway?: string }[];
 }
@@ -102,8 +102,17 @@ async function callPlugin(call: PluginCall): Promise<CniResult> {
 	return (call.command === "DEL" ? {} : JSON.parse(answer)) as CniResult;
 }
 
+/**
+ * The network's configuration for a runtime that calls the plugins itself. Debian has no flannel plugin: what that one
+ * would delegate is written out.
+ */
+export function runtimeConflist(node: NodePlan): object {
+	const { cniVersion: _, name: __, ...bridge } = delegateConfig(node);
+	return { ...CONFLIST, plugins: [bridge, CONFLIST.plugins[1]] };
+}
+
 /** What the flannel plugin hands to the bridge plugin. */
-function delegateConfig(node: NodePlan): object {
+function delegateConfig(node: NodePlan): Record<string, unknown> {
 	return {
 		cniVersion: CONFLIST.cniVersion,
 		name: CONFLIST.name,
@@ -137,7 +146,7 @@ function portmapConfig(pod: Pick<PodPlan, "hostPorts">, prevResult: CniResult | 
  * The tunnel over IPv6 carries 20 bytes less than the pods' MTU says. Told beforehand, pods need no Packet Too Big to
  * find out, and a healthy lab drops nothing.
  */
-async function capPathMtu(space: Space, result: CniResult, signal?: AbortSignal): Promise<void> {
+export async function capPathMtu(space: Space, result: CniResult, signal?: AbortSignal): Promise<void> {
 	const gateway = result.ips.find((ip) => ip.address.includes(":"))?.gateway;
 	if (gateway === undefined) return;
 	await space.ip(
@@ -188,9 +197,10 @@ function cniArgs(sandbox: Sandbox): (readonly [string, string])[] {
 	];
 }
 
-async function describe(
+/** What is known of a pod once the plugins have answered. */
+export async function describe(
 	pod: PodPlan,
-	sandbox: Sandbox,
+	sandbox: Pick<Sandbox, "id" | "uid" | "netns">,
 	node: NodePlan,
 	result: CniResult,
 	signal?: AbortSignal,

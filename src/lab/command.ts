@@ -3,7 +3,7 @@ import { LabError } from "./error.js";
 
 export interface CommandOptions {
 	/** Written to the command's standard input, which is empty otherwise. */
-	readonly input?: string | undefined;
+	readonly input?: string | Buffer | undefined;
 	/** Added to the environment. */
 	readonly env?: Readonly<Record<string, string>> | undefined;
 	/** Ends the command (SIGKILL) when it is aborted. */

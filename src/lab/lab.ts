@@ -1,7 +1,7 @@
 import { build, resolve, restoreServices } from "./build.js";
-import { addSandbox, deleteSandbox } from "./cni.js";
 import { LabError } from "./error.js";
 import * as faults from "./faults.js";
+import { type Kubelet, kubelet } from "./kubelet.js";
 import { type OffloadSetting, setOffloads } from "./offloads.js";
 import {
 	DEFAULT_LAB,
@@ -16,6 +16,7 @@ import {
 	prefix,
 	type ServicePlan,
 } from "./plan.js";
+import * as docker from "./runtime/docker.js";
 import { Space } from "./space.js";
 import { claim, type LabPod, type LabState, readState, startTicks, writeState } from "./state.js";
 import { checkSurroundings } from "./surroundings.js";
@@ -52,7 +53,7 @@ export class Lab {
 	/** Builds a lab. Whatever goes wrong, or on `options.signal`, it leaves nothing behind. Throws LabError. */
 	static async up(options: LabOptions = {}): Promise<Lab> {
 		const plan = planLab(options);
-		const { plugins } = await checkSurroundings();
+		const { plugins } = await checkSurroundings(plan);
 		const starting = await firstState(plan);
 		await claimOrExplain(starting);
 		const abort = new AbortController();
@@ -61,8 +62,9 @@ export class Lab {
 		options.signal?.addEventListener("abort", interrupt);
 		try {
 			const progress = options.progress ?? (() => {});
-			const pods = await build(plan, { plugins, progress, abort, signal: abort.signal });
-			const lab = new Lab({ ...starting, pods, phase: "up" }, plugins);
+			const pods = kubelet(plan.name, plan.runtime, plugins);
+			const built = await build(plan, { kubelet: pods, progress, abort, signal: abort.signal });
+			const lab = new Lab({ ...starting, ...built, phase: "up" }, pods);
 			if (options.servers) await lab.startServers();
 			await lab.save();
 			return lab;
@@ -81,7 +83,10 @@ export class Lab {
 	static async open(name?: string): Promise<Lab> {
 		const checked = labName(name);
 		const state = await readState(checked);
-		if (state?.phase === "up") return new Lab(state, (await checkSurroundings()).plugins);
+		if (state?.phase === "up") {
+			const { plugins } = await checkSurroundings(state);
+			return new Lab(state, kubelet(checked, state.runtime, plugins));
+		}
 		if (state === null && (await labNamespaces(checked)).length === 0) {
 			throw new LabError("lab", `${checked} is not up`, { remedy: `build it: ${command("up", checked)}` });
 		}
@@ -97,13 +102,13 @@ export class Lab {
 	}
 
 	#state: LabState;
-	readonly #plugins: string;
+	readonly #kubelet: Kubelet;
 	/** Pods of one lab come and go one after the other: their records are one file. */
 	#turn: Promise<unknown> = Promise.resolve();
 
-	private constructor(state: LabState, plugins: string) {
+	private constructor(state: LabState, pods: Kubelet) {
 		this.#state = state;
-		this.#plugins = plugins;
+		this.#kubelet = pods;
 	}
 
 	get name(): string {
@@ -177,7 +182,7 @@ export class Lab {
 				node,
 				hostPorts: pod.hostPorts ?? [],
 			};
-			const made = await addSandbox(this.name, this.#plugins, this.node(node).node, plan);
+			const made = await this.#kubelet.add(this.node(node).node, plan);
 			await this.#podsBecome([...this.#state.pods, made], made);
 			return new PodSpace(made);
 		});
@@ -187,7 +192,7 @@ export class Lab {
 	deletePod(name: string): Promise<void> {
 		return this.#inTurn(async () => {
 			const { pod } = this.pod(name);
-			await deleteSandbox(this.#plugins, this.node(pod.node).node, pod);
+			await this.#kubelet.remove(this.node(pod.node).node, pod);
 			await this.#podsBecome(
 				this.#state.pods.filter((each) => each.netns !== pod.netns),
 				pod,
@@ -249,6 +254,25 @@ export class Lab {
 		return faults.staleNeighbours(this.node(node));
 	}
 
+	/** Starts a Docker daemon on a node, beside whatever runs its pods. */
+	async startDocker(node: string): Promise<void> {
+		const space = this.node(node);
+		await checkSurroundings({ runtime: this.#state.runtime, docker: true });
+		const containerd = this.#state.processes.find((process) => process.netns === space.netns);
+		const daemon = await docker.startDocker(this.name, space, space.node, containerd?.pid ?? null);
+		this.#state = { ...this.#state, processes: [...this.#state.processes, daemon] };
+		await this.save();
+	}
+
+	/** Runs a container on a node's docker0. `options` are those of `docker run`: ["--publish", "8088:80"]. */
+	runContainer(node: string, name: string, ...options: readonly string[]): Promise<Space> {
+		return docker.runContainer(this.name, this.node(node).node, name, options);
+	}
+
+	removeContainer(node: string, name: string): Promise<void> {
+		return docker.removeContainer(this.name, this.node(node).node, name);
+	}
+
 	/** Removes the lab, this object's own servers included. */
 	down(): Promise<Removed> {
 		return tearDown(this.name);
@@ -264,7 +288,7 @@ export class Lab {
 				return { pid, netns: space.netns, purpose: `web and echo in ${name}` };
 			}),
 		);
-		this.#state = { ...this.#state, processes };
+		this.#state = { ...this.#state, processes: [...this.#state.processes, ...processes] };
 	}
 
 	private async save(): Promise<void> {
@@ -299,6 +323,7 @@ async function firstState(plan: LabPlan): Promise<LabState> {
 	return {
 		version: 1,
 		name: plan.name,
+		runtime: plan.runtime,
 		phase: "starting",
 		builder: { pid: process.pid, startTicks: (await startTicks(process.pid)) ?? 0 },
 		underlay: plan.underlay,

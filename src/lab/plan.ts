@@ -13,6 +13,10 @@ export interface LabOptions {
 	readonly nodes?: number | undefined;
 	/** Pods per node beyond the named ones: default/extra-a-1… */
 	readonly pods?: number | undefined;
+	/** What runs the pods; "none" by default. */
+	readonly runtime?: RuntimeName | undefined;
+	/** Start a Docker daemon on node-a. */
+	readonly docker?: boolean | undefined;
 	/** Start small web and UDP echo servers behind the services. */
 	readonly servers?: boolean | undefined;
 	/** Told what is being done, a line at a time. */
@@ -20,6 +24,9 @@ export interface LabOptions {
 	/** Interrupts `up`, which then tidies up after itself. */
 	readonly signal?: AbortSignal | undefined;
 }
+
+/** `none`: namespaces and CNI plugins alone. `containerd`: real sandboxes and containers over CRI. */
+export type RuntimeName = "none" | "containerd";
 
 /** A node as it will be built. */
 export interface NodePlan {
@@ -65,6 +72,8 @@ export interface ServicePlan {
 
 export interface LabPlan {
 	readonly name: string;
+	readonly runtime: RuntimeName;
+	readonly docker: boolean;
 	readonly underlay: { readonly netns: string; readonly address: DualStack };
 	readonly nodes: readonly NodePlan[];
 	readonly pods: readonly PodPlan[];
@@ -84,6 +93,8 @@ export function planLab(options: LabOptions): LabPlan {
 	const nodes = Array.from({ length: count }, (_, index) => planNode(name, index));
 	return {
 		name,
+		runtime: options.runtime ?? "none",
+		docker: options.docker ?? false,
 		underlay: {
 			netns: `${prefix(name)}underlay`,
 			address: { ipv4: "192.168.66.1", ipv6: "fd00:66::1" },

@@ -1,6 +1,14 @@
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { LabError } from "./error.js";
-import { type DualStack, LAB_ROOT, labDirectory, type NodePlan, type PortMapping, type ServicePlan } from "./plan.js";
+import {
+	type DualStack,
+	LAB_ROOT,
+	labDirectory,
+	type NodePlan,
+	type PortMapping,
+	type RuntimeName,
+	type ServicePlan,
+} from "./plan.js";
 
 /** A pod as it runs. */
 export interface LabPod {
@@ -30,7 +38,8 @@ export interface LabProcess {
 export interface LabState {
 	readonly version: 1;
 	readonly name: string;
-	readonly phase: "starting" | "up" | "stopping";
+	readonly phase: "starting" | "up";
+	readonly runtime: RuntimeName;
 	/** The process that builds it, and its start in clock ticks since boot (pids are reused). */
 	readonly builder: { readonly pid: number; readonly startTicks: number };
 	readonly underlay: { readonly netns: string; readonly address: DualStack };

@@ -2,6 +2,7 @@ import { access, constants, readFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { attempt } from "./command.js";
 import { LabError } from "./error.js";
+import type { RuntimeName } from "./plan.js";
 import type { Space } from "./space.js";
 
 /** What the lab takes from the machine it runs on. */
@@ -10,12 +11,18 @@ export interface Surroundings {
 	readonly plugins: string;
 }
 
+/** What a lab needs beyond namespaces. */
+export interface Needs {
+	readonly runtime: RuntimeName;
+	readonly docker?: boolean;
+}
+
 /** Looks whether a lab can be built here, before anything is built. Throws LabError with the remedy. */
-export async function checkSurroundings(): Promise<Surroundings> {
+export async function checkSurroundings(needs: Needs): Promise<Surroundings> {
 	if (process.getuid?.() !== 0) {
 		throw new LabError("lab", "namespaces need root", { remedy: "run it with sudo" });
 	}
-	for (const [command, debian] of COMMANDS) {
+	for (const [command, debian] of commandsFor(needs)) {
 		if (!(await onPath(command))) {
 			throw new LabError("lab", `${command} is not installed`, {
 				remedy: `install it: make setup, or apt-get install ${debian}`,
@@ -39,7 +46,31 @@ export async function probeDevices(space: Space): Promise<void> {
 	]);
 }
 
-const COMMANDS: readonly (readonly [command: string, debian: string])[] = [
+/** A program and the package of Debian that has it. */
+type Command = readonly [program: string, debian: string];
+
+function commandsFor({ runtime, docker }: Needs): readonly Command[] {
+	return [...COMMANDS, ...(runtime === "containerd" ? CONTAINERD : []), ...(docker ? DOCKER : [])];
+}
+
+const CONTAINERD: readonly Command[] = [
+	["nsenter", "util-linux"],
+	["unshare", "util-linux"],
+	["containerd", "containerd"],
+	["ctr", "containerd"],
+	["runc", "runc"],
+	["busybox", "busybox-static"],
+];
+
+const DOCKER: readonly Command[] = [
+	["nsenter", "util-linux"],
+	["unshare", "util-linux"],
+	["dockerd", "docker.io"],
+	["docker", "docker.io"],
+	["busybox", "busybox-static"],
+];
+
+const COMMANDS: readonly Command[] = [
 	["ip", "iproute2"],
 	["bridge", "iproute2"],
 	["sysctl", "procps"],

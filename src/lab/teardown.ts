@@ -3,6 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { run } from "./command.js";
 import { LabError } from "./error.js";
 import { LAB_ROOT, labDirectory, prefix } from "./plan.js";
+import { processesInCgroups, removeCgroups } from "./runtime/cgroups.js";
+import { withdrawMountpoints } from "./runtime/mountpoints.js";
 import { draftPrefix } from "./state.js";
 
 /** What `down` found and removed. */
@@ -24,13 +26,15 @@ export async function tearDown(name: string): Promise<Removed> {
 	// A command of a killed builder may still be making something: look again until nothing is found.
 	for (let round = 0; round < ROUNDS; round++) {
 		const found = await labNamespaces(name);
-		processes += await endProcesses(found);
+		processes += await endProcesses(() => labProcesses(name, found));
 		mounts += await unmount(name);
 		for (const netns of found) await run(["ip", "netns", "delete", netns]).catch(() => "");
 		namespaces += found.length;
 		for (const directory of [labDirectory(name), ...(await drafts(name))]) {
 			await rm(directory, { recursive: true, force: true });
 		}
+		await removeCgroups(name);
+		await withdrawMountpoints();
 		if (round > 0 && found.length === 0) return { processes, namespaces, mounts };
 		await sleep(SETTLE_MS);
 	}
@@ -69,14 +73,18 @@ async function drafts(name: string): Promise<string[]> {
 	return entries.map((entry) => `${LAB_ROOT}/${entry}`).filter((path) => path.startsWith(draftPrefix(name)));
 }
 
-async function endProcesses(namespaces: readonly string[]): Promise<number> {
-	const first = await processesIn(namespaces);
+async function labProcesses(name: string, namespaces: readonly string[]): Promise<number[]> {
+	return [...new Set([...(await processesIn(namespaces)), ...(await processesInCgroups(name))])];
+}
+
+async function endProcesses(find: () => Promise<number[]>): Promise<number> {
+	const first = await find();
 	signalAll(first, "SIGTERM");
 	const deadline = Date.now() + GRACE_MS;
 	let left = first;
 	while (left.length > 0 && Date.now() < deadline) {
 		await sleep(10);
-		left = await processesIn(namespaces);
+		left = await find();
 	}
 	signalAll(left, "SIGKILL");
 	return first.length;
