@@ -7,12 +7,26 @@ import type { SourceSink } from "./source.js";
 export function fanOut(witnesses: readonly SourceSink[], owner: SourceSink): SourceSink {
 	const all = [...witnesses, owner];
 	return {
-		hook: (source, hook) => all.forEach((sink) => sink.hook(source, hook)),
-		unhook: (source, hook) => all.forEach((sink) => sink.unhook(source, hook)),
-		batch: (source, rows) => all.forEach((sink) => sink.batch(source, rows)),
-		lost: (source, cause, count) => all.forEach((sink) => sink.lost(source, cause, count)),
-		watermark: (source, timeNs) => all.forEach((sink) => sink.watermark(source, timeNs)),
-		clock: (source, clock) => all.forEach((sink) => sink.clock(source, clock)),
-		end: (source) => all.forEach((sink) => sink.end(source)),
+		hook(source, hook) {
+			for (const sink of all) sink.hook(source, hook);
+		},
+		unhook(source, hook) {
+			for (const sink of all) sink.unhook(source, hook);
+		},
+		batch(source, rows) {
+			for (const sink of all) sink.batch(source, rows);
+		},
+		lost(source, cause, count) {
+			for (const sink of all) sink.lost(source, cause, count);
+		},
+		watermark(source, timeNs) {
+			for (const sink of all) sink.watermark(source, timeNs);
+		},
+		clock(source, clock) {
+			for (const sink of all) sink.clock(source, clock);
+		},
+		end(source) {
+			for (const sink of all) sink.end(source);
+		},
 	};
 }
