@@ -1,6 +1,5 @@
-import { fingerprintStrength } from "../packet/fingerprint.js";
 import type { Sightings } from "../packet/sightings.js";
-import { EventFlag } from "../packet/sightings.js";
+import { EventFlag, TcpFlag } from "../packet/sightings.js";
 import type { CarrierTable } from "./carrier-table.js";
 import type { Closing, Occasion } from "./closing.js";
 import type { Counters } from "./counters.js";
@@ -18,12 +17,16 @@ import { Mark, State } from "./path-table.js";
 import type { PathSink, PathView, Tables } from "./path-view.js";
 import type { RangeIndex } from "./range-index.js";
 import type { RecentKeys } from "./recent-keys.js";
+import type { RecentPaths } from "./recent-paths.js";
 import { compareRows } from "./tie.js";
 import type { TupleFacts } from "./tuple-facts.js";
 import type { WaitingList } from "./waiting-list.js";
 
+const ICMP = 1;
 const TCP = 6;
 const UDP = 17;
+const ICMPV6 = 58;
+const TAKES_SEQUENCE = TcpFlag.syn | TcpFlag.fin;
 /** Equal packets that are looked at for one join. */
 const MAX_CANDIDATES = 64;
 /** 65,536 IP IDs last longer than this at any rate that a hook can keep up with. */
@@ -36,6 +39,7 @@ export interface Workshop extends Tables {
 	readonly keys: KeyIndex;
 	readonly ranges: RangeIndex;
 	readonly recent: RecentKeys;
+	readonly recentAt: RecentPaths;
 	readonly suspects: WaitingList;
 	readonly flooded: WaitingList;
 	readonly closed: WaitingList;
@@ -61,16 +65,16 @@ export interface Workshop extends Tables {
 export class Assembler implements RowReader {
 	readonly #shop: Workshop;
 	#serial = 0;
-	/** Joiner time of the row being read, ns. */
-	#now = Number.NEGATIVE_INFINITY;
+	/** Joiner time of the row being read, ns: a cell, as doubles that are passed on would be boxed. */
+	readonly now = new Float64Array(1).fill(Number.NEGATIVE_INFINITY);
 
 	constructor(shop: Workshop) {
 		this.#shop = shop;
 	}
 
-	row(source: number, rows: Sightings, i: number, time: number): void {
+	row(source: number, rows: Sightings, i: number): void {
 		const { hooks, carriers, facts, counters } = this.#shop;
-		this.expire(time);
+		this.expire();
 		const hook = rows.hook[i] as number;
 		const tuple = rows.tuple[i] as number;
 		if (hooks.known[hook] === 0) {
@@ -88,12 +92,12 @@ export class Assembler implements RowReader {
 		const carrier = carriers.find(source, rows.skbLow[i] as number, rows.skbHigh[i] as number);
 		if (carrier !== 0) {
 			if (carriers.keyA[carrier] === a && carriers.keyB[carrier] === b && this.#goesOn(carrier, hook, rows, i)) {
-				this.#follow(carrier, rows, i, time, hook, tuple);
+				this.#follow(carrier, rows, i, hook, tuple, kind);
 				return;
 			}
 			this.#dropCarrier(carrier);
 		}
-		this.#enter(source, rows, i, time, hook, tuple, kind, a, b);
+		this.#enter(source, rows, i, hook, tuple, kind, a, b);
 	}
 
 	compare(a: TiedRow, b: TiedRow): number {
@@ -104,10 +108,10 @@ export class Assembler implements RowReader {
 		this.#shop.release(rows);
 	}
 
-	/** Judges what has waited its time at `now`, in the order in which it began to wait. */
-	expire(now: number): void {
+	/** Judges what has waited its time by now, in the order in which it began to wait. */
+	expire(): void {
 		const { paths, suspects, flooded, limits } = this.#shop;
-		this.#now = now;
+		const now = this.now[0] as number;
 		for (let path = flooded.oldest; path !== 0; path = flooded.oldest) {
 			if ((paths.since[path] as number) + limits.floodNs > now) break;
 			this.#judge(path, "due");
@@ -150,26 +154,26 @@ export class Assembler implements RowReader {
 	}
 
 	/** The carrier's packet is seen further on. */
-	#follow(carrier: number, rows: Sightings, i: number, time: number, hook: number, tuple: number): void {
+	#follow(carrier: number, rows: Sightings, i: number, hook: number, tuple: number, kind: number): void {
 		const { hooks, carriers, paths, losses } = this.#shop;
 		const path = carriers.path[carrier] as number;
 		const { state } = paths;
 		if (carriers.tuple[carrier] !== tuple) this.#alias(carriers.tuple[carrier] as number, tuple);
 		const since = carriers.time[carrier] as number;
-		if (losses.youngest >= since) this.#doubt(path, rows, i, since, time);
+		if (losses.youngest >= since) this.#doubt(path, rows, i, since);
 		carriers.hook[carrier] = hook;
 		carriers.rank[carrier] = hooks.rank[hook] as number;
 		carriers.tuple[carrier] = tuple;
-		carriers.time[carrier] = time;
+		carriers.time[carrier] = this.now[0] as number;
 		if (hooks.egress[hook] === 0) carriers.cameBy[carrier] = hooks.ifindex[hook] as number;
 		if (carriers.whole[carrier] === 0) {
-			const joined = this.#joinByRange(rows, i, time, hook, tuple, 0);
-			if (!joined && state[path] === State.open) this.#passWhole(path, carrier, rows, i, time, hook, tuple);
+			const joined = this.#joinByRange(rows, i, hook, tuple, kind, 0);
+			if (!joined && state[path] === State.open) this.#passWhole(path, carrier, rows, i, hook, tuple);
 			return;
 		}
-		this.#passWhole(path, carrier, rows, i, time, hook, tuple);
+		this.#passWhole(path, carrier, rows, i, hook, tuple);
 		if (state[path] === State.closed) this.#revise(path);
-		else this.#settle(path, hook, tuple);
+		else this.#settle(path, hook, tuple, kind);
 	}
 
 	/** No pointer leads here. */
@@ -177,7 +181,6 @@ export class Assembler implements RowReader {
 		source: number,
 		rows: Sightings,
 		i: number,
-		time: number,
 		hook: number,
 		tuple: number,
 		kind: number,
@@ -186,27 +189,19 @@ export class Assembler implements RowReader {
 	): void {
 		const rank = this.#shop.hooks.rank[hook] as number;
 		if (rank !== Rank.podIngress && rank !== Rank.insideEgress) {
-			if (this.#joinByKey(source, rows, i, time, hook, tuple, kind, a, b)) return;
-			const carrier = this.#carrierFor(source, rows, i, time, hook, tuple, a, b);
-			if (this.#joinByRange(rows, i, time, hook, tuple, carrier)) return;
-			this.#open(carrier, rows, i, time, hook, tuple, kind, a, b);
+			if (this.#joinAcross(source, rows, i, hook, tuple, kind, a, b)) return;
+			if (this.#joinFlood(source, rows, i, hook, tuple, kind, a, b)) return;
+			const carrier = this.#carrierFor(source, rows, i, hook, tuple, a, b);
+			if (this.#joinByRange(rows, i, hook, tuple, kind, carrier)) return;
+			this.#open(carrier, rows, i, hook, tuple, kind, a, b);
 			return;
 		}
-		const carrier = this.#carrierFor(source, rows, i, time, hook, tuple, a, b);
-		this.#open(carrier, rows, i, time, hook, tuple, kind, a, b);
+		const carrier = this.#carrierFor(source, rows, i, hook, tuple, a, b);
+		this.#open(carrier, rows, i, hook, tuple, kind, a, b);
 	}
 
 	/** A carrier for this sighting's pointer, which has none; its path is set by whoever finds it. */
-	#carrierFor(
-		source: number,
-		rows: Sightings,
-		i: number,
-		time: number,
-		hook: number,
-		tuple: number,
-		a: number,
-		b: number,
-	): number {
+	#carrierFor(source: number, rows: Sightings, i: number, hook: number, tuple: number, a: number, b: number): number {
 		const { hooks, carriers } = this.#shop;
 		const carrier = carriers.add(source, rows.skbLow[i] as number, rows.skbHigh[i] as number);
 		carriers.path[carrier] = 0;
@@ -219,7 +214,7 @@ export class Assembler implements RowReader {
 		carriers.tuple[carrier] = tuple;
 		carriers.branch[carrier] = 0;
 		carriers.whole[carrier] = 1;
-		carriers.time[carrier] = time;
+		carriers.time[carrier] = this.now[0] as number;
 		return carrier;
 	}
 
@@ -227,19 +222,18 @@ export class Assembler implements RowReader {
 		carrier: number,
 		rows: Sightings,
 		i: number,
-		time: number,
 		hook: number,
 		tuple: number,
 		kind: number,
 		a: number,
 		b: number,
 	): void {
-		const { paths, hooks, suspects, keys, dues } = this.#shop;
+		const { paths, hooks, suspects, dues } = this.#shop;
 		const path = this.#allocate();
 		const flags = rows.flags[i] as number;
 		paths.serial[path] = ++this.#serial;
-		paths.first[path] = time;
-		paths.latest[path] = time;
+		paths.first[path] = this.now[0] as number;
+		paths.latest[path] = this.now[0] as number;
 		paths.keyA[path] = a;
 		paths.keyB[path] = b;
 		paths.tuple[path] = tuple;
@@ -254,6 +248,7 @@ export class Assembler implements RowReader {
 		paths.segments[path] = rows.segments[i] as number;
 		paths.flags[path] = flags;
 		paths.tcpFlags[path] = rows.tcpFlags[i] as number;
+		paths.window[path] = rows.window[i] as number;
 		paths.subscribers[path] = 0;
 		paths.firstHop[path] = 0;
 		paths.lastHop[path] = 0;
@@ -262,16 +257,37 @@ export class Assembler implements RowReader {
 			paths.marks[path] = Mark.midway;
 		}
 		this.#setRange(path, kind);
-		this.#append(path, rows, i, time, hook, tuple, 0);
+		this.#append(path, rows, i, hook, tuple, 0);
 		const next = dues.next(hook, tuple);
-		if (next !== Next.wait) {
+		if (next === Next.arrived || next === Next.gone) {
 			this.#finishAt(path, next);
 			return;
 		}
-		suspects.add(path, time);
-		keys.add(path);
-		this.#listRange(path);
-		this.#noteWeak(path, rows, i, time, kind);
+		suspects.add(path, this.now[0] as number);
+		this.#list(path, next, hook, kind);
+	}
+
+	/** Lists an open path where its next sighting will look for it, when that may come without its pointer. */
+	#list(path: number, next: number, hook: number, kind: number): void {
+		const { paths, hooks, keys, recentAt } = this.#shop;
+		const rank = hooks.rank[hook] as number;
+		if (rank === Rank.bridgeEgress || (hooks.egress[hook] === 0 && hooks.master[hook] !== 0)) recentAt.note(hook, path);
+		const leaving = hooks.egress[hook] === 1 && rank >= Rank.tunnelEgress;
+		const marks = paths.marks[path] as number;
+		if ((marks & Mark.keyed) === 0 && (leaving || next === Next.across)) {
+			keys.add(path);
+			this.#noteWeak(path, kind);
+		}
+		if ((marks & Mark.ranged) === 0 && (leaving || next === Next.across || this.#mayBeRecut(path, hook, rank))) {
+			this.#listRange(path, kind);
+		}
+	}
+
+	/** May segments be merged, or a big skb be cut, before it leaves this node? */
+	#mayBeRecut(path: number, hook: number, rank: number): boolean {
+		const { paths, hooks } = this.#shop;
+		if (rank === Rank.nicIngress || rank === Rank.tunnelIngress) return true;
+		return (paths.segments[path] as number) > 1 && hooks.watchesRank(hooks.source[hook] as number, Rank.nicEgress);
 	}
 
 	/** Room for a path, if need be by giving up the oldest. */
@@ -307,10 +323,10 @@ export class Assembler implements RowReader {
 	}
 
 	/** Lists the path by its range if segmentation may cut it or merge it with others. */
-	#listRange(path: number): void {
+	#listRange(path: number, kind: number): void {
 		const { paths, facts, ranges, limits } = this.#shop;
 		const tuple = paths.tuple[path] as number;
-		const protocol = facts.kind(tuple) & 0xff;
+		const protocol = kind & 0xff;
 		const cut =
 			protocol === TCP ? (paths.payload[path] as number) > 0 : protocol === UDP && (paths.segments[path] as number) > 1;
 		if (!cut) return;
@@ -324,44 +340,38 @@ export class Assembler implements RowReader {
 	}
 
 	/** Remembers packets that have nothing of their own, so that equal ones know of each other even when one is gone. */
-	#noteWeak(path: number, rows: Sightings, i: number, time: number, kind: number): void {
+	#noteWeak(path: number, kind: number): void {
 		const { paths, recent, limits } = this.#shop;
-		if (fingerprintStrength(rows, i, kind & 0xff) === "exact") return;
+		if (this.#isStrong(path, kind & 0xff)) return;
+		const time = this.now[0] as number;
 		const seen = recent.note(paths.keyA[path] as number, paths.keyB[path] as number, time);
 		if (time - seen < limits.suspectNs) paths.marks[path] = (paths.marks[path] as number) | Mark.shared;
 	}
 
 	/** Adds a hop that sees the whole range; on a manifold path the hop may be there. */
-	#passWhole(
-		path: number,
-		carrier: number,
-		rows: Sightings,
-		i: number,
-		time: number,
-		hook: number,
-		tuple: number,
-	): void {
+	#passWhole(path: number, carrier: number, rows: Sightings, i: number, hook: number, tuple: number): void {
 		const { paths, carriers } = this.#shop;
 		const branch = carriers.branch[carrier] as number;
 		if (((paths.marks[path] as number) & Mark.manifold) !== 0) {
 			const hop = this.#hopAt(path, hook, branch);
 			if (hop !== 0) {
-				this.#addTo(hop, rows, i, time);
+				this.#addTo(hop, rows, i);
 				return;
 			}
 		}
-		this.#append(path, rows, i, time, hook, tuple, branch);
+		this.#append(path, rows, i, hook, tuple, branch);
 	}
 
-	#append(path: number, rows: Sightings, i: number, time: number, hook: number, tuple: number, branch: number): number {
+	#append(path: number, rows: Sightings, i: number, hook: number, tuple: number, branch: number): number {
 		const { paths, hops } = this.#shop;
 		const hop = hops.allocate();
 		hops.hook[hop] = hook;
-		hops.first[hop] = time;
-		hops.last[hop] = time;
+		hops.first[hop] = this.now[0] as number;
+		hops.last[hop] = this.now[0] as number;
 		hops.packets[hop] = 1;
 		hops.bytes[hop] = rows.length[i] as number;
 		hops.tuple[hop] = tuple;
+		hops.header[hop] = (rows.ttl[i] as number) | ((rows.vlan[i] as number) << 8);
 		hops.outer[hop] = rows.outer[i] as number;
 		hops.branch[hop] = branch;
 		hops.coverLow[hop] = 0xffffffff;
@@ -370,16 +380,16 @@ export class Assembler implements RowReader {
 		if (last === 0) paths.firstHop[path] = hop;
 		else hops.next[last] = hop;
 		paths.lastHop[path] = hop;
-		paths.latest[path] = time;
+		paths.latest[path] = this.now[0] as number;
 		paths.subscribers[path] = (paths.subscribers[path] as number) | (rows.subscribers[i] as number);
 		return hop;
 	}
 
-	#addTo(hop: number, rows: Sightings, i: number, time: number): void {
+	#addTo(hop: number, rows: Sightings, i: number): void {
 		const { hops } = this.#shop;
 		hops.packets[hop] = (hops.packets[hop] as number) + 1;
 		hops.bytes[hop] = (hops.bytes[hop] as number) + (rows.length[i] as number);
-		hops.last[hop] = time;
+		hops.last[hop] = this.now[0] as number;
 	}
 
 	#hopAt(path: number, hook: number, branch: number): number {
@@ -390,10 +400,13 @@ export class Assembler implements RowReader {
 	}
 
 	/** An open path has a new newest hop that saw all of it. */
-	#settle(path: number, hook: number, tuple: number): void {
+	#settle(path: number, hook: number, tuple: number, kind: number): void {
 		const { paths, dues } = this.#shop;
 		const next = dues.next(hook, tuple);
-		if (next === Next.wait) return;
+		if (next === Next.wait || next === Next.across) {
+			this.#list(path, next, hook, kind);
+			return;
+		}
 		if (((paths.marks[path] as number) & (Mark.flooded | Mark.orphan)) !== 0) {
 			paths.marks[path] = (paths.marks[path] as number) | Mark.arrived;
 			return;
@@ -406,11 +419,11 @@ export class Assembler implements RowReader {
 		this.#close(path, next === Next.arrived ? closing.arrived(path) : closing.gone(path));
 	}
 
-	#joinByKey(
+	/** The wire: an equal packet that another node has seen leaving. */
+	#joinAcross(
 		source: number,
 		rows: Sightings,
 		i: number,
-		time: number,
 		hook: number,
 		tuple: number,
 		kind: number,
@@ -420,23 +433,59 @@ export class Assembler implements RowReader {
 		const { paths, hops, hooks, keys, facts } = this.#shop;
 		let tries = MAX_CANDIDATES;
 		for (let path = keys.find(a, b); path !== 0 && tries > 0; path = paths.sameNext[path] as number, tries--) {
-			if (!this.#isSamePacket(path, rows, i, kind)) continue;
 			const last = paths.lastHop[path] as number;
-			const sameNode = hooks.source[hops.hook[last] as number] === source;
-			if (sameNode ? !this.#isBranch(path, hook, tuple, rows, i) : !this.#isAcross(path, hook, tuple, kind)) continue;
+			if (hooks.source[hops.hook[last] as number] === source) continue;
+			if (!this.#isSamePacket(path, rows, i, kind) || !this.#isAcross(path, hook, tuple, kind)) continue;
 			const before = hops.tuple[last] as number;
 			if (!facts.sameDirection(before, tuple)) this.#alias(before, tuple);
-			const carrier = this.#carrierFor(source, rows, i, time, hook, tuple, a, b);
-			this.#doubt(path, rows, i, paths.latest[path] as number, time);
-			if (((paths.marks[path] as number) & Mark.shared) !== 0 && !sameNode) this.#mark(path, Mark.order);
-			this.#own(path, carrier);
+			this.#doubt(path, rows, i, paths.latest[path] as number);
+			if (((paths.marks[path] as number) & Mark.shared) !== 0) this.#mark(path, Mark.order);
+			this.#own(path, this.#carrierFor(source, rows, i, hook, tuple, a, b));
 			this.#mark(path, Mark.manifold);
-			if (sameNode) this.#branchOff(path, carrier, time);
-			this.#append(path, rows, i, time, hook, tuple, this.#shop.carriers.branch[carrier] as number);
-			this.#settle(path, hook, tuple);
+			this.#append(path, rows, i, hook, tuple, 0);
+			this.#settle(path, hook, tuple, kind);
 			return true;
 		}
 		return false;
+	}
+
+	/** A bridge that floods: a copy under another pointer, behind the port by which its original came. */
+	#joinFlood(
+		source: number,
+		rows: Sightings,
+		i: number,
+		hook: number,
+		tuple: number,
+		kind: number,
+		a: number,
+		b: number,
+	): boolean {
+		const { paths, recentAt } = this.#shop;
+		const before = this.#floodedFrom(hook, rows.ingress[i] as number);
+		if (before < 0) return false;
+		for (let n = 0; n < recentAt.depth; n++) {
+			const path = recentAt.at(before, n);
+			if (path === 0) return false;
+			if (paths.state[path] !== State.open || paths.keyA[path] !== a || paths.keyB[path] !== b) continue;
+			if (!this.#isSamePacket(path, rows, i, kind) || !this.#isBranch(path, before, hook, tuple)) continue;
+			const carrier = this.#carrierFor(source, rows, i, hook, tuple, a, b);
+			this.#own(path, carrier);
+			this.#mark(path, Mark.manifold);
+			this.#branchOff(path, carrier);
+			this.#append(path, rows, i, hook, tuple, this.#shop.carriers.branch[carrier] as number);
+			this.#settle(path, hook, tuple, kind);
+			return true;
+		}
+		return false;
+	}
+
+	/** The hook that has seen the original of a copy at a bridge's port: another port, or the bridge itself; -1: none. */
+	#floodedFrom(hook: number, ingress: number): number {
+		const { hooks } = this.#shop;
+		if (hooks.egress[hook] === 0 || hooks.master[hook] === 0) return -1;
+		const bridge = hooks.bridgeEgressOf(hook);
+		const port = hooks.ingressHookAt(hook, ingress);
+		return port >= 0 && hooks.master[port] === hooks.master[hook] ? port : bridge;
 	}
 
 	#isSamePacket(path: number, rows: Sightings, i: number, kind: number): boolean {
@@ -451,20 +500,15 @@ export class Assembler implements RowReader {
 		);
 	}
 
-	/** A copy that a bridge sent out by another port than the one that got the original. */
-	#isBranch(path: number, hook: number, tuple: number, rows: Sightings, i: number): boolean {
-		const { paths, hops, hooks } = this.#shop;
-		if (hooks.egress[hook] === 0 || hooks.master[hook] === 0) return false;
-		if (!this.#shop.facts.sameDirection(hops.tuple[paths.lastHop[path] as number] as number, tuple)) return false;
-		const ingress = rows.ingress[i] as number;
-		let came = false;
+	/** Has the path passed `before`, and not yet `hook`? */
+	#isBranch(path: number, before: number, hook: number, tuple: number): boolean {
+		const { paths, hops, facts } = this.#shop;
+		let passed = false;
 		for (let hop = paths.firstHop[path] as number; hop !== 0; hop = hops.next[hop] as number) {
-			const at = hops.hook[hop] as number;
-			if (at === hook) return false;
-			if (hooks.egress[at] === 0) came = came || hooks.ifindex[at] === ingress;
-			else if (hooks.rank[at] === Rank.bridgeEgress) came = came || hooks.ifindex[at] === hooks.master[hook];
+			if (hops.hook[hop] === hook) return false;
+			passed = passed || (hops.hook[hop] === before && facts.sameDirection(hops.tuple[hop] as number, tuple));
 		}
-		return came;
+		return passed;
 	}
 
 	/** A packet that left another node. */
@@ -478,7 +522,7 @@ export class Assembler implements RowReader {
 		return (kind & 0xff) === TCP && paths.acknowledgement[path] !== 0 && paths.tsval[path] !== 0;
 	}
 
-	#branchOff(path: number, carrier: number, time: number): void {
+	#branchOff(path: number, carrier: number): void {
 		const { paths, carriers, suspects, flooded } = this.#shop;
 		const branch = Math.min(255, (paths.branches[path] as number) + 1);
 		paths.branches[path] = branch;
@@ -486,17 +530,17 @@ export class Assembler implements RowReader {
 		if (((paths.marks[path] as number) & Mark.flooded) !== 0) return;
 		this.#mark(path, Mark.flooded);
 		suspects.remove(path);
-		flooded.add(path, time);
+		flooded.add(path, this.now[0] as number);
 	}
 
 	/**
 	 * Joins a sighting to every path whose range it overlaps, where segmentation broke the pointer's chain.
 	 * @param carrier of this sighting, when it is new; 0: it has one
 	 */
-	#joinByRange(rows: Sightings, i: number, time: number, hook: number, tuple: number, carrier: number): boolean {
+	#joinByRange(rows: Sightings, i: number, hook: number, tuple: number, kind: number, carrier: number): boolean {
 		const { facts, ranges, paths, carriers } = this.#shop;
 		const payload = rows.payload[i] as number;
-		const protocol = facts.kind(tuple) & 0xff;
+		const protocol = kind & 0xff;
 		if (payload === 0) return false;
 		const tcp = protocol === TCP;
 		if (!tcp && protocol !== UDP) return false;
@@ -514,8 +558,8 @@ export class Assembler implements RowReader {
 		for (let n = 0; n < count; n++) {
 			const path = found[n] as number;
 			this.#mark(path, Mark.manifold);
-			const complete = this.#cover(path, rows, i, time, hook, tuple, start, span);
-			if (complete && paths.state[path] === State.open) this.#settle(path, hook, tuple);
+			const complete = this.#cover(path, rows, i, hook, tuple, start, span);
+			if (complete && paths.state[path] === State.open) this.#settle(path, hook, tuple, kind);
 		}
 		return true;
 	}
@@ -626,28 +670,19 @@ export class Assembler implements RowReader {
 	}
 
 	/** Adds a part of the range to the hop; returns whether it is complete now. */
-	#cover(
-		path: number,
-		rows: Sightings,
-		i: number,
-		time: number,
-		hook: number,
-		tuple: number,
-		start: number,
-		span: number,
-	): boolean {
+	#cover(path: number, rows: Sightings, i: number, hook: number, tuple: number, start: number, span: number): boolean {
 		const { paths, hops } = this.#shop;
 		const [from, to] = this.#units(path, start, span);
 		let hop = this.#hopAt(path, hook, 0);
 		if (hop === 0) {
-			hop = this.#append(path, rows, i, time, hook, tuple, 0);
+			hop = this.#append(path, rows, i, hook, tuple, 0);
 			hops.coverLow[hop] = 0;
 			hops.coverHigh[hop] = 0;
 		} else {
-			this.#addTo(hop, rows, i, time);
-			paths.latest[path] = time;
+			this.#addTo(hop, rows, i);
+			paths.latest[path] = this.now[0] as number;
 			paths.subscribers[path] = (paths.subscribers[path] as number) | (rows.subscribers[i] as number);
-			if (from === 0 && ((hops.coverLow[hop] as number) & 1) === 0) hops.first[hop] = time;
+			if (from === 0 && ((hops.coverLow[hop] as number) & 1) === 0) hops.first[hop] = this.now[0] as number;
 		}
 		if (((start - (paths.rangeStart[path] as number)) | 0) < 0) {
 			hops.leadingPackets[hop] = (hops.leadingPackets[hop] as number) + 1;
@@ -663,15 +698,26 @@ export class Assembler implements RowReader {
 	}
 
 	/** Between `since` and `now` something may have been lost: then what only order tells apart is not certain. */
-	#doubt(path: number, rows: Sightings, i: number, since: number, now: number): void {
-		const { paths, hooks, hops, losses, facts } = this.#shop;
+	#doubt(path: number, rows: Sightings, i: number, since: number): void {
+		const { hooks, hops, losses, facts, paths } = this.#shop;
 		if (losses.youngest < since) return;
 		const protocol = facts.kind(rows.tuple[i] as number) & 0xff;
-		const strong = fingerprintStrength(rows, i, protocol) === "exact";
-		if (strong && (protocol === TCP || now - since < ID_WRAP_NS)) return;
+		const now = this.now[0] as number;
+		if (this.#isStrong(path, protocol) && (protocol === TCP || now - since < ID_WRAP_NS)) return;
 		const from = hooks.source[hops.hook[paths.lastHop[path] as number] as number] as number;
 		const to = hooks.source[rows.hook[i] as number] as number;
 		if (losses.touches(from, since, now) || losses.touches(to, since, now)) this.#mark(path, Mark.ambiguous);
+	}
+
+	/** Has the packet a field that tells it from its neighbours in the flow? (See fingerprintStrength of packet/.) */
+	#isStrong(path: number, protocol: number): boolean {
+		const { paths } = this.#shop;
+		if (paths.ipId[path] !== 0) return true;
+		if (protocol === TCP) {
+			if (((paths.flags[path] as number) & EventFlag.hasTsval) === 0) return false;
+			return (paths.payload[path] as number) > 0 || ((paths.tcpFlags[path] as number) & TAKES_SEQUENCE) !== 0;
+		}
+		return (protocol === ICMP || protocol === ICMPV6) && paths.sequence[path] !== 0;
 	}
 
 	#mark(path: number, mark: number): void {
@@ -708,7 +754,7 @@ export class Assembler implements RowReader {
 	}
 
 	#judge(path: number, occasion: Occasion): void {
-		this.#close(path, this.#shop.closing.suspect(path, this.#now, occasion));
+		this.#close(path, this.#shop.closing.suspect(path, this.now[0] as number, occasion));
 	}
 
 	#close(path: number, judgement: Judgement): void {
@@ -726,7 +772,7 @@ export class Assembler implements RowReader {
 			this.#release(path);
 			return;
 		}
-		closed.add(path, this.#now);
+		closed.add(path, this.now[0] as number);
 		if (closed.count > limits.closedPaths) this.#free(closed.oldest);
 	}
 
@@ -741,7 +787,7 @@ export class Assembler implements RowReader {
 		const { paths, closing, counters, view, sink } = this.#shop;
 		paths.revision[path] = (paths.revision[path] as number) + 1;
 		const before = VERDICTS[paths.verdict[path] as number] ?? "incomplete";
-		const judgement = closing.suspect(path, this.#now, "due");
+		const judgement = closing.suspect(path, this.now[0] as number, "due");
 		counters.verdicts[before]--;
 		counters.verdicts[judgement.verdict]++;
 		counters.revised++;

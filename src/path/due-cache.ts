@@ -5,12 +5,14 @@ import { type HookTable, Rank } from "./hook-table.js";
 
 /** What to do with a path whose newest hop is here. */
 export const Next = {
-	/** Another hook is due to see it. */
+	/** Another hook of the same node is due to see it. */
 	wait: 0,
 	/** It has arrived. */
 	arrived: 1,
 	/** It goes where nobody looks. */
 	gone: 2,
+	/** Another node is due to see it, or nobody knows who. */
+	across: 3,
 } as const;
 
 const SLOTS = 2 ** 17;
@@ -74,13 +76,13 @@ export class DueCache {
 			case "terminal":
 				return Next.arrived;
 			case "leaves":
-				return this.watchedElsewhere(hook, due) ? Next.wait : Next.gone;
+				return this.watchedElsewhere(hook, due) ? Next.across : Next.gone;
 			case "next":
 				return due.hooks.length > 0 ? Next.wait : Next.gone;
 			case "nowhere":
 				return Next.wait;
 			case "unknown":
-				return this.#mayBeSeenAgain(hook) ? Next.wait : Next.gone;
+				return this.#mayBeSeenAgain(hook) ? Next.across : Next.gone;
 		}
 	}
 

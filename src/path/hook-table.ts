@@ -50,8 +50,10 @@ export class HookTable {
 	readonly #netnsIds = new Map<string, number>();
 	/** Watched ingress hooks by namespace and ifindex. */
 	readonly #ingressAt = new Map<number, number>();
-	/** Watched hooks per source and rank. */
-	readonly #perRank = new Map<number, number>();
+	/** Watched egress hooks of bridges, likewise. */
+	readonly #bridgeEgressAt = new Map<number, number>();
+	/** Watched hooks at source × 16 + rank. */
+	readonly #perRank: number[] = [];
 	#sourceOrder: number[] = [];
 	readonly #nodes = new Map<string, number>();
 
@@ -70,6 +72,7 @@ export class HookTable {
 		this.#netns[id] = this.#netnsId(`${hook.node}/${hook.netns}`);
 		this.#on.add(id);
 		if (hook.direction === "ingress") this.#ingressAt.set(this.#place(id, hook.ifindex), id);
+		else if (hook.role === "bridge") this.#bridgeEgressAt.set(this.#place(id, hook.ifindex), id);
 		this.#count(source, this.rank[id] as number, 1);
 		this.#nodes.set(hook.node, (this.#nodes.get(hook.node) ?? 0) + 1);
 		this.generation++;
@@ -81,6 +84,7 @@ export class HookTable {
 		if (!this.#on.delete(id)) return;
 		const place = this.#place(id, hook.ifindex);
 		if (this.#ingressAt.get(place) === id) this.#ingressAt.delete(place);
+		if (this.#bridgeEgressAt.get(place) === id) this.#bridgeEgressAt.delete(place);
 		this.#count(this.source[id] as number, this.rank[id] as number, -1);
 		const left = (this.#nodes.get(hook.node) ?? 1) - 1;
 		if (left > 0) this.#nodes.set(hook.node, left);
@@ -127,7 +131,7 @@ export class HookTable {
 
 	/** Does the source watch a hook of this rank? */
 	watchesRank(source: number, rank: number): boolean {
-		return (this.#perRank.get(source * 256 + rank) ?? 0) > 0;
+		return (this.#perRank[source * 16 + rank] ?? 0) > 0;
 	}
 
 	/** Does the source watch any hook that a packet could still pass after this rank? */
@@ -141,6 +145,12 @@ export class HookTable {
 	/** The watched ingress hook of a device in the namespace of `hook`; -1: none. */
 	ingressHookAt(hook: number, ifindex: number): number {
 		return this.#ingressAt.get(this.#place(hook, ifindex)) ?? -1;
+	}
+
+	/** The watched egress hook of the bridge that a port belongs to; -1: none. */
+	bridgeEgressOf(port: number): number {
+		const master = this.master[port] as number;
+		return master === 0 ? -1 : (this.#bridgeEgressAt.get(this.#place(port, master)) ?? -1);
 	}
 
 	/**
@@ -165,19 +175,10 @@ export class HookTable {
 			if (rank === Rank.insideEgress) return false;
 			if (ingress !== 0) return this.ingressHookAt(hook, ingress) >= 0;
 			if (rank === Rank.nicEgress) return inner && this.watchesRank(source, Rank.tunnelEgress);
-			return rank === Rank.podEgress && this.#watchesBridgeOf(hook);
+			return rank === Rank.podEgress && this.bridgeEgressOf(hook) >= 0;
 		}
 		if (rank === Rank.tunnelIngress) return this.watchesRank(source, Rank.nicIngress);
 		return rank === Rank.bridgeIngress && this.#watchesPortOf(hook);
-	}
-
-	#watchesBridgeOf(port: number): boolean {
-		const master = this.master[port] as number;
-		if (master === 0) return false;
-		for (const id of this.#on) {
-			if (this.rank[id] === Rank.bridgeEgress && this.#same(id, port) && this.ifindex[id] === master) return true;
-		}
-		return false;
 	}
 
 	#watchesPortOf(bridge: number): boolean {
@@ -205,7 +206,7 @@ export class HookTable {
 	}
 
 	#count(source: number, rank: number, by: number): void {
-		const key = source * 256 + rank;
-		this.#perRank.set(key, (this.#perRank.get(key) ?? 0) + by);
+		while (this.#perRank.length < (source + 1) * 16) this.#perRank.push(0);
+		this.#perRank[source * 16 + rank] = (this.#perRank[source * 16 + rank] ?? 0) + by;
 	}
 }

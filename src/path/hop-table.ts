@@ -20,6 +20,8 @@ export class HopTable {
 	tuple: Uint32Array;
 	outer: Uint32Array;
 	branch: Uint8Array;
+	/** TTL | VLAN id << 8 of the first skb here. */
+	header: Uint32Array;
 	/** Which units of the range were seen, 64 bits: see coverage.ts. */
 	coverLow: Uint32Array;
 	coverHigh: Uint32Array;
@@ -40,6 +42,7 @@ export class HopTable {
 		this.tuple = new Uint32Array(n);
 		this.outer = new Uint32Array(n);
 		this.branch = new Uint8Array(n);
+		this.header = new Uint32Array(n);
 		this.coverLow = new Uint32Array(n);
 		this.coverHigh = new Uint32Array(n);
 	}
@@ -90,6 +93,7 @@ export class HopTable {
 		this.tuple = grown(this.tuple, n);
 		this.outer = grown(this.outer, n);
 		this.branch = grown(this.branch, n);
+		this.header = grown(this.header, n);
 		this.coverLow = grown(this.coverLow, n);
 		this.coverHigh = grown(this.coverHigh, n);
 	}

@@ -19,6 +19,7 @@ import { PathTable } from "./path-table.js";
 import { type PathSink, PathView } from "./path-view.js";
 import { RangeIndex } from "./range-index.js";
 import { RecentKeys } from "./recent-keys.js";
+import { RecentPaths } from "./recent-paths.js";
 import { TupleFacts } from "./tuple-facts.js";
 import { WaitingList } from "./waiting-list.js";
 
@@ -98,6 +99,7 @@ export class Joiner implements SourceSink {
 			keys: new KeyIndex(paths),
 			ranges: this.#ranges,
 			recent: new RecentKeys(),
+			recentAt: new RecentPaths(),
 			suspects: this.#suspects,
 			flooded: this.#flooded,
 			closed: new WaitingList(paths, 3),
@@ -222,7 +224,9 @@ export class Joiner implements SourceSink {
 		for (const { watermark } of this.#byIndex) limit = Math.min(limit, watermark);
 		if (limit === Number.NEGATIVE_INFINITY) return;
 		this.#merge.drain(limit, this.#assembler);
-		if (limit !== Number.POSITIVE_INFINITY) this.#assembler.expire(limit);
+		if (limit === Number.POSITIVE_INFINITY) return;
+		this.#assembler.now[0] = limit;
+		this.#assembler.expire();
 	}
 
 	/** A ring that was full says so with the next record that fits: something before it is missing. */

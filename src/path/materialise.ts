@@ -12,7 +12,7 @@ export interface Surroundings {
 	readonly wallClockBase: bigint;
 	readonly hook: (id: number) => Hook;
 	/** The tunnel device's own end at a hook, for the half of the outer header that is not on the wire's far end. */
-	readonly tunnelAddress?: (hook: Hook) => string | null;
+	readonly tunnelAddress?: (hook: Hook, peer: string) => string | null;
 }
 
 /** The path as JSON shows it. Names are null: identity/ knows them. */
@@ -60,7 +60,7 @@ function hopOf(hop: JoinedHop, previous: JoinedHop, around: Surroundings): Hop {
 }
 
 function outerHeader(outer: Outer, hook: Hook, around: Surroundings): OuterHeader {
-	const own = around.tunnelAddress?.(hook) ?? null;
+	const own = around.tunnelAddress?.(hook, outer.peer) ?? null;
 	return hook.direction === "ingress"
 		? { source: outer.peer, destination: own, vni: outer.vni }
 		: { source: own, destination: outer.peer, vni: outer.vni };

@@ -1,8 +1,10 @@
 import type { Sightings } from "../packet/sightings.js";
 
-/** Takes rows in their one order. `time` is on the joiner's line, ns. */
+/** Takes rows in their one order. */
 export interface RowReader {
-	row(source: number, rows: Sightings, i: number, time: number): void;
+	/** One cell: the time of the row on the joiner's line, ns, is set before `row` is called. */
+	readonly now: Float64Array;
+	row(source: number, rows: Sightings, i: number): void;
 	/** The order of rows of equal time: by what is in them, never by how they came. Negative: a first. */
 	compare(a: TiedRow, b: TiedRow): number;
 	/** Every row of the batch was read: its memory is free again. */
@@ -109,14 +111,16 @@ export class Merge {
 		while (i < last && time < end) {
 			const next = (times[i + 1] as number) + offsetNs;
 			if (next === time) break;
-			reader.row(lane.source, rows, i, time);
+			reader.now[0] = time;
+			reader.row(lane.source, rows, i);
 			time = next;
 			i++;
 		}
 		this.#queued -= i - lane.at;
 		lane.at = i;
 		if (i === last && time < end && lane.second !== time) {
-			reader.row(lane.source, rows, i, time);
+			reader.now[0] = time;
+			reader.row(lane.source, rows, i);
 			this.#step(lane, reader);
 		}
 	}
@@ -136,7 +140,8 @@ export class Merge {
 		}
 		this.#queued -= tied.length;
 		if (tied.length > 1) tied.sort((a, b) => reader.compare(a, b));
-		for (const { source, rows, i } of tied) reader.row(source, rows, i, time);
+		reader.now[0] = time;
+		for (const { source, rows, i } of tied) reader.row(source, rows, i);
 		for (const rows of finished) reader.done(rows);
 	}
 

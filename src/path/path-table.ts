@@ -60,6 +60,7 @@ export class PathTable {
 	segments: Uint16Array;
 	flags: Uint16Array;
 	tcpFlags: Uint8Array;
+	window: Uint16Array;
 	subscribers: Uint32Array;
 	/** Range on a circle of 2^32: TCP bytes, or UDP IPv4 IDs << 16. */
 	rangeStart: Uint32Array;
@@ -115,6 +116,7 @@ export class PathTable {
 		this.segments = new Uint16Array(n);
 		this.flags = new Uint16Array(n);
 		this.tcpFlags = new Uint8Array(n);
+		this.window = new Uint16Array(n);
 		this.subscribers = new Uint32Array(n);
 		this.rangeStart = new Uint32Array(n);
 		this.rangeSpan = new Uint32Array(n);
@@ -191,6 +193,7 @@ export class PathTable {
 		this.segments = grown(this.segments, n);
 		this.flags = grown(this.flags, n);
 		this.tcpFlags = grown(this.tcpFlags, n);
+		this.window = grown(this.window, n);
 		this.subscribers = grown(this.subscribers, n);
 		this.rangeStart = grown(this.rangeStart, n);
 		this.rangeSpan = grown(this.rangeSpan, n);

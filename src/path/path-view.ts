@@ -128,6 +128,10 @@ export class PathView {
 	get tsval(): number {
 		return this.#tables.paths.tsval[this.#path] as number;
 	}
+	/** TCP, unscaled. */
+	get window(): number {
+		return this.#tables.paths.window[this.#path] as number;
+	}
 	get tcpFlags(): number {
 		return this.#tables.paths.tcpFlags[this.#path] as number;
 	}
@@ -188,6 +192,14 @@ export class PathView {
 	/** Id in the OuterTable; 0: no tunnel header. */
 	outerAt(n: number): number {
 		return this.#tables.hops.outer[this.#hop(n)] as number;
+	}
+	/** TTL or hop limit of the first skb there. */
+	ttl(n: number): number {
+		return (this.#tables.hops.header[this.#hop(n)] as number) & 0xff;
+	}
+	/** VLAN id of the first skb there; 0: untagged. */
+	vlan(n: number): number {
+		return (this.#tables.hops.header[this.#hop(n)] as number) >>> 8;
 	}
 	branch(n: number): number {
 		return this.#tables.hops.branch[this.#hop(n)] as number;
