@@ -5,9 +5,11 @@
  */
 import type { TraceListener, TraceRequest } from "../src/collector/request.js";
 import { startTrace } from "../src/collector/trace.js";
+import { labNodes, labNodesAround } from "../src/lab/nodes.js";
 
 const begun = performance.now();
 const asked = JSON.parse(process.argv[2] ?? "{}") as Partial<TraceRequest>;
+const nodes = asked.lab ? await labNodes(asked.lab) : asked.netns ? await labNodesAround(asked.netns) : null;
 const request: TraceRequest = {
 	from: "any",
 	to: "any",
@@ -24,6 +26,7 @@ const request: TraceRequest = {
 	write: null,
 	read: null,
 	everyPath: false,
+	nodes,
 	...asked,
 };
 let rows = 0;

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { askQuestion } from "../collector/question.js";
-import type { StartTrace, TraceRequest } from "../collector/request.js";
+import type { NodeSpec, StartTrace, TraceRequest } from "../collector/request.js";
 import { jsonListener, textListener } from "./listeners.js";
 import { addShared } from "./options.js";
 import { LineOutput } from "./output.js";
@@ -62,11 +62,19 @@ export function define(command: Command): void {
 			askQuestion(request);
 			const local = request.agents.length === 0 && request.read === null;
 			if (local) requireTracingRights("tracing on this machine");
+			const nodes = local ? await nodesOf(request) : null;
 			const { startTrace } = await import("../collector/trace.js");
-			await runTrace(request, options, startTrace);
+			await runTrace({ ...request, nodes }, options, startTrace);
 		});
 	addShared(command, ["namespace", "count", "duration", "all", "time", "output", "agent", "lab", "netns", "hostRoot"]);
 	addShared(command, ["attach", "sample", "write", "read"]);
+}
+
+/** A lab's nodes know each other's names; null: the one node that this machine, or the namespace, is. */
+async function nodesOf({ lab, netns }: TraceRequest): Promise<readonly NodeSpec[] | null> {
+	if (lab === null && netns === null) return null;
+	const { labNodes, labNodesAround } = await import("../lab/nodes.js");
+	return lab !== null ? labNodes(lab) : labNodesAround(netns ?? "");
 }
 
 /** Runs a trace until it ends or the user ends it. Exported for tests, which bring a trace of their own. */

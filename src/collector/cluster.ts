@@ -1,5 +1,5 @@
-import { type EndLookup, type EndNode, type EndPod, type EndService } from "../filter/resolve.js";
 import { globMatches } from "../filter/pattern.js";
+import type { EndLookup, EndNode, EndPod, EndService } from "../filter/resolve.js";
 import type { Directory } from "../identity/owner.js";
 
 /** Who is there, as plain data that crosses to a worker: the part of a Directory that resolving ends needs. */

@@ -10,16 +10,36 @@ export function nameEnds(path: Path, directory: Directory): Path {
 	const last = path.hops[path.hops.length - 1];
 	if (first === undefined || last === undefined) return path;
 	const atMs = Date.parse(first.first);
-	const { source, destination, service, protocol } = path.flow;
+	const { source, destination, protocol } = path.flow;
+	const service = path.flow.service ?? serviceOf(first, last, protocol, directory);
 	return {
 		...path,
 		flow: {
 			...path.flow,
 			source: nameEnd(source, leaving(first) ? first : null, directory, atMs),
 			destination: nameEnd(destination, arriving(last) ? last : null, directory, atMs),
-			service: service === null ? null : nameService(service, protocol, directory),
+			service,
 		},
 	};
+}
+
+/**
+ * The face that NAT put on, or took off: a request is for it at its first hop, a reply comes from it at its last. A
+ * source that changed into anything but a service's face was masqueraded.
+ */
+function serviceOf(first: Hop, last: Hop, protocol: string, directory: Directory): ServiceRef | null {
+	if (first.destination !== last.destination) return service(first.destination, protocol, directory);
+	if (first.source === last.source) return null;
+	const reply = service(last.source, protocol, directory);
+	return reply?.name === null ? null : reply;
+}
+
+function service(face: string | null, protocol: string, directory: Directory): ServiceRef | null {
+	const parts = face === null ? null : /^\[?(.*?)\]?:(\d+)$/.exec(face);
+	const [, ip, port] = parts ?? [];
+	if (ip === undefined || port === undefined) return null;
+	const known = directory.service(ip, Number(port), protocol);
+	return { ip, port: Number(port), name: known?.name ?? null };
 }
 
 /** Out of a pod: into the host through its veth. */
@@ -40,9 +60,4 @@ function nameEnd(end: Endpoint, hop: Hop | null, directory: Directory, atMs: num
 
 function podAt(ip: string | null, directory: Directory, atMs: number): Pod | null {
 	return ip === null ? null : directory.podByAddress(ip, atMs);
-}
-
-function nameService(service: ServiceRef, protocol: string, directory: Directory): ServiceRef {
-	const known = directory.service(service.ip, service.port ?? 0, protocol);
-	return known === null ? service : { ...service, name: known.name };
 }

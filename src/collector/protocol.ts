@@ -1,7 +1,9 @@
-import type { HookSite, Wiring } from "../wiring/model.js";
+import type { Hook } from "../packet/hook.js";
+import type { JoinedPath } from "../path/path-view.js";
+import type { Wiring } from "../wiring/model.js";
 import type { Cluster } from "./cluster.js";
 import type { Question } from "./question.js";
-import type { HookChange, Quantiles, Summary } from "./report.js";
+import type { Quantiles, Summary } from "./report.js";
 
 /*
  * Two threads share the work of a trace. The main thread watches wiring and identity and owns sockets and the terminal;
@@ -30,8 +32,6 @@ export interface WorkerOptions {
 	readonly ringBytes: number | null;
 	/** Every path comes up; else only those that deserve a row. */
 	readonly everyPath: boolean;
-	/** Recording to write; null: none. */
-	readonly write: string | null;
 }
 
 export type ToWorker =
@@ -42,23 +42,25 @@ export type ToWorker =
 	| { readonly kind: "stop" };
 
 export type FromWorker =
-	| { readonly kind: "ready"; readonly hooks: readonly HookSite[]; readonly nodes: readonly string[] }
-	/** Paths as the Joiner made them, without names. */
-	| { readonly kind: "paths"; readonly paths: readonly unknown[] }
+	| {
+			readonly kind: "ready";
+			readonly hooks: readonly Hook[];
+			/** Both clocks at 0 of the Joiner's line, ns. */
+			readonly wallClockBase: bigint;
+			readonly monotonicBase: bigint;
+	  }
+	/** Comes before the first path that names it. */
+	| { readonly kind: "hook"; readonly added: boolean; readonly hook: Hook }
+	/** As the Joiner made them: hooks as ids, no names. */
+	| { readonly kind: "paths"; readonly paths: readonly JoinedPath[] }
 	| { readonly kind: "second"; readonly report: Second }
-	| { readonly kind: "hook"; readonly change: HookChange }
 	| { readonly kind: "warning"; readonly line: string }
 	| { readonly kind: "stopped"; readonly summary: Summary }
-	| { readonly kind: "failed"; readonly message: string; readonly remedy: string | null };
+	| { readonly kind: "failed"; readonly message: string };
 
+/** Of the paths that got no row. */
 export interface Second {
 	readonly alike: number;
 	readonly latency: Quantiles | null;
 	readonly lost: number;
-	/** Packets so far at each end's own veths; null: no watched node has one. */
-	readonly fromSeen: number | null;
-	readonly toSeen: number | null;
 }
-
-// HookSite says nothing of the node; a hook that is on does.
-export type { HookSite };

@@ -16,8 +16,10 @@ export interface TraceRequest {
 	readonly durationMs: number | null;
 	/** Name or path of the network namespace that is the node; null: the caller's own. */
 	readonly netns: string | null;
-	/** Name of a lab whose nodes are all traced; null: none. */
+	/** Name of a lab whose nodes are all traced; null: none. The caller has looked up its `nodes`. */
 	readonly lab: string | null;
+	/** Nodes on this machine; null: one, by `netns` and `hostRoot`. */
+	readonly nodes?: readonly NodeSpec[] | null;
 	/** Where the host's filesystem is mounted; null: "/". */
 	readonly hostRoot: string | null;
 	/** "auto": tcx where the kernel has it. */
@@ -31,6 +33,16 @@ export interface TraceRequest {
 	readonly read: string | null;
 	/** Pipes and --all: no thinning. */
 	readonly everyPath: boolean;
+}
+
+/** A node on this machine: a network namespace and a filesystem. */
+export interface NodeSpec {
+	readonly name: string;
+	/** Path of its namespace; null: the caller's own. */
+	readonly netns: string | null;
+	readonly hostRoot: string | null;
+	/** False: only its names are wanted, nothing is hooked there. */
+	readonly watch: boolean;
 }
 
 /**

@@ -24,7 +24,7 @@ describe("a trace of both nodes", () => {
 
 	before(async () => {
 		await serveTable(lab());
-		weft = await startWeft("trace", "any", "any", "--lab", lab().name);
+		weft = await startWeft("trace", "any", "any", `--lab=${lab().name}`);
 	});
 
 	after(async () => {
@@ -87,8 +87,8 @@ describe("a trace of one node", () => {
 	});
 
 	test("between two pods of the node", async () => {
-		const { netns, root } = lab().node("node-a").node;
-		const weft = await startWeft("trace", "default/client", "default/neighbor", "--netns", netns, "--host-root", root);
+		const { netns } = lab().node("node-a").node;
+		const weft = await startWeft("trace", "default/client", "default/neighbor", "--netns", netns);
 		assert.equal(await lab().ping("default/client", lab().pod("default/neighbor").pod.address.ipv4), 1);
 		await settle(weft);
 		assertBalanced(await weft.stop());
@@ -103,8 +103,8 @@ describe("a trace of one node", () => {
 
 	for (const half of ["node-a", "node-b"] as const) {
 		test(`${half}'s half of the way to a pod on the other node`, async () => {
-			const { netns, root } = lab().node(half).node;
-			const weft = await startWeft("trace", "default/client", "default/server", "--netns", netns, "--host-root", root);
+			const { netns } = lab().node(half).node;
+			const weft = await startWeft("trace", "default/client", "default/server", "--netns", netns);
 			assert.equal(await lab().ping("default/client", lab().pod("default/server").pod.address.ipv4), 1);
 			await settle(weft, 2500);
 			assertBalanced(await weft.stop());

@@ -1,0 +1,284 @@
+import { Worker } from "node:worker_threads";
+import { describeUnknown, isUnknown, type ResolvedEnd, resolveEnd } from "../filter/resolve.js";
+import { MergedDirectory } from "../identity/merged.js";
+import { formatWords } from "../packet/addresses.js";
+import type { Hook } from "../packet/hook.js";
+import { materialise, type Surroundings } from "../path/materialise.js";
+import type { OuterHeader } from "../path/path.js";
+import { type Cluster, clusterOf, lookupOver } from "./cluster.js";
+import { nameEnds } from "./names.js";
+import { NodeObserver, nodeOf } from "./node-observer.js";
+import type { FromWorker, ToWorker, WorkerOptions, World } from "./protocol.js";
+import { askQuestion, type Question } from "./question.js";
+import type { Ready, ResolvedName, Summary } from "./report.js";
+import type { StartTrace, TraceListener, TraceRequest } from "./request.js";
+import { tunnelAddressOf, tunnelBetween } from "./tunnels.js";
+
+/** How long names of services may keep a trace from beginning. */
+const SERVICES_MS = 250;
+/** Changes that come together are told to the worker together. */
+const SETTLE_MS = 5;
+
+/** See StartTrace. */
+export const startTrace: StartTrace = async (request, listener, signal) => {
+	const trace = new LocalTrace(request, listener);
+	try {
+		return await trace.run(signal);
+	} finally {
+		trace.close();
+	}
+};
+
+/** The main thread's half of a trace on this machine: follows wiring and names, gives paths their names. */
+class LocalTrace {
+	readonly #begun = performance.now();
+	readonly #request: TraceRequest;
+	readonly #listener: TraceListener;
+	readonly #question: Question;
+	readonly #observers: NodeObserver[] = [];
+	readonly #directory = new MergedDirectory(() => this.#observers.map(({ directory }) => directory));
+	readonly #hooks = new Map<number, Hook>();
+	readonly #warned = new Set<string>();
+	#worker: Worker | null = null;
+	#surroundings: Surroundings | null = null;
+	#settling: NodeJS.Timeout | null = null;
+	#paths = 0;
+	#stopping = false;
+
+	constructor(request: TraceRequest, listener: TraceListener) {
+		this.#request = request;
+		this.#listener = listener;
+		this.#question = askQuestion(request);
+	}
+
+	async run(signal: AbortSignal): Promise<Summary> {
+		this.#observe();
+		await Promise.race([Promise.all(this.#observers.map(({ ready }) => ready)), sleep(SERVICES_MS)]);
+		const cluster = this.#cluster();
+		this.#refuseUnknown(cluster);
+		const summary = this.#work({ nodes: this.#localNodes(), cluster });
+		const stop = () => this.#stop();
+		signal.addEventListener("abort", stop, { once: true });
+		const { durationMs } = this.#request;
+		const timer = durationMs === null ? null : setTimeout(stop, durationMs);
+		try {
+			if (signal.aborted) stop();
+			const result = await summary;
+			this.#listener.summary(result);
+			return result;
+		} finally {
+			if (timer !== null) clearTimeout(timer);
+			signal.removeEventListener("abort", stop);
+		}
+	}
+
+	close(): void {
+		if (this.#settling !== null) clearTimeout(this.#settling);
+		for (const observer of this.#observers) observer.close();
+		// What a worker that failed still holds goes with it.
+		if (this.#worker !== null) void this.#worker.terminate();
+	}
+
+	#observe(): void {
+		const { netns, hostRoot, nodes } = this.#request;
+		const specs = nodes ?? [nodeOf(netns, hostRoot)];
+		for (const spec of specs) {
+			this.#observers.push(new NodeObserver(spec, new Map(), () => this.#changed()));
+		}
+	}
+
+	#work(world: World): Promise<Summary> {
+		const { attach, sample, everyPath } = this.#request;
+		const options: WorkerOptions = {
+			question: this.#question,
+			world,
+			attach,
+			sample,
+			ringBytes: null,
+			everyPath,
+		};
+		const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: options });
+		this.#worker = worker;
+		return new Promise((resolve, reject) => {
+			worker.on("message", (message: FromWorker) => {
+				try {
+					this.#hear(message, resolve, reject);
+				} catch (cause) {
+					reject(cause);
+				}
+			});
+			worker.once("error", reject);
+			worker.once("exit", (code) => reject(new Error(`the tracing thread ended with ${code} before it was done`)));
+		});
+	}
+
+	#hear(message: FromWorker, resolve: (summary: Summary) => void, reject: (cause: Error) => void): void {
+		switch (message.kind) {
+			case "hook":
+				this.#hookChanged(message.hook, message.added);
+				return;
+			case "ready":
+				this.#ready(message);
+				return;
+			case "paths":
+				this.#tell({ kind: "credit", paths: message.paths.length });
+				for (const path of message.paths) this.#path(path);
+				return;
+			case "second":
+				this.#listener.status({
+					type: "status",
+					seconds: (performance.now() - this.#begun) / 1000,
+					...message.report,
+					fromSeen: null,
+					toSeen: null,
+				});
+				return;
+			case "warning":
+				this.#warn(message.line);
+				return;
+			case "stopped":
+				resolve(message.summary);
+				return;
+			case "failed":
+				reject(new TraceError(message.message));
+				return;
+		}
+	}
+
+	#ready({ hooks, wallClockBase }: FromWorker & { kind: "ready" }): void {
+		const wirings = () => this.#observers.map(({ wiring }) => wiring);
+		this.#surroundings = {
+			idPrefix: `${wallClockBase.toString(36)}-`,
+			wallClockBase,
+			hook: (id) => this.#hookOf(id),
+			tunnelAddress: (hook, peer) => tunnelAddressOf(wirings(), hook, peer),
+		};
+		const [from, to] = [this.#resolved(this.#question.from), this.#resolved(this.#question.to)];
+		const warnings = this.#observers.flatMap((observer) => observer.warnings);
+		const ready: Ready = {
+			type: "ready",
+			nodes: [...new Set(hooks.map(({ node }) => node))],
+			hooks: hooks.map(({ node, device, ifindex, direction, role }) => ({ node, device, ifindex, direction, role })),
+			readyMs: Math.round(performance.now() - this.#begun),
+			from: this.#name(this.#request.from, from),
+			to: this.#name(this.#request.to, to),
+			tunnel: this.#tunnel(from, to),
+			warnings,
+		};
+		this.#listener.ready(ready);
+	}
+
+	#path(joined: Parameters<typeof materialise>[0]): void {
+		if (this.#surroundings === null || this.#stopping) {
+			if (this.#surroundings === null || this.#countReached()) return;
+		}
+		this.#listener.path(nameEnds(materialise(joined, this.#surroundings), this.#directory));
+		this.#paths++;
+		if (this.#countReached()) this.#stop();
+	}
+
+	#countReached(): boolean {
+		return this.#request.count !== null && this.#paths >= this.#request.count;
+	}
+
+	#hookChanged(hook: Hook, added: boolean): void {
+		this.#hooks.set(hook.id, hook);
+		// Before `ready` they are part of it; a device is told once, not for each direction.
+		if (this.#surroundings === null || hook.direction === "egress" || this.#stopping) return;
+		const pod = this.#directory.podByDevice(hook.node, hook.ifindex, Date.now());
+		this.#listener.hook({
+			type: "hook",
+			change: added ? "added" : "removed",
+			node: hook.node,
+			device: hook.device,
+			pod: pod === null ? null : `${pod.namespace}/${pod.name}`,
+		});
+	}
+
+	#hookOf(id: number): Hook {
+		const hook = this.#hooks.get(id);
+		if (hook === undefined) throw new RangeError(`hook ${id} was never announced`);
+		return hook;
+	}
+
+	#changed(): void {
+		if (this.#worker === null || this.#stopping) return;
+		this.#settling ??= setTimeout(() => {
+			this.#settling = null;
+			this.#tell({ kind: "world", world: { nodes: this.#localNodes(), cluster: this.#cluster() } });
+		}, SETTLE_MS);
+	}
+
+	#stop(): void {
+		if (this.#stopping) return;
+		this.#stopping = true;
+		if (this.#settling !== null) clearTimeout(this.#settling);
+		this.#settling = null;
+		this.#tell({ kind: "stop" });
+	}
+
+	#tell(message: ToWorker): void {
+		this.#worker?.postMessage(message);
+	}
+
+	#warn(line: string): void {
+		if (this.#warned.has(line)) return;
+		this.#warned.add(line);
+		this.#listener.warning(line);
+	}
+
+	#localNodes(): World["nodes"] {
+		return this.#observers.filter(({ spec }) => spec.watch).map(({ spec, wiring }) => ({ name: spec.name, wiring }));
+	}
+
+	#cluster(): Cluster {
+		return clusterOf(this.#directory);
+	}
+
+	#refuseUnknown(cluster: Cluster): void {
+		const lookup = lookupOver(cluster);
+		const { from, to } = this.#question;
+		for (const [end, text] of [
+			[from, this.#request.from],
+			[to, this.#request.to],
+		] as const) {
+			if (isUnknown(end, resolveEnd(end, lookup))) throw describeUnknown(end, text, lookup);
+		}
+	}
+
+	#resolved(end: Question["from"]): ResolvedEnd {
+		return resolveEnd(end, lookupOver(this.#cluster()));
+	}
+
+	#name(text: string, end: ResolvedEnd): ResolvedName {
+		const addresses = end.prefixes.filter(({ bits }) => bits === 128).map(({ words }) => formatWords(...words));
+		const nodes = new Set(end.devices.map(({ node }) => node));
+		return {
+			text,
+			name: end.names.length === 1 ? (end.names[0] as string) : text,
+			node: nodes.size === 1 ? ([...nodes][0] as string) : null,
+			addresses,
+		};
+	}
+
+	#tunnel(from: ResolvedEnd, to: ResolvedEnd): OuterHeader | null {
+		const [a, b] = [from.devices[0]?.node, to.devices[0]?.node];
+		if (a === undefined || b === undefined || a === b) return null;
+		return tunnelBetween(
+			this.#observers.map(({ wiring }) => wiring),
+			a,
+			b,
+		);
+	}
+}
+
+/** A trace that could not begin, or broke. The message names the remedy. */
+export class TraceError extends Error {
+	override readonly name = "TraceError";
+}
+
+function sleep(ms: number): Promise<void> {
+	return new Promise((resolve) => {
+		setTimeout(resolve, ms).unref();
+	});
+}

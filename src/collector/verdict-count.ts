@@ -1,0 +1,48 @@
+import type { Verdict } from "../path/path.js";
+import type { Summary } from "./report.js";
+
+/** Verdicts that a later report may still revise. */
+const REMEMBERED = 2 ** 16;
+const ORDER: readonly Verdict[] = ["delivered", "forwarded", "dropped", "lost", "incomplete"];
+
+/** How many paths ended how, and where those that died were seen last. */
+export class VerdictCount {
+	readonly counts: Record<Verdict, number> = { delivered: 0, forwarded: 0, dropped: 0, lost: 0, incomplete: 0 };
+	readonly #blames = new Map<string, { place: string; verdict: Verdict; count: number }>();
+	/** Ring by serial: which serial, and the index of its verdict + 1. */
+	readonly #serials = new Float64Array(REMEMBERED);
+	readonly #verdicts = new Uint8Array(REMEMBERED);
+
+	add(serial: number, verdict: Verdict, place: () => string): void {
+		this.counts[verdict]++;
+		const slot = serial % REMEMBERED;
+		this.#serials[slot] = serial;
+		this.#verdicts[slot] = ORDER.indexOf(verdict) + 1;
+		this.#blame(verdict, place, 1);
+	}
+
+	/** False: the path never counted (the filter left it out), or is too long ago. */
+	revise(serial: number, verdict: Verdict, place: () => string): boolean {
+		const slot = serial % REMEMBERED;
+		const before = ORDER[(this.#verdicts[slot] as number) - 1];
+		if (before === undefined || this.#serials[slot] !== serial) return false;
+		this.counts[before]--;
+		this.#blame(before, place, -1);
+		this.add(serial, verdict, place);
+		return true;
+	}
+
+	/** Most first. */
+	blames(): Summary["blames"] {
+		return [...this.#blames.values()].filter(({ count }) => count > 0).sort((a, b) => b.count - a.count);
+	}
+
+	#blame(verdict: Verdict, place: () => string, by: number): void {
+		if (verdict !== "lost" && verdict !== "dropped") return;
+		const where = place();
+		const key = `${verdict} ${where}`;
+		const known = this.#blames.get(key);
+		if (known === undefined) this.#blames.set(key, { place: where, verdict, count: by });
+		else known.count += by;
+	}
+}

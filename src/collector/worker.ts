@@ -1,0 +1,39 @@
+import { parentPort, workerData } from "node:worker_threads";
+import type { FromWorker, ToWorker, WorkerOptions } from "./protocol.js";
+import { Tracer } from "./tracer.js";
+
+/*
+ * The thread that owns hooks, rings, decoding and the Joiner. It says what it found and ends when it is told to;
+ * whatever goes wrong is told in one message, and then it ends too.
+ */
+
+const port = parentPort;
+if (port === null) throw new Error("this is a worker's program");
+const send = (message: FromWorker) => port.postMessage(message);
+const tracer = new Tracer(workerData as WorkerOptions, send);
+let turn: Promise<unknown> = Promise.resolve();
+
+function inTurn(task: () => Promise<void>): void {
+	turn = turn.then(task).catch((cause: unknown) => {
+		send({ kind: "failed", message: cause instanceof Error ? cause.message : String(cause) });
+		port?.close();
+	});
+}
+
+port.on("message", (message: ToWorker) => {
+	switch (message.kind) {
+		case "credit":
+			tracer.credit(message.paths);
+			return;
+		case "world":
+			inTurn(() => tracer.world(message.world));
+			return;
+		case "stop":
+			inTurn(async () => {
+				send({ kind: "stopped", summary: await tracer.stop() });
+				port.close();
+			});
+			return;
+	}
+});
+inTurn(() => tracer.start());
