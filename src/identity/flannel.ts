@@ -1,3 +1,4 @@
+import { formatPrefix, parsePrefix } from "../packet/addresses.js";
 import type { Wiring } from "../wiring/model.js";
 import { contains } from "../wiring/namespace.js";
 import { underlayAddresses } from "../wiring/roles.js";
@@ -51,12 +52,18 @@ export function readSubnetEnv(hostRoot: string | null): SubnetEnv | null {
 	if (file.kind !== "text") return null;
 	const values = new Map([...file.text.matchAll(/^(\w+)=(.*)$/gm)].map((match) => [match[1], match[2]?.trim() ?? ""]));
 	const list = (...keys: string[]) =>
-		keys.flatMap((key) => (values.get(key) ?? "").split(",").filter((cidr) => cidr.includes("/")));
+		keys.flatMap((key) => (values.get(key) ?? "").split(",").flatMap((cidr) => network(cidr) ?? []));
 	return {
 		networks: list("FLANNEL_NETWORK", "FLANNEL_IPV6_NETWORK"),
 		subnets: list("FLANNEL_SUBNET", "FLANNEL_IPV6_SUBNET"),
 		mtu: Number(values.get("FLANNEL_MTU")) || null,
 	};
+}
+
+/** Flannel writes its subnet with the bridge's address: 10.244.1.1/24. */
+function network(cidr: string): string | null {
+	const prefix = cidr.includes("/") ? parsePrefix(cidr.trim()) : null;
+	return prefix === null ? null : formatPrefix(prefix);
 }
 
 /** Names of machines by their addresses, from `/etc/hosts` of the node (hosts(5): address, name, aliases). */

@@ -3,7 +3,7 @@ import { Family } from "../packet/sightings.js";
 import type { Tuple } from "../packet/tuple.js";
 import { Encapsulation } from "./encapsulation.js";
 import type { Link, Route } from "./model.js";
-import { contains, isUnresolved, RouteType } from "./namespace.js";
+import { isUnresolved, RouteType } from "./namespace.js";
 import type { Translation } from "./translation.js";
 import type { WiringView } from "./view.js";
 
@@ -295,7 +295,10 @@ function distinct(places: readonly Place[]): Place[] {
 	return [...seen.values()];
 }
 
+/** 224.0.0.0/4 (RFC 5771), 255.255.255.255, ff00::/8 (RFC 4291). */
+const GROUP = /^(?:22[4-9]\.|23\d\.|255\.255\.255\.255$|ff[0-9a-f]{2}:)/i;
+
 /** Multicast and broadcast: copies go many ways, and none of them is due. */
 function isGroup(address: string): boolean {
-	return contains("224.0.0.0/4", address) || contains("ff00::/8", address) || address === "255.255.255.255";
+	return GROUP.test(address);
 }

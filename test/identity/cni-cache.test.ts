@@ -154,7 +154,7 @@ describe("files as they are found on disk", () => {
 		);
 		assert.deepEqual(readSubnetEnv(root), {
 			networks: ["10.244.0.0/16", "fd00:10:244::/48"],
-			subnets: ["10.244.1.1/24", "fd00:10:244:1::1/64"],
+			subnets: ["10.244.1.0/24", "fd00:10:244:1::/64"],
 			mtu: 1450,
 		});
 	});

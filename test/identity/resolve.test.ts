@@ -1,0 +1,169 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Claim, UNCLAIMED } from "../../src/identity/claim.js";
+import { NodeDirectory } from "../../src/identity/directory.js";
+import { flannelNodes } from "../../src/identity/flannel.js";
+import { NO_PORTALS } from "../../src/identity/kube-proxy.js";
+import { MergedDirectory } from "../../src/identity/merged.js";
+import { resolvePods } from "../../src/identity/resolve.js";
+import { WiringView } from "../../src/wiring/view.js";
+import { flannelNode, podAddress, vethName } from "../wiring/flannel.js";
+
+const wiring = flannelNode({ number: 1, pods: 2, nodes: 3 });
+const view = new WiringView(wiring);
+const SANDBOX = "a".repeat(64);
+const NO_LEASES = new Map<string, string>();
+
+function cache(name: string, pod: number, some: Partial<Claim> = {}): Claim {
+	return {
+		...UNCLAIMED,
+		source: "cni-cache",
+		pod: { namespace: "default", name },
+		sandbox: SANDBOX,
+		netnsPath: `/var/run/netns/node-a-pod${pod}`,
+		device: vethName(1, pod),
+		addresses: [podAddress(1, pod)],
+		...some,
+	};
+}
+
+test("a claim and the kernel agree: a pod with its sources; the other veth has its namespace's name", () => {
+	const { pods, unexplained, stale } = resolvePods(view, [cache("client", 1)], new Map([[podAddress(1, 1), SANDBOX]]));
+	assert.deepEqual([unexplained.length, stale.length], [0, 0]);
+	assert.deepEqual(
+		pods.map(({ namespace, name, addresses, device, sources, conflicts }) => [
+			`${namespace}/${name}`,
+			addresses[0],
+			device,
+			sources,
+			conflicts.length,
+		]),
+		[
+			["default/client", "10.244.1.2", "vetha1", ["cni-cache", "host-local"], 0],
+			["netns/node-a-pod2", "10.244.1.3", "vetha2", ["netns-name"], 0],
+		],
+	);
+});
+
+test("a file of a sandbox that is gone gives its name to nobody, though address and veth's name are used again", () => {
+	const gone = cache("old", 9, { device: vethName(1, 1), addresses: [podAddress(1, 5)] });
+	const reused = cache("older", 9, { device: null, addresses: [podAddress(1, 1)] });
+	const { pods, stale } = resolvePods(view, [gone, reused, cache("client", 1)], NO_LEASES);
+	assert.deepEqual(pods.map((pod) => pod.name).sort(), ["client", "node-a-pod2"]);
+	assert.equal(stale.length, 2);
+});
+
+test("sources that contradict each other are shown, the more trusted one is believed", () => {
+	const cri: Claim = { ...cache("web", 1), source: "cri", uid: "u1", device: null, addresses: ["10.244.1.99"] };
+	const [pod] = resolvePods(view, [cache("client", 1), cri], new Map([[podAddress(1, 1), "b".repeat(64)]])).pods;
+	assert.equal(pod?.name, "web");
+	assert.deepEqual(pod?.sources, ["cri", "cni-cache"]);
+	assert.deepEqual(pod?.addresses, [podAddress(1, 1)], "the kernel's, not what is said");
+	assert.deepEqual(pod?.conflicts, [
+		"cri gives it 10.244.1.99, which it does not have",
+		"host-local has leased 10.244.1.2 to sandbox bbbbbbbbbbbb",
+		"cni-cache calls it default/client",
+	]);
+});
+
+test("without a view into namespaces the veth's name has to do", () => {
+	const blind = new WiringView(flannelNode({ number: 1, pods: 2, nodes: 2, podsVisible: false }));
+	const { pods, unexplained } = resolvePods(blind, [cache("client", 1)], NO_LEASES);
+	assert.deepEqual([pods[0]?.name, pods[0]?.netns, pods[0]?.addresses], ["client", null, ["10.244.1.2"]]);
+	assert.deepEqual(
+		unexplained.map((link) => link.name),
+		["vetha2"],
+	);
+});
+
+test("the old format is joined with whoever knows its sandbox's name", () => {
+	const old = cache("", 1, { pod: null });
+	const docker: Claim = {
+		...UNCLAIMED,
+		source: "docker",
+		pod: { namespace: "default", name: "seed" },
+		sandbox: SANDBOX,
+	};
+	const [pod] = resolvePods(view, [old, docker], NO_LEASES).pods;
+	assert.deepEqual([pod?.name, pod?.sources], ["seed", ["cni-cache", "docker"]]);
+});
+
+test("nodes by flannel's tables, called by their addresses until they have a name", () => {
+	const nodes = flannelNodes(view, null, new Map([["192.168.66.13", "node-c"]]));
+	assert.deepEqual(
+		nodes.map(({ name, address, subnets, vtepMac }) => [name, address, subnets, vtepMac]),
+		[
+			["node-a", "192.168.66.11", ["10.244.1.0/24"], "8e:01:00:00:00:01"],
+			["192.168.66.12", "192.168.66.12", ["10.244.2.0/24"], "8e:02:00:00:00:02"],
+			["node-c", "192.168.66.13", ["10.244.3.0/24"], "8e:03:00:00:00:03"],
+		],
+	);
+	const gateway = new WiringView(flannelNode({ number: 1, pods: 1, nodes: 2, hostGateway: true }));
+	const env = { networks: ["10.244.0.0/16"], subnets: ["10.244.1.0/24"], mtu: 1450 };
+	assert.deepEqual(
+		flannelNodes(gateway, env, new Map()).map(({ name, subnets }) => [name, subnets]),
+		[
+			["node-a", ["10.244.1.0/24"]],
+			["192.168.66.12", ["10.244.2.0/24"]],
+		],
+	);
+});
+
+function directory(number: number): NodeDirectory {
+	const made = new NodeDirectory();
+	made.update(
+		{
+			wiring: flannelNode({ number, pods: 2, nodes: 3 }),
+			claims: number === 1 ? [cache("client", 1)] : [],
+			leases: NO_LEASES,
+			subnetEnv: null,
+			portals: {
+				...NO_PORTALS,
+				services: [
+					{
+						name: "default/web",
+						ip: "10.96.0.11",
+						port: 80,
+						protocol: "tcp",
+						portName: null,
+						nodePort: 30080,
+						endpoints: [],
+					},
+				],
+			},
+			nodeNames: new Map(),
+			warnings: [],
+		},
+		1_000,
+	);
+	return made;
+}
+
+test("a directory answers by address, namespace, device, glob, service and node", () => {
+	const one = directory(1);
+	assert.equal(one.podByAddress("10.244.1.2", 2_000)?.name, "client");
+	assert.equal(one.podByDevice("node-a", 11, 2_000)?.name, "client");
+	assert.equal(one.podByDevice("node-b", 11, 2_000), null);
+	assert.deepEqual(
+		one.pods("default/cl*").map((pod) => pod.name),
+		["client"],
+	);
+	assert.equal(one.service("10.96.0.11", 80, "tcp")?.name, "default/web");
+	assert.equal(one.service("192.168.66.11", 30080, "tcp")?.name, "default/web");
+	assert.equal(one.service("192.168.66.12", 30080, "tcp"), null);
+	assert.equal(one.nodeByAddress("192.168.66.12")?.name, "192.168.66.12");
+	assert.equal(one.nodeByAddress("10.244.2.77")?.name, "192.168.66.12");
+	assert.equal(one.nodeByAddress("203.0.113.1"), null);
+});
+
+test("several nodes' directories: each node knows its own name", () => {
+	const both = new MergedDirectory(() => [directory(1), directory(2)]);
+	assert.deepEqual(
+		both.nodes().map((node) => node.name),
+		["node-a", "node-b", "192.168.66.13"],
+	);
+	assert.equal(both.nodeByAddress("192.168.66.12")?.name, "node-b");
+	assert.equal(both.nodeByAddress("10.244.2.9")?.name, "node-b");
+	assert.equal(both.podByAddress(podAddress(2, 1), 2_000)?.node, "node-b");
+	assert.equal(both.services("*/*").length, 1);
+});
