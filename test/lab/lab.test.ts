@@ -5,13 +5,14 @@ import { access, readdir, readFile } from "node:fs/promises";
 import { after, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { attempt, run } from "../../src/lab/command.js";
+import { run } from "../../src/lab/command.js";
 import { LabError } from "../../src/lab/error.js";
 import { Lab } from "../../src/lab/lab.js";
 import { labDirectory, planLab } from "../../src/lab/plan.js";
 import { type LabStatus, labStatus } from "../../src/lab/status.js";
 import { labNamespaces } from "../../src/lab/teardown.js";
 import { cluster, uniqueName } from "./cluster.js";
+import { exists, host, remains } from "./remains.js";
 import { runWeft } from "./weft.js";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
@@ -206,7 +207,7 @@ describe("labs come and go", () => {
 		await two.setLink("default/server", "eth0", false);
 		assert.deepEqual([await one.ping("client", server), await two.ping("client", server)], [1, 0]);
 		await two.down();
-		assert.deepEqual(await traces(two.name), []);
+		assert.deepEqual(await remains(two.name), []);
 		assert.equal(await one.ping("client", server), 1);
 	});
 
@@ -220,7 +221,7 @@ describe("labs come and go", () => {
 		await gone;
 		assert.equal(removed.namespaces, 7);
 		assert.ok(removed.processes >= 4);
-		assert.deepEqual(await traces(lab.name), []);
+		assert.deepEqual(await remains(lab.name), []);
 		assert.deepEqual(await host(), before);
 		assert.equal((await labStatus(lab.name)).state, "down");
 	});
@@ -243,7 +244,7 @@ describe("labs come and go", () => {
 			}
 			const { code: down } = await runWeft("lab", "down", "--name", name);
 			assert.equal(down, 0);
-			assert.deepEqual(await traces(name), []);
+			assert.deepEqual(await remains(name), []);
 		});
 	}
 
@@ -259,7 +260,7 @@ describe("labs come and go", () => {
 		const [code] = (await once(child, "close")) as [number];
 		assert.equal(code, 1);
 		assert.match(told, /interrupted; nothing of it is left/);
-		assert.deepEqual(await traces(name), []);
+		assert.deepEqual(await remains(name), []);
 	});
 
 	test("a lab that is being built is neither built twice nor removed", async () => {
@@ -293,42 +294,6 @@ describe("labs come and go", () => {
 	});
 });
 
-/** Everything that still bears a lab's name. */
-async function traces(name: string): Promise<string[]> {
-	const mounts = (await readFile("/proc/self/mounts", "utf8")).split("\n");
-	return [
-		...(await labNamespaces(name)),
-		...mounts.filter((line) => line.includes(`${labDirectory(name)}/`) || line.includes(`weft-${name}-`)),
-		...((await exists(labDirectory(name))) ? [labDirectory(name)] : []),
-		...(await processesNaming(`weft-${name}-`)),
-	];
-}
-
-/** The host's sysctls that a lab could have touched, its bridges and tunnels, and its rules. */
-async function host(): Promise<Record<string, string>> {
-	// sysctl exits with 1: not every one may be read.
-	const [{ stdout: sysctls }, links, rules] = await Promise.all([
-		attempt([
-			"sysctl",
-			"net.bridge",
-			"net.ipv4.ip_forward",
-			"net.ipv4.conf.all",
-			"net.ipv6.conf.all",
-			"net.ipv6.conf.default",
-		]),
-		run(["ip", "-br", "link"]),
-		run(["iptables-save"]),
-	]);
-	const own = links.split("\n").filter((line) => /^(flannel|cni|docker|sw\d)/.test(line));
-	return { sysctls, links: own.join("\n"), rules: rules.replaceAll(/^#.*|\[\d+:\d+\]/gm, "") };
-}
-
-async function processesNaming(word: string): Promise<string[]> {
-	const pids = (await readdir("/proc")).filter((entry) => /^\d+$/.test(entry));
-	const lines = await Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")));
-	return lines.filter((line) => line.includes(word));
-}
-
 async function fetchFrom(lab: Lab, from: string, url: string): Promise<string> {
 	const program = "fetch(process.argv[1]).then((r) => r.text()).then((t) => process.stdout.write(t))";
 	return lab.space(from).runWith({ timeoutMs: 3000 }, process.execPath, "-e", program, url);
@@ -340,11 +305,4 @@ async function until(happened: () => Promise<boolean>): Promise<void> {
 		if (Date.now() > deadline) throw new Error("it did not happen within 5 s");
 		await sleep(5);
 	}
-}
-
-async function exists(path: string): Promise<boolean> {
-	return access(path).then(
-		() => true,
-		() => false,
-	);
 }
