@@ -2,7 +2,7 @@
 
 BPF_OBJECTS := $(patsubst bpf/%.c,build/bpf/%.o,$(wildcard bpf/*.bpf.c))
 BPF_OUTPUTS := $(BPF_OBJECTS:build/%=dist/%)
-BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -std=gnu11 -Wall -Wextra -Werror
+BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -std=gnu11 -fno-strict-aliasing -Wall -Wextra -Werror
 # -target bpf does not look into the multiarch folder, where Debian keeps <asm/types.h>.
 BPF_CFLAGS += $(addprefix -idirafter ,$(wildcard /usr/include/$(shell uname -m)-linux-gnu))
 

@@ -15,11 +15,6 @@ static __always_inline struct weft_event *weft_reserve(void)
 	return ring ? bpf_ringbuf_reserve(ring, sizeof(struct weft_event), 0) : 0;
 }
 
-static __always_inline void weft_copy_address(unsigned char to[16], const __u32 from[4])
-{
-	weft_copy_ipv6((__u32 *)to, from);
-}
-
 static __always_inline void weft_describe(struct weft_event *event, struct __sk_buff *skb,
 					  const struct weft_packet *packet)
 {

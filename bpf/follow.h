@@ -60,6 +60,28 @@ static __always_inline __u32 weft_tag(__u64 id)
 	return id >> 16; /* the low 16 bits are the index */
 }
 
+static __always_inline struct weft_slot *weft_slot_of(__u64 id)
+{
+	__u32 index = id & (WEFT_SLOTS - 1);
+
+	return bpf_map_lookup_elem(&slots, &index);
+}
+
+/* 0: neither is this skb's pointer in its slot, nor was any packet translated. */
+static __always_inline int weft_might_be_followed(struct __sk_buff *skb)
+{
+	__u32 zero = 0;
+	const struct weft_shared *state = bpf_map_lookup_elem(&shared, &zero);
+	const struct weft_slot *slot;
+	__u64 id;
+
+	if (!state)
+		return 0;
+	id = weft_pointer_id(skb, state);
+	slot = weft_slot_of(id);
+	return state->faces_used || (slot && slot->tag == weft_tag(id));
+}
+
 static __always_inline void weft_copy_slot(struct weft_slot *to, const struct weft_slot *from)
 {
 	const volatile __u64 *source = (const volatile __u64 *)from;
@@ -96,8 +118,8 @@ static __always_inline void weft_fill_slot(struct weft_slot *slot, struct weft_s
 	here->subscribers = subscribers;
 	here->source_port = packet->source_port;
 	here->destination_port = packet->destination_port;
-	weft_copy_ipv6(here->source, packet->source);
-	weft_copy_ipv6(here->destination, packet->destination);
+	weft_copy_address(here->source, packet->source);
+	weft_copy_address(here->destination, packet->destination);
 	here->seal = weft_seal(here, id, weft_label(packet));
 	weft_copy_slot(slot, here);
 }
@@ -116,8 +138,8 @@ static __always_inline void weft_set_face(struct weft_face *face, __u8 protocol,
 	face->protocol = protocol;
 	face->source_port = source_port;
 	face->destination_port = weft_is_icmp(protocol) ? source_port : destination_port;
-	weft_copy_ipv6(face->source, source);
-	weft_copy_ipv6(face->destination, destination);
+	weft_copy_address(face->source, source);
+	weft_copy_address(face->destination, destination);
 }
 
 static __always_inline void weft_reverse_face(struct weft_face *face)

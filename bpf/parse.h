@@ -181,20 +181,26 @@ static __always_inline void weft_load(struct __sk_buff *skb, __u32 offset, void 
 		weft_load_slowly(skb, offset, to, size);
 }
 
-static __always_inline void weft_map_ipv4(__u32 address[4], __be32 ipv4)
+/* `to` is aligned to eight bytes. Whole words: a load that spans two stores waits for both. */
+static __always_inline void weft_map_ipv4(__u32 to[4], __be32 ipv4)
 {
-	address[0] = 0;
-	address[1] = 0;
-	address[2] = bpf_htonl(0xffff);
-	address[3] = ipv4;
+	__u64 *words = (__u64 *)to;
+
+	words[0] = 0;
+	words[1] = (__u64)ipv4 << 32 | 0xffff0000; /* bytes 0, 0, 255, 255 */
 }
 
-static __always_inline void weft_copy_ipv6(__u32 to[4], const __be32 from[4])
+static __always_inline void weft_copy_address(void *to, const void *from)
 {
-	to[0] = from[0];
-	to[1] = from[1];
-	to[2] = from[2];
-	to[3] = from[3];
+	weft_copy(to, from, 16);
+}
+
+static __always_inline int weft_is_tunnel_port(__u16 port)
+{
+	for (__u32 i = 0; i < WEFT_MAX_TUNNEL_PORTS; i++)
+		if (i < knobs.tunnel_port_count && port == knobs.tunnel_ports[i])
+			return 1;
+	return 0;
 }
 
 static __always_inline int weft_is_icmp_echo(const struct weft_packet *packet, __u8 type)
@@ -384,8 +390,8 @@ static __always_inline enum weft_parse weft_parse_ipv6(struct __sk_buff *skb, st
 		return WEFT_PARSE_NETWORK_TRUNCATED;
 	if ((header->version_class_label & bpf_htonl(0xf0000000)) != bpf_htonl(0x60000000))
 		return WEFT_PARSE_NETWORK_INVALID;
-	weft_copy_ipv6(packet->source, header->source);
-	weft_copy_ipv6(packet->destination, header->destination);
+	weft_copy_address(packet->source, header->source);
+	weft_copy_address(packet->destination, header->destination);
 	packet->flags |= WEFT_FAMILY_IPV6;
 	packet->protocol = header->next;
 	packet->ttl = header->hop_limit;

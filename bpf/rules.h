@@ -15,9 +15,12 @@ typedef const volatile struct weft_rule weft_rule;
 static __always_inline int weft_address_matches(const __u32 address[4], const volatile __u32 want[4],
 						const volatile __u32 mask[4])
 {
-	for (int i = 0; i < 4; i++)
-		if (mask[i] && (address[i] & mask[i]) != want[i])
+	for (int i = 0; i < 4; i++) {
+		__u32 bits = mask[i];
+
+		if (bits && (address[i] & bits) != want[i])
 			return 0;
+	}
 	return 1;
 }
 
@@ -32,29 +35,34 @@ static __always_inline int weft_rule_has_ports(weft_rule *rule)
 	       rule->destination_port_min != 0 || rule->destination_port_max != 0xffff;
 }
 
-static __always_inline int weft_ends_match(weft_rule *rule, const struct weft_packet *packet)
+static __always_inline int weft_addresses_match(weft_rule *rule, const __u32 source[4],
+						const __u32 destination[4])
 {
-	if (!weft_address_matches(packet->source, rule->source, rule->source_mask) ||
-	    !weft_address_matches(packet->destination, rule->destination, rule->destination_mask))
-		return 0;
+	return weft_address_matches(source, rule->source, rule->source_mask) &&
+	       weft_address_matches(destination, rule->destination, rule->destination_mask);
+}
+
+/* A later fragment has no ports: it may belong to a packet whose ports match. */
+static __always_inline int weft_ports_match(weft_rule *rule, const struct weft_packet *packet, __u16 source,
+					    __u16 destination)
+{
 	if (!weft_rule_has_ports(rule) || packet->flags & WEFT_LATER_FRAGMENT)
 		return 1;
 	return packet->flags & WEFT_HAS_PORTS &&
-	       weft_port_matches(packet->source_port, rule->source_port_min, rule->source_port_max) &&
-	       weft_port_matches(packet->destination_port, rule->destination_port_min,
-				 rule->destination_port_max);
+	       weft_port_matches(source, rule->source_port_min, rule->source_port_max) &&
+	       weft_port_matches(destination, rule->destination_port_min, rule->destination_port_max);
+}
+
+static __always_inline int weft_ends_match(weft_rule *rule, const struct weft_packet *packet)
+{
+	return weft_addresses_match(rule, packet->source, packet->destination) &&
+	       weft_ports_match(rule, packet, packet->source_port, packet->destination_port);
 }
 
 static __always_inline int weft_ends_match_reversed(weft_rule *rule, const struct weft_packet *packet)
 {
-	if (!weft_address_matches(packet->destination, rule->source, rule->source_mask) ||
-	    !weft_address_matches(packet->source, rule->destination, rule->destination_mask))
-		return 0;
-	if (!weft_rule_has_ports(rule) || packet->flags & WEFT_LATER_FRAGMENT)
-		return 1;
-	return packet->flags & WEFT_HAS_PORTS &&
-	       weft_port_matches(packet->destination_port, rule->source_port_min, rule->source_port_max) &&
-	       weft_port_matches(packet->source_port, rule->destination_port_min, rule->destination_port_max);
+	return weft_addresses_match(rule, packet->destination, packet->source) &&
+	       weft_ports_match(rule, packet, packet->destination_port, packet->source_port);
 }
 
 static __always_inline int weft_tcp_matches(weft_rule *rule, const struct weft_packet *packet)

@@ -11,6 +11,7 @@
 #include "emit.h"
 #include "follow.h"
 #include "maps.h"
+#include "prefilter.h"
 #include "rules.h"
 #include "sample.h"
 #include "tunnel.h"
@@ -23,7 +24,6 @@ static __always_inline void weft_count_parse(struct weft_counters *count, const 
 {
 	__u32 cause = packet->parse;
 
-	count->seen++;
 	if (cause == WEFT_PARSE_OK)
 		return;
 	asm volatile("" : "+r"(cause)); /* the verifier must see the register bounded that is the index */
@@ -53,8 +53,7 @@ static __always_inline void weft_trace_following(struct __sk_buff *skb, struct w
 {
 	struct weft_packet *packet = &cpu->packet;
 	__u64 id = weft_pointer_id(skb, state);
-	__u32 index = id & (WEFT_SLOTS - 1);
-	struct weft_slot *slot = bpf_map_lookup_elem(&slots, &index);
+	struct weft_slot *slot = weft_slot_of(id);
 	__u32 matched = weft_match_rules(skb, cpu);
 	__u32 subscribers = matched;
 	int found = 0;
@@ -87,10 +86,17 @@ int weft_trace(struct __sk_buff *skb)
 {
 	__u32 zero = 0, hook_set = knobs.hook_set;
 	struct weft_counters *count = bpf_map_lookup_elem(&counters, &hook_set);
-	struct weft_shared *state = bpf_map_lookup_elem(&shared, &zero);
-	struct weft_cpu *cpu = bpf_map_lookup_elem(&cpus, &zero);
+	struct weft_shared *state;
+	struct weft_cpu *cpu;
 
-	if (!count || !state || !cpu)
+	if (!count)
+		return WEFT_NEXT;
+	count->seen++;
+	if (weft_is_nobodys(skb) && !(knobs.follow && weft_might_be_followed(skb)))
+		return WEFT_NEXT;
+	state = bpf_map_lookup_elem(&shared, &zero);
+	cpu = bpf_map_lookup_elem(&cpus, &zero);
+	if (!cpu || !state)
 		return WEFT_NEXT;
 	weft_parse(skb, &cpu->packet);
 	weft_count_parse(count, &cpu->packet);

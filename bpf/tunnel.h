@@ -21,12 +21,8 @@ struct weft_vxlan {
 
 static __always_inline int weft_is_tunnelled(const struct weft_packet *packet)
 {
-	if (packet->parse || packet->protocol != IPPROTO_UDP || !(packet->flags & WEFT_HAS_PORTS))
-		return 0;
-	for (__u32 i = 0; i < WEFT_MAX_TUNNEL_PORTS; i++)
-		if (i < knobs.tunnel_port_count && packet->destination_port == knobs.tunnel_ports[i])
-			return 1;
-	return 0;
+	return !packet->parse && packet->protocol == IPPROTO_UDP && packet->flags & WEFT_HAS_PORTS &&
+	       weft_is_tunnel_port(packet->destination_port);
 }
 
 /* Forgets the outer packet: nothing of it may be taken for the inner one's. */
@@ -40,16 +36,16 @@ static __always_inline void weft_start_inner(struct weft_packet *packet, __u32 o
 static __always_inline void weft_enter_tunnel(struct __sk_buff *skb, struct weft_packet *packet)
 {
 	struct weft_vxlan header __attribute__((aligned(8)));
-	__u32 peer[4];
+	__u32 peer[4] __attribute__((aligned(8)));
 
 	weft_load(skb, packet->payload, &header, sizeof(header));
 	if (packet->payload_length < sizeof(header) || (header.flags & ~WEFT_VXLAN_GBP) != WEFT_VXLAN_VNI) {
 		packet->parse = WEFT_PARSE_TUNNEL_INVALID;
 		return;
 	}
-	weft_copy_ipv6(peer, knobs.egress ? packet->destination : packet->source);
+	weft_copy_address(peer, knobs.egress ? packet->destination : packet->source);
 	weft_start_inner(packet, packet->payload + sizeof(header));
-	weft_copy_ipv6(packet->outer_peer, peer);
+	weft_copy_address(packet->outer_peer, peer);
 	packet->vni = bpf_ntohl(header.vni) >> 8;
 	packet->parse = weft_parse_ethernet(skb, packet, packet->network);
 }
