@@ -1,0 +1,83 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { IdentityWatch } from "../../src/identity/watch.js";
+import { addon } from "../../src/kernel/addon.js";
+import type { Lab } from "../../src/lab/lab.js";
+import { WiringWatch } from "../../src/wiring/watch.js";
+import { cluster } from "../lab/cluster.js";
+
+describe("names in a lab", () => {
+	const lab = cluster({ servers: false, pods: 1 });
+
+	test("every pod of each node has its own name, by veth, address and namespace, and services have theirs", async () => {
+		for (const node of lab().state.nodes) {
+			const { wiring, identity, close } = watchNode(lab(), node.name);
+			try {
+				await identity.ready;
+				const { directory } = identity;
+				const pods = lab().state.pods.filter((pod) => pod.node === node.name);
+				assert.ok(pods.length >= 3);
+				for (const pod of pods) {
+					const full = `${pod.namespace}/${pod.name}`;
+					const found = directory.podByDevice(node.name, pod.ifindex, Date.now());
+					assert.equal(`${found?.namespace}/${found?.name}`, full);
+					assert.deepEqual(found?.sources, ["cni-cache", "host-local"]);
+					assert.deepEqual([found?.uid, found?.sandbox, found?.device], [pod.uid, pod.sandbox, pod.device]);
+					for (const address of [pod.address.ipv4, pod.address.ipv6]) {
+						assert.equal(directory.podByAddress(address, Date.now())?.name, pod.name, address);
+					}
+					assert.ok(found?.netns != null);
+					assert.equal(directory.podByNetns(found.netns, Date.now())?.name, pod.name);
+				}
+				assert.equal(directory.pods("*/*").length, pods.length, "and nobody else");
+				assert.deepEqual(directory.warnings, []);
+				for (const service of lab().state.services) {
+					for (const ip of [service.clusterIp.ipv4, service.clusterIp.ipv6]) {
+						assert.equal(directory.service(ip, service.port, service.protocol)?.name, service.name);
+					}
+				}
+				const others = directory.nodes().filter(({ name }) => name !== node.name);
+				assert.ok(others.some(({ address }) => lab().state.nodes.some((each) => each.address.ipv4 === address)));
+				assert.ok(wiring.wiring.others.length >= pods.length);
+			} finally {
+				close();
+			}
+		}
+	});
+
+	test("a pod that comes is named within a second, one that goes keeps its name for late packets", async () => {
+		const { identity, close } = watchNode(lab(), "node-a");
+		try {
+			const { pod } = await lab().addPod("node-a", { name: "late" });
+			const named = () => identity.directory.podByAddress(pod.address.ipv4, Date.now())?.name;
+			await until(() => named() === "late");
+			await lab().deletePod("default/late");
+			await until(() => identity.directory.pods("default/late").length === 0);
+			assert.equal(named(), "late");
+		} finally {
+			close();
+		}
+	});
+});
+
+function watchNode(lab: Lab, name: string) {
+	const node = lab.state.nodes.find((each) => each.name === name);
+	assert.ok(node);
+	const options = { netns: `/run/netns/${node.netns}`, hostRoot: node.root };
+	const wiring = new WiringWatch({ ...options, native: addon(), node: name }, () => identity.rewired(wiring.wiring));
+	const identity = new IdentityWatch(options, wiring.wiring, () => {});
+	const close = () => {
+		wiring.close();
+		identity.close();
+	};
+	return { wiring, identity, close };
+}
+
+async function until(condition: () => boolean): Promise<void> {
+	const deadline = performance.now() + 2000;
+	while (!condition()) {
+		assert.ok(performance.now() < deadline, "not within 2 s");
+		await sleep(5);
+	}
+}
