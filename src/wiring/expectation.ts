@@ -25,13 +25,16 @@ export interface ExpectationOptions {
  */
 export class WiringExpectation {
 	readonly #options: ExpectationOptions;
+	/** Outlives updates: the entry that is gone is the one that a remedy needs. */
 	readonly #memory = new TunnelMemory();
+	#translation: Translation;
 	#view: WiringView;
 	#steps: Steps;
 	#generation = 0;
 
 	constructor(wiring: Wiring, options: ExpectationOptions) {
 		this.#options = options;
+		this.#translation = options.translation ?? NO_TRANSLATION;
 		this.#view = new WiringView(wiring);
 		this.#steps = this.#stepsOver(this.#view);
 	}
@@ -40,8 +43,9 @@ export class WiringExpectation {
 		return this.#generation;
 	}
 
-	/** The wiring, the hooks or the translations have changed: earlier answers no longer hold. */
-	update(wiring: Wiring): void {
+	/** The wiring, the hooks or what is known of NAT have changed: earlier answers no longer hold. */
+	update(wiring: Wiring, translation: Translation = this.#translation): void {
+		this.#translation = translation;
 		this.#view = new WiringView(wiring);
 		this.#steps = this.#stepsOver(this.#view);
 		this.#generation++;
@@ -107,7 +111,7 @@ export class WiringExpectation {
 	}
 
 	#stepsOver(view: WiringView): Steps {
-		return new Steps(view, this.#options.translation ?? NO_TRANSLATION, new Encapsulation(view, this.#memory));
+		return new Steps(view, this.#translation, new Encapsulation(view, this.#memory));
 	}
 }
 
