@@ -312,6 +312,22 @@ describe("a writer", () => {
 		await assert.rejects(writer.finish(), { code: "ENOSPC" });
 	});
 
+	it("leaves a stream open that others write to, but waits until it has taken all", async () => {
+		const out = new Kept();
+		const writer = new RecordingWriter(out, tables(), HEADER, { leaveOpen: true });
+		out.stalled = true;
+		let finished = false;
+		const finishing = writer.finish().then(() => {
+			finished = true;
+		});
+		await new Promise((resolve) => setImmediate(resolve));
+		assert.equal(finished, false);
+		out.flow();
+		await finishing;
+		assert.equal(out.writableEnded, false);
+		assert.equal((await play(out.bytes))[0].truncated, null);
+	});
+
 	it("copies: the batch may be changed after the call", async () => {
 		const live = tables();
 		const out = new Kept();

@@ -19,6 +19,8 @@ export interface WriterOptions {
 	readonly anonymizer?: Anonymizer | null;
 	/** Bytes that may wait for a slow disk or pipe; beyond it batches are dropped and counted. Default: 64 MiB. */
 	readonly queueBytes?: number;
+	/** Leave the stream open at the end: standard output. Default: false. */
+	readonly leaveOpen?: boolean;
 }
 
 /**
@@ -31,6 +33,7 @@ export class RecordingWriter implements SourceSink {
 	readonly #anonymizer: Anonymizer | null;
 	readonly #deflate: boolean;
 	readonly #queueBytes: number;
+	readonly #leaveOpen: boolean;
 	readonly #tuples: DictionaryWriter;
 	readonly #outers: DictionaryWriter;
 	readonly #sources = new Map<SourceId, number>();
@@ -41,7 +44,7 @@ export class RecordingWriter implements SourceSink {
 	#dropped = 0;
 	#failure: Error | null = null;
 
-	/** @param out is ended by `finish`, and its errors are reported there; the tables are those of the batches' ids */
+	/** @param out its errors are reported by `finish`, which ends it  @param tables those of the batches' ids */
 	constructor(
 		out: Writable,
 		tables: { readonly tuples: TupleTable; readonly outers: OuterTable },
@@ -51,6 +54,7 @@ export class RecordingWriter implements SourceSink {
 		this.#out = out;
 		this.#deflate = options.deflate ?? false;
 		this.#queueBytes = options.queueBytes ?? 64 * 1024 * 1024;
+		this.#leaveOpen = options.leaveOpen ?? false;
 		const anonymizer = options.anonymizer ?? null;
 		this.#anonymizer = anonymizer;
 		this.#tuples = dictionary(tables.tuples, 2, TUPLE_WORDS, anonymizer);
@@ -122,8 +126,14 @@ export class RecordingWriter implements SourceSink {
 		this.#tellDropped();
 		this.#json(BlockType.end, { ...this.totals });
 		if (this.#failure !== null) throw this.#failure;
-		this.#out.end();
-		await finished(this.#out);
+		if (this.#leaveOpen) {
+			await new Promise<void>((written, failed) => {
+				this.#out.write("", (error) => (error ? failed(error) : written()));
+			});
+		} else {
+			this.#out.end();
+			await finished(this.#out);
+		}
 		return this.totals;
 	}
 
