@@ -11,7 +11,7 @@ namespace weft
 namespace
 {
 
-constexpr size_t kTailBytes = 8192;
+constexpr size_t kTailBytes = 4096;
 
 thread_local BpfLog *current = nullptr;
 

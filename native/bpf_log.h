@@ -14,7 +14,7 @@ public:
 	BpfLog(const BpfLog &) = delete;
 	BpfLog &operator=(const BpfLog &) = delete;
 
-	/** The last lines, at most 8 KiB. */
+	/** The last lines, at most 4 KiB. */
 	std::string tail() const { return text_; }
 	void append(const char *text, size_t length);
 

@@ -12,7 +12,7 @@ NATIVE_ASAN_OBJECTS := $(NATIVE_SOURCES:native/%.cc=$(NATIVE_BUILD)/asan/%.o)
 
 NATIVE_CXXFLAGS := -std=c++17 -O2 -g1 -fPIC -pthread -fvisibility=hidden -Wall -Wextra -Werror \
 	-isystem node_modules/node-addon-api -isystem node_modules/node-api-headers/include \
-	-DNAPI_VERSION=8 -DNODE_ADDON_API_CPP_EXCEPTIONS -DNODE_ADDON_API_DISABLE_DEPRECATED
+	-DNAPI_VERSION=8 -DNODE_ADDON_API_CPP_EXCEPTIONS -DNODE_ADDON_API_DISABLE_DEPRECATED -DNODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS
 # libbpf, libelf and zlib are linked in, so that one file runs on every distribution. Newer libelf.a need zstd; and
 # one that cannot be linked into a shared object at all leaves libelf.so, which iproute2 brings to every node anyway.
 NATIVE_ZSTD = $(shell echo 'int main(){}' | $(CXX) -x c++ - -l:libzstd.a -o /dev/null 2>/dev/null && echo -l:libzstd.a)
@@ -43,7 +43,7 @@ $(NATIVE_LIBBPF): $(shell $(CXX) -print-file-name=libbpf.a)
 	$(Q)mkdir -p $(@D)
 	$(Q)objcopy --redefine-sym stderr=weft_stderr $< $@
 
-$(NATIVE_BUILD)/%.o: native/%.cc
+$(NATIVE_BUILD)/%.o: native/%.cc native/build.mk
 	$(say) CXX $<
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CXX) $(NATIVE_CXXFLAGS) -MMD -MP -c -o $@ $<
@@ -60,10 +60,10 @@ $(LAYOUT): $(NATIVE_BUILD)/layout.o build/bpf/trace.bpf.o $(NATIVE_ADDON) script
 	$(Q)node scripts/layout.mjs $(NATIVE_ADDON) $(NATIVE_BUILD)/layout.o build/bpf/trace.bpf.o $@
 
 # Programs that the addon's tests load.
-NATIVE_TEST_PROGRAMS := dist/test/native/programs.bpf.o
+NATIVE_TEST_PROGRAMS := $(patsubst %.c,dist/%.o,$(wildcard test/native/*.bpf.c))
 NATIVE_OUTPUT += $(NATIVE_TEST_PROGRAMS)
 
-$(NATIVE_TEST_PROGRAMS): test/native/programs.bpf.c
+dist/test/native/%.bpf.o: test/native/%.bpf.c
 	$(say) BPF $@
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -c -o $@ $<

@@ -108,26 +108,22 @@ std::vector<ClsactFilter> Clsact::filters(const ClsactHook &hook)
 
 std::string Clsact::qdisc(uint32_t ifindex)
 {
-	tcmsg body = qdiscOf(ifindex);
-	body.tcm_handle = 0;
-	NetlinkMessage message(RTM_GETQDISC, 0, body);
+	// A dump, although one is wanted: asking for one would be announced to everyone who listens for changes.
+	tcmsg all = {};
+	NetlinkMessage message(RTM_GETQDISC, NLM_F_DUMP, all);
 	std::string kind;
-	try {
-		forEachMessage<tcmsg>(socket_.request(message.data(), message.size()), RTM_NEWQDISC,
-				      [&](const tcmsg &, const uint8_t *attributes, size_t length) {
-					      forEachAttribute(
-						      attributes, length,
-						      [&](uint16_t type, const uint8_t *value, size_t size) {
-							      if (type == TCA_KIND)
-								      kind = text(value, size);
-						      });
-				      });
-	} catch (const Failure &failure) {
-		if (failure.number() != ENOENT)
-			throw;
-	}
-	// A device without any answers with the one that does nothing.
-	return kind == "noop" ? "" : kind;
+	forEachMessage<tcmsg>(socket_.request(message.data(), message.size()), RTM_NEWQDISC,
+			      [&](const tcmsg &found, const uint8_t *attributes, size_t length) {
+				      if (found.tcm_ifindex != static_cast<int>(ifindex) ||
+					  found.tcm_parent != TC_H_CLSACT)
+					      return;
+				      forEachAttribute(attributes, length,
+						       [&](uint16_t type, const uint8_t *value, size_t size) {
+							       if (type == TCA_KIND)
+								       kind = text(value, size);
+						       });
+			      });
+	return kind;
 }
 
 bool Clsact::createQdisc(uint32_t ifindex)

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
+#include <set>
 
 namespace weft
 {
@@ -61,14 +62,17 @@ bool ensureQdisc(Clsact &clsact, const ClsactHook &hook)
 	return false;
 }
 
-/** How many filters that are not weft's run before one at this priority; each may end a packet's way. */
-int64_t foreignBefore(const std::vector<ClsactFilter> &filters, uint32_t priority)
+/** At how many priorities filters that are not weft's run before one at this; each may end a packet's way. */
+size_t foreignBefore(const std::vector<ClsactFilter> &filters, uint32_t priority)
 {
-	return std::count_if(filters.begin(), filters.end(), [=](const ClsactFilter &filter) {
+	std::set<uint32_t> priorities;
+	for (const ClsactFilter &filter : filters) {
 		ClsactMark mark;
-		return filter.handle != 0 && filter.priority <= priority &&
-		       !ClsactMark::parse(filter.name, mark);
-	});
+		if (filter.handle != 0 && filter.priority <= priority &&
+		    !ClsactMark::parse(filter.name, mark))
+			priorities.insert(filter.priority);
+	}
+	return priorities.size();
 }
 
 } // namespace

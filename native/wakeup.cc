@@ -26,7 +26,14 @@ void Wakeup::callJs(Napi::Env env, Napi::Function, Context *context, void *)
 	if (env == nullptr || !context->onWake)
 		return;
 	auto onWake = context->onWake; // It may close the Wakeup.
-	onWake(env);
+	try {
+		onWake(env);
+	} catch (const Napi::Error &error) {
+		// What JavaScript threw is uncaught, as from any other callback; Node 20 itself would swallow it. When the
+		// environment is ending there is no exception and nobody to tell.
+		if (!error.IsEmpty())
+			(void)napi_fatal_exception(env, error.Value());
+	}
 }
 
 } // namespace weft

@@ -74,7 +74,7 @@ export interface Link extends Closeable {
 }
 
 export interface ClsactLink extends Link {
-	/** Foreign filters that run before this one: each may end a packet's way unseen. */
+	/** At how many priorities foreign filters run before this one: each may end a packet's way unseen. */
 	readonly behind: number;
 }
 
