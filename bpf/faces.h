@@ -10,12 +10,13 @@
 #define WEFT_FACES 16384
 
 struct weft_face {
+	unsigned int source[4];
+	unsigned int destination[4];
 	unsigned int netns;         /* weft_knobs.netns */
 	unsigned short source_port; /* ICMP: the echo id, in both; 0 in both for later fragments */
 	unsigned short destination_port;
-	unsigned int source[4];
-	unsigned int destination[4];
 	unsigned int protocol;
-};
+	unsigned int padding;
+} __attribute__((aligned(8)));
 
 #endif

@@ -45,14 +45,12 @@ static __always_inline __u32 weft_body(const struct weft_packet *packet)
 			   ((__u64)packet->payload_length << 32 | packet->payload_hash) * WEFT_ODD_3);
 }
 
-static __always_inline __u32 weft_seal(const struct weft_slot *slot, __u64 id, __u64 label)
+static __always_inline __u32 weft_seal(const struct weft_slot *slot, __u32 body, __u64 id, __u64 label)
 {
-	const __u64 *words = (const __u64 *)slot;
-
-	return weft_finish((id ^ knobs.netns) * WEFT_ODD_4 + label * WEFT_ODD_1 + slot->body * WEFT_ODD_2 +
-			   words[1] * WEFT_ODD_5 + words[2] * WEFT_ODD_6 + words[3] * WEFT_ODD_7 +
-			   words[4] * WEFT_ODD_8 + words[5] * WEFT_ODD_1 + words[6] * WEFT_ODD_3 +
-			   words[7] * WEFT_ODD_2);
+	return weft_finish((id ^ knobs.netns) * WEFT_ODD_4 + label * WEFT_ODD_1 + body * WEFT_ODD_2 +
+			   slot->key * WEFT_ODD_5 + slot->place * WEFT_ODD_6 + slot->flow * WEFT_ODD_7 +
+			   slot->source[0] * WEFT_ODD_8 + slot->source[1] * WEFT_ODD_1 +
+			   slot->destination[0] * WEFT_ODD_3 + slot->destination[1] * WEFT_ODD_2);
 }
 
 static __always_inline __u32 weft_tag(__u64 id)
@@ -79,16 +77,20 @@ static __always_inline int weft_might_be_followed(struct __sk_buff *skb)
 		return 0;
 	id = weft_pointer_id(skb, state);
 	slot = weft_slot_of(id);
-	return state->faces_used || (slot && slot->tag == weft_tag(id));
+	return state->faces_used || (slot && weft_slot_tag(slot) == weft_tag(id));
 }
 
-static __always_inline void weft_copy_slot(struct weft_slot *to, const struct weft_slot *from)
+static __always_inline void weft_copy_slot(volatile struct weft_slot *to,
+					   const volatile struct weft_slot *from)
 {
-	const volatile __u64 *source = (const volatile __u64 *)from;
-	volatile __u64 *target = (volatile __u64 *)to;
-
-	for (int i = 0; i < 8; i++)
-		target[i] = source[i];
+	to->check = from->check;
+	to->key = from->key;
+	to->place = from->place;
+	to->flow = from->flow;
+	to->source[0] = from->source[0];
+	to->source[1] = from->source[1];
+	to->destination[0] = from->destination[0];
+	to->destination[1] = from->destination[1];
 }
 
 /* Fills `last` and returns 1 when this very packet was seen at an earlier hook. Needs the packet's details. */
@@ -96,32 +98,33 @@ static __always_inline int weft_find_slot(const struct weft_slot *slot, struct w
 					  const struct weft_packet *packet)
 {
 	weft_copy_slot(last, slot);
-	if ((__u32)bpf_jiffies64() - last->jiffies > WEFT_FOLLOW_JIFFIES)
+	if ((__u32)bpf_jiffies64() - weft_slot_jiffies(last) > WEFT_FOLLOW_JIFFIES)
 		return 0;
-	if (last->seal != weft_seal(last, id, weft_label(packet)))
+	if (weft_slot_seal(last) != weft_seal(last, weft_slot_body(last), id, weft_label(packet)))
 		return 0;
-	return last->fragment || packet->flags & WEFT_FRAGMENT || last->body == weft_body(packet);
+	return weft_slot_is_fragment(last) || packet->flags & WEFT_FRAGMENT ||
+	       weft_slot_body(last) == weft_body(packet);
 }
 
-/* `here` is room to make the new entry in. */
-static __always_inline void weft_fill_slot(struct weft_slot *slot, struct weft_slot *here,
-					   struct __sk_buff *skb, __u64 id, const struct weft_packet *packet,
-					   __u32 subscribers)
+static __always_inline void weft_fill_slot(struct weft_slot *slot, struct __sk_buff *skb, __u64 id,
+					   const struct weft_packet *packet, __u32 subscribers)
 {
-	here->body = weft_body(packet);
-	here->tag = weft_tag(id);
-	here->jiffies = bpf_jiffies64();
-	here->ifindex = skb->ifindex;
-	here->hook_set = knobs.hook_set;
-	here->protocol = packet->protocol;
-	here->fragment = !!(packet->flags & WEFT_FRAGMENT);
-	here->subscribers = subscribers;
-	here->source_port = packet->source_port;
-	here->destination_port = packet->destination_port;
-	weft_copy_address(here->source, packet->source);
-	weft_copy_address(here->destination, packet->destination);
-	here->seal = weft_seal(here, id, weft_label(packet));
-	weft_copy_slot(slot, here);
+	__u64 fragment = packet->flags & WEFT_FRAGMENT ? 1 : 0;
+	const __u64 *source = (const __u64 *)packet->source;
+	const __u64 *destination = (const __u64 *)packet->destination;
+	__u32 body = weft_body(packet);
+	struct weft_slot here = {
+		.key = bpf_jiffies64() << 32 | weft_tag(id),
+		.place = fragment << 56 | (__u64)packet->protocol << 48 | (__u64)knobs.hook_set << 32 |
+			 skb->ifindex,
+		.flow = (__u64)packet->destination_port << 48 | (__u64)packet->source_port << 32 |
+			subscribers,
+		.source = {source[0], source[1]},
+		.destination = {destination[0], destination[1]},
+	};
+
+	here.check = (__u64)body << 32 | weft_seal(&here, body, id, weft_label(packet));
+	weft_copy_slot(slot, &here);
 }
 
 static __always_inline int weft_is_icmp(__u8 protocol)
@@ -130,9 +133,8 @@ static __always_inline int weft_is_icmp(__u8 protocol)
 }
 
 /* ICMP's destination port is type and code, which the reply has otherwise. */
-static __always_inline void weft_set_face(struct weft_face *face, __u8 protocol, const __u32 source[4],
-					  const __u32 destination[4], __u16 source_port,
-					  __u16 destination_port)
+static __always_inline void weft_set_face(struct weft_face *face, __u8 protocol, const void *source,
+					  const void *destination, __u16 source_port, __u16 destination_port)
 {
 	face->netns = knobs.netns;
 	face->protocol = protocol;
@@ -176,27 +178,31 @@ static __always_inline void weft_remember_both_ways(struct weft_face *face, __u3
 
 static __always_inline int weft_is_translated(const struct weft_slot *last, const struct weft_packet *packet)
 {
-	if (last->protocol != packet->protocol)
+	const __u64 *source = (const __u64 *)packet->source;
+	const __u64 *destination = (const __u64 *)packet->destination;
+
+	if (weft_slot_protocol(last) != packet->protocol)
 		return 0;
-	for (int i = 0; i < 4; i++)
-		if (last->source[i] != packet->source[i] || last->destination[i] != packet->destination[i])
-			return 1;
-	if (last->fragment || packet->flags & WEFT_LATER_FRAGMENT)
+	if (last->source[0] != source[0] || last->source[1] != source[1] ||
+	    last->destination[0] != destination[0] || last->destination[1] != destination[1])
+		return 1;
+	if (weft_slot_is_fragment(last) || packet->flags & WEFT_LATER_FRAGMENT)
 		return 0; /* one of them has no ports to compare */
-	return last->source_port != packet->source_port || last->destination_port != packet->destination_port;
+	return weft_slot_source_port(last) != packet->source_port ||
+	       weft_slot_destination_port(last) != packet->destination_port;
 }
 
 static __always_inline void weft_remember_faces(struct weft_shared *state, struct weft_face *face,
 						const struct weft_slot *last,
 						const struct weft_packet *packet, __u32 subscribers)
 {
-	weft_set_face(face, last->protocol, last->source, last->destination, last->source_port,
-		      last->destination_port);
+	weft_set_face(face, weft_slot_protocol(last), last->source, last->destination,
+		      weft_slot_source_port(last), weft_slot_destination_port(last));
 	weft_remember_both_ways(face, subscribers);
 	weft_set_face(face, packet->protocol, packet->source, packet->destination, packet->source_port,
 		      packet->destination_port);
 	weft_remember_both_ways(face, subscribers);
-	if (last->fragment || packet->flags & WEFT_FRAGMENT) {
+	if (weft_slot_is_fragment(last) || packet->flags & WEFT_FRAGMENT) {
 		/* Later fragments will be looked up without ports. */
 		face->source_port = 0;
 		face->destination_port = 0;

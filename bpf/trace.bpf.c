@@ -62,13 +62,13 @@ static __always_inline void weft_trace_following(struct __sk_buff *skb, struct w
 		return;
 	if (state->faces_used)
 		subscribers |= weft_match_face(&cpu->face, packet);
-	if (!subscribers && slot->tag != weft_tag(id))
+	if (!subscribers && weft_slot_tag(slot) != weft_tag(id))
 		return;
 	weft_read_details(skb, packet);
-	if (slot->tag == weft_tag(id))
+	if (weft_slot_tag(slot) == weft_tag(id))
 		found = weft_find_slot(slot, &cpu->slot, id, packet);
 	if (found)
-		subscribers |= cpu->slot.subscribers;
+		subscribers |= weft_slot_subscribers(&cpu->slot);
 	if (!subscribers)
 		return;
 	if (found && weft_is_translated(&cpu->slot, packet))
@@ -77,7 +77,7 @@ static __always_inline void weft_trace_following(struct __sk_buff *skb, struct w
 		count->unsampled++;
 		return;
 	}
-	weft_fill_slot(slot, &cpu->slot, skb, id, packet, subscribers);
+	weft_fill_slot(slot, skb, id, packet, subscribers);
 	weft_emit(skb, cpu, count, id, subscribers, matched ? 0 : WEFT_FOLLOWED);
 }
 
