@@ -238,7 +238,7 @@ describe("decode", () => {
 	it("never throws on random bytes, and loses no record without a count", () => {
 		fc.assert(
 			fc.property(
-				fc.uint8Array({ maxLength: 128 * 20 }),
+				fc.uint8Array({ maxLength: 128 * 20, size: "max" }),
 				fc.array(fc.tuple(fc.nat({ max: 65535 }), fc.nat({ max: 2 ** 32 - 1 }))),
 				(bytes, hooks) => {
 					const raw = bytes.slice();
@@ -269,7 +269,7 @@ describe("HookIndex", () => {
 	it("is a map (model: Map), however many hooks come and go", () => {
 		const pair = fc.tuple(fc.nat({ max: 3 }), fc.nat({ max: 200 }));
 		fc.assert(
-			fc.property(fc.array(fc.tuple(fc.boolean(), pair), { maxLength: 400 }), (steps) => {
+			fc.property(fc.array(fc.tuple(fc.boolean(), pair), { maxLength: 400, size: "max" }), (steps) => {
 				const index = new HookIndex();
 				const model = new Map<string, number>();
 				steps.forEach(([add, [set, ifindex]], i) => {

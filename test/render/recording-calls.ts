@@ -93,6 +93,6 @@ export class Kept extends Writable {
 	}
 
 	get bytes(): Uint8Array {
-		return Buffer.concat(this.#pieces);
+		return new Uint8Array(Buffer.concat(this.#pieces)); // a Buffer's slice() would be a view
 	}
 }
