@@ -17,7 +17,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 	{ weight: 6, arbitrary: fc.record({ do: fc.constant("intern" as const), key }) },
 	fc.record({ do: fc.constant("keep" as const), key }),
 	fc.record({ do: fc.constant("tick" as const) }),
-	fc.record({ do: fc.constant("retire" as const), back: fc.nat({ max: 3 }) }),
+	fc.record({ do: fc.constant("retire" as const), back: fc.integer({ min: -1, max: 3 }) }),
 );
 
 /** A key: two addresses and two words, in which the one number shows in different places. */
