@@ -10,7 +10,7 @@ import { encodeBlock, encodePreamble } from "./blocks.js";
 import type { Call } from "./calls.js";
 import { DictionaryWriter, type LiveTable } from "./dictionary.js";
 import { BlockType, type Json, type RecordingHeader, type RecordingTotals } from "./format.js";
-import { encodeRows } from "./rows.js";
+import { encodeRows, MAX_ROWS } from "./rows.js";
 
 export interface WriterOptions {
 	/** Deflate (level 1) each block: two fifths of the size, for some 400 ns a sighting. Default: false. */
@@ -85,7 +85,9 @@ export class RecordingWriter implements SourceSink {
 		this.#call({ call: "unhook", source: this.#source(source), hook: this.#anonymizer?.hook(hook) ?? hook });
 	}
 
+	/** @throws RangeError for more than MAX_ROWS rows: no source has such batches */
 	batch(source: SourceId, rows: Sightings): void {
+		if (rows.count > MAX_ROWS) throw new RangeError(`a batch of ${rows.count} rows is over ${MAX_ROWS}`);
 		const number = this.#source(source);
 		if (this.#out.writableLength > this.#queueBytes || this.#failure !== null) {
 			this.#dropped += rows.count;
