@@ -1,5 +1,5 @@
 import type { Sightings } from "../packet/sightings.js";
-import { EventFlag, TcpFlag } from "../packet/sightings.js";
+import { EventFlag, Family, TcpFlag } from "../packet/sightings.js";
 import type { CarrierTable } from "./carrier-table.js";
 import type { Closing, Occasion } from "./closing.js";
 import type { Counters } from "./counters.js";
@@ -26,7 +26,6 @@ const ICMP = 1;
 const TCP = 6;
 const UDP = 17;
 const ICMPV6 = 58;
-const TAKES_SEQUENCE = TcpFlag.syn | TcpFlag.fin;
 /** Equal packets that are looked at for one join. */
 const MAX_CANDIDATES = 64;
 /** 65,536 IP IDs last longer than this at any rate that a hook can keep up with. */
@@ -142,10 +141,21 @@ export class Assembler implements RowReader {
 		const rank = hooks.rank[hook] as number;
 		const before = carriers.rank[carrier] as number;
 		if (rank <= before && !this.#isNextHost(rank, before, hook, carriers.hook[carrier] as number)) return false;
-		if (hooks.egress[hook] === 0) return true;
+		const tuple = carriers.tuple[carrier] as number;
 		const ingress = rows.ingress[i] as number;
 		const cameBy = carriers.cameBy[carrier] as number;
+		if (tuple !== rows.tuple[i] && !this.#isTranslated(tuple, rows.tuple[i] as number, hook, cameBy, ingress))
+			return false;
+		if (hooks.egress[hook] === 0) return hooks.entersAfter(hook, carriers.hook[carrier] as number);
 		return ingress === cameBy || hooks.ingressFits(hook, cameBy, ingress);
+	}
+
+	/** Is this another face of the same packet? One that the node made itself is not one that came to it. */
+	#isTranslated(before: number, after: number, hook: number, cameBy: number, ingress: number): boolean {
+		const { facts, hooks } = this.#shop;
+		if (facts.sameDirection(before, after)) return true;
+		if (hooks.egress[hook] === 1 && ingress === 0 && cameBy !== 0) return false;
+		return facts.isNat(before, after);
 	}
 
 	/** Devices that are nothing special may stand on each other (VLANs, bonds). */
@@ -274,13 +284,35 @@ export class Assembler implements RowReader {
 		if (rank === Rank.bridgeEgress || (hooks.egress[hook] === 0 && hooks.master[hook] !== 0)) recentAt.note(hook, path);
 		const leaving = hooks.egress[hook] === 1 && rank >= Rank.tunnelEgress;
 		const marks = paths.marks[path] as number;
-		if ((marks & Mark.keyed) === 0 && (leaving || next === Next.across)) {
+		if ((marks & Mark.keyed) === 0 && (leaving || next === Next.across || this.#mayBeReallocated(path, hook, rank))) {
 			keys.add(path);
 			this.#noteWeak(path, kind);
 		}
 		if ((marks & Mark.ranged) === 0 && (leaving || next === Next.across || this.#mayBeRecut(path, hook, rank))) {
 			this.#listRange(path, kind);
 		}
+	}
+
+	/**
+	 * IPv6 makes a new skb where a tunnel wants more headroom than there is (ip6_finish_output2, skb_expand_head): between
+	 * cni0→i and flannel-v6.1→e the pointer changes.
+	 */
+	#mayBeReallocated(path: number, hook: number, rank: number): boolean {
+		const { paths, hooks } = this.#shop;
+		if (((paths.flags[path] as number) & EventFlag.familyMask) !== Family.ipv6) return false;
+		if (rank !== Rank.bridgeIngress && rank !== Rank.hostIngress) return false;
+		return hooks.watchesRank(hooks.source[hook] as number, Rank.tunnelEgress);
+	}
+
+	/** Did a packet last seen at `before` of the same node come to the tunnel under another pointer? */
+	#isReallocated(before: number, hook: number, rows: Sightings, i: number): boolean {
+		const { hooks } = this.#shop;
+		return (
+			hooks.rank[hook] === Rank.tunnelEgress &&
+			hooks.egress[before] === 0 &&
+			hooks.source[before] === hooks.source[hook] &&
+			hooks.ifindex[before] === rows.ingress[i]
+		);
 	}
 
 	/** May segments be merged, or a big skb be cut, before it leaves this node? */
@@ -419,7 +451,7 @@ export class Assembler implements RowReader {
 		this.#close(path, next === Next.arrived ? closing.arrived(path) : closing.gone(path));
 	}
 
-	/** The wire: an equal packet that another node has seen leaving. */
+	/** The wire: an equal packet that another node has seen leaving; or one that got another skb on its way to a tunnel. */
 	#joinAcross(
 		source: number,
 		rows: Sightings,
@@ -434,7 +466,8 @@ export class Assembler implements RowReader {
 		let tries = MAX_CANDIDATES;
 		for (let path = keys.find(a, b); path !== 0 && tries > 0; path = paths.sameNext[path] as number, tries--) {
 			const last = paths.lastHop[path] as number;
-			if (hooks.source[hops.hook[last] as number] === source) continue;
+			const lastHook = hops.hook[last] as number;
+			if (hooks.source[lastHook] === source && !this.#isReallocated(lastHook, hook, rows, i)) continue;
 			if (!this.#isSamePacket(path, rows, i, kind) || !this.#isAcross(path, hook, tuple, kind)) continue;
 			const before = hops.tuple[last] as number;
 			if (!facts.sameDirection(before, tuple)) this.#alias(before, tuple);
@@ -513,13 +546,16 @@ export class Assembler implements RowReader {
 
 	/** A packet that left another node. */
 	#isAcross(path: number, hook: number, tuple: number, kind: number): boolean {
-		const { paths, hops, facts } = this.#shop;
+		const { paths, hops, hooks, facts, dues } = this.#shop;
 		for (let hop = paths.firstHop[path] as number; hop !== 0; hop = hops.next[hop] as number) {
 			if (hops.hook[hop] === hook) return false;
 		}
 		if (facts.sameDirection(hops.tuple[paths.lastHop[path] as number] as number, tuple)) return true;
-		// NAT that was not seen: 64 bits of numbers that only this connection has speak for themselves.
-		return (kind & 0xff) === TCP && paths.acknowledgement[path] !== 0 && paths.tsval[path] !== 0;
+		// NAT where nobody looks: 96 bits of numbers that only this connection has speak for themselves.
+		const last = hops.hook[paths.lastHop[path] as number] as number;
+		if (hooks.egress[last] === 1 || (kind & 0xff) !== TCP) return false;
+		if (paths.acknowledgement[path] === 0 || paths.tsval[path] === 0) return false;
+		return dues.next(last, hops.tuple[paths.lastHop[path] as number] as number) === Next.across;
 	}
 
 	#branchOff(path: number, carrier: number): void {
@@ -709,14 +745,13 @@ export class Assembler implements RowReader {
 		if (losses.touches(from, since, now) || losses.touches(to, since, now)) this.#mark(path, Mark.ambiguous);
 	}
 
-	/** Has the packet a field that tells it from its neighbours in the flow? (See fingerprintStrength of packet/.) */
+	/**
+	 * Has the packet a field that tells it from all others? A segment without an IP ID has not: a retransmission within
+	 * one tick of TSval repeats every field.
+	 */
 	#isStrong(path: number, protocol: number): boolean {
 		const { paths } = this.#shop;
 		if (paths.ipId[path] !== 0) return true;
-		if (protocol === TCP) {
-			if (((paths.flags[path] as number) & EventFlag.hasTsval) === 0) return false;
-			return (paths.payload[path] as number) > 0 || ((paths.tcpFlags[path] as number) & TAKES_SEQUENCE) !== 0;
-		}
 		return (protocol === ICMP || protocol === ICMPV6) && paths.sequence[path] !== 0;
 	}
 

@@ -67,7 +67,8 @@ export class DueCache {
 	watchedElsewhere(hook: number, due: Due & { kind: "leaves" }): boolean {
 		if (due.node === this.#hooks.get(hook).node) return false;
 		if (due.node !== null) return this.#hooks.watchesNode(due.node);
-		return due.address !== null && this.#hooks.nodes > 1;
+		// Watched nodes are known by their addresses: this one is none of them.
+		return false;
 	}
 
 	#ask(hook: number, tuple: number): number {
