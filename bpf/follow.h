@@ -7,43 +7,13 @@
 #define WEFT_FOLLOW_H
 
 #include "details.h"
+#include "fingerprint.h"
 #include "maps.h"
 #include "packet.h"
+#include "pointer.h"
 
 /* In jiffies, so 1 s to 10 s: what was not seen for longer is not followed any more. */
 #define WEFT_FOLLOW_JIFFIES 1024
-
-/*
- * The skb's address as a number, less a constant: ctx is the sk_buff. The verifier forbids arithmetic on
- * ctx except the difference of two pointers (and that only with CAP_PERFMON), so a map value that all
- * instances share is subtracted. The keyed bijection hides the address and spreads its bits.
- */
-static __always_inline __u64 weft_pointer_id(struct __sk_buff *skb, const void *anchor)
-{
-	__u64 id = (__u64)skb;
-
-	asm volatile("%0 -= %1" : "+r"(id) : "r"(anchor));
-	id *= knobs.pointer_key;
-	id ^= id >> 32;
-	id *= knobs.pointer_key;
-	return id ^ id >> 29;
-}
-
-/*
- * A fingerprint is what NAT, routing and encapsulation leave alone; the pointer breaks at segmentation
- * anyway, so lengths count. Conntrack reassembles under the pointer of the fragment that came last, and
- * fragments again under the same: a fragment and its whole share protocol and IP ID, the "label".
- */
-static __always_inline __u64 weft_label(const struct weft_packet *packet)
-{
-	return (__u64)packet->ip_id << 8 | packet->protocol;
-}
-
-static __always_inline __u32 weft_body(const struct weft_packet *packet)
-{
-	return weft_finish(((__u64)packet->sequence << 32 | packet->acknowledgement) * WEFT_ODD_2 +
-			   ((__u64)packet->payload_length << 32 | packet->payload_hash) * WEFT_ODD_3);
-}
 
 static __always_inline __u32 weft_seal(const struct weft_slot *slot, __u32 body, __u64 id, __u64 label)
 {
@@ -51,11 +21,6 @@ static __always_inline __u32 weft_seal(const struct weft_slot *slot, __u32 body,
 			   slot->key * WEFT_ODD_5 + slot->place * WEFT_ODD_6 + slot->flow * WEFT_ODD_7 +
 			   slot->source[0] * WEFT_ODD_8 + slot->source[1] * WEFT_ODD_1 +
 			   slot->destination[0] * WEFT_ODD_3 + slot->destination[1] * WEFT_ODD_2);
-}
-
-static __always_inline __u32 weft_tag(__u64 id)
-{
-	return id >> 16; /* the low 16 bits are the index */
 }
 
 static __always_inline struct weft_slot *weft_slot_of(__u64 id)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * The maps of the tracer, and its knobs. All instances of a process share the maps: the first one
+ * The maps of the tracer. All instances of a process share the maps: the first one
  * loaded creates them (`rings` is made by the addon), the others reuse them by name.
  */
 #ifndef WEFT_MAPS_H
@@ -11,12 +11,9 @@
 #include "counters.h"
 #include "event.h"
 #include "faces.h"
-#include "knobs.h"
+#include "instance.h"
 #include "packet.h"
 #include "slots.h"
-
-/* The only variable of .rodata, so at offset 0 of it. */
-volatile const struct weft_knobs knobs;
 
 /* Index: CPU. One producer a ring: many CPUs on one ring reach a sixth of the rate. */
 struct {

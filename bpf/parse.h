@@ -17,7 +17,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 #include "event.h"
-#include "maps.h"
+#include "instance.h"
 #include "packet.h"
 
 #define WEFT_ETHERNET 14

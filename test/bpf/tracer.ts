@@ -11,7 +11,7 @@ import type { BpfMap, BpfObject, BpfProgram, Closeable, RawBatch, Rings } from "
 const OBJECT = new URL("../../bpf/trace.bpf.o", import.meta.url);
 const SHARED_MAPS = ["counters", "cpus", "shared", "slots", "faces"] as const;
 /** struct __sk_buff of linux/bpf.h: fields that BPF_PROG_TEST_RUN takes from the context. */
-const CONTEXT = { size: 192, ifindex: 40, gsoSize: 176 } as const;
+const CONTEXT = { size: 192, ingressIfindex: 36, gsoSize: 176 } as const;
 
 export interface Rule {
 	readonly ifindex?: number;
@@ -51,11 +51,17 @@ export interface Knobs {
 	readonly rules?: readonly Rule[];
 	readonly pointerKey?: bigint;
 	readonly salt?: bigint;
+	/** Of the stopwatch. */
+	readonly segmentMask?: number;
+	readonly groupBy?: number;
+	readonly transit?: boolean;
 }
 
 /** What the test gives a run beside the packet. */
 export interface Context {
 	readonly gsoSize?: number;
+	/** By which device the packet came into this host. */
+	readonly ingressIfindex?: number;
 }
 
 /** One struct weft_event, decoded for reading. Addresses as text. */
@@ -253,11 +259,13 @@ export function prefix(text: string): Prefix {
 
 export function encodeContext(context: Context): Uint8Array {
 	const bytes = new Uint8Array(CONTEXT.size);
-	new DataView(bytes.buffer).setUint32(CONTEXT.gsoSize, context.gsoSize ?? 0, true);
+	const view = new DataView(bytes.buffer);
+	view.setUint32(CONTEXT.ingressIfindex, context.ingressIfindex ?? 0, true);
+	view.setUint32(CONTEXT.gsoSize, context.gsoSize ?? 0, true);
 	return bytes;
 }
 
-function encodeKnobs(knobs: Knobs): Uint8Array {
+export function encodeKnobs(knobs: Knobs): Uint8Array {
 	const bytes = new Uint8Array(LAYOUT.weft_knobs.size);
 	const view = new DataView(bytes.buffer);
 	const at = LAYOUT.weft_knobs.members;
@@ -278,6 +286,9 @@ function encodeKnobs(knobs: Knobs): Uint8Array {
 	view.setUint32(at.rule_count.offset, rules.length, true);
 	view.setUint32(at.match_all_subscribers.offset, knobs.matchAll ?? 0, true);
 	view.setUint32(at.tunnel_port_count.offset, ports.length, true);
+	view.setUint32(at.segment_mask.offset, knobs.segmentMask ?? 1023, true);
+	view.setUint8(at.group_by.offset, knobs.groupBy ?? 0);
+	view.setUint8(at.transit.offset, knobs.transit === true ? 1 : 0);
 	ports.forEach((port, i) => {
 		view.setUint16(at.tunnel_ports.offset + i * 2, port, true);
 	});
