@@ -1,5 +1,5 @@
 import type { Sightings } from "../packet/sightings.js";
-import { EventFlag, Family, TcpFlag } from "../packet/sightings.js";
+import { EventFlag, Family } from "../packet/sightings.js";
 import type { CarrierTable } from "./carrier-table.js";
 import type { Closing, Occasion } from "./closing.js";
 import type { Counters } from "./counters.js";

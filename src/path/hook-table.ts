@@ -6,7 +6,7 @@ import type { Direction, Hook, Role } from "../packet/hook.js";
  * shows up at an equal or lower rank carries another packet.
  */
 const RANK: Readonly<Record<Direction, Readonly<Record<Role, number>>>> = {
-	ingress: { nic: 1, tunnel: 2, pod: 3, bridge: 4, host: 5, inside: 12 },
+	ingress: { nic: 1, host: 2, tunnel: 3, pod: 4, bridge: 5, inside: 12 },
 	egress: { inside: 0, bridge: 6, pod: 7, tunnel: 8, host: 9, nic: 10 },
 };
 
@@ -162,6 +162,16 @@ export class HookTable {
 		if (this.ingressHookAt(hook, ingress) < 0) return true;
 		const port = this.ingressHookAt(hook, cameBy);
 		return port >= 0 && this.master[port] === ingress;
+	}
+
+	/** May a packet that was at `last` come in at `hook`, an ingress hook, under the same skb? */
+	entersAfter(hook: number, last: number): boolean {
+		const rank = this.rank[hook] as number;
+		if (rank === Rank.podIngress) return this.rank[last] === Rank.insideEgress;
+		if (rank === Rank.nicIngress) return false;
+		if (rank !== Rank.bridgeIngress) return true;
+		const master = this.master[last] as number;
+		return master === 0 || master === this.ifindex[hook];
 	}
 
 	/**

@@ -1,7 +1,11 @@
+import { Family } from "../packet/sightings.js";
 import type { TupleTable } from "../packet/tuples.js";
 
-/** Bits of a kind above the protocol's eight. */
-export const Kind = { icmpError: 0x100, known: 0x8000 } as const;
+/**
+ * What a tuple is, in bits: the protocol (8), then the type of ICMP or the operation of ARP (8), which no NAT changes,
+ * then these.
+ */
+export const Kind = { icmpError: 0x10000, noNat: 0x20000, known: 0x40000 } as const;
 
 const ICMP = 1;
 const ICMPV6 = 58;
@@ -14,7 +18,7 @@ const ICMP_ERRORS = new Set([3, 4, 5, 11, 12]);
  */
 export class TupleFacts {
 	readonly #tuples: TupleTable;
-	readonly #kinds: Uint16Array;
+	readonly #kinds: Uint32Array;
 	/** The root of a tuple's direction; 0: the tuple itself. */
 	readonly #roots: Uint32Array;
 	/** The next of its direction, in a circle; 0: it is alone. */
@@ -22,12 +26,12 @@ export class TupleFacts {
 
 	constructor(tuples: TupleTable) {
 		this.#tuples = tuples;
-		this.#kinds = new Uint16Array(tuples.capacity + 1);
+		this.#kinds = new Uint32Array(tuples.capacity + 1);
 		this.#roots = new Uint32Array(tuples.capacity + 1);
 		this.#ring = new Uint32Array(tuples.capacity + 1);
 	}
 
-	/** Protocol in the low eight bits, Kind above. */
+	/** See Kind. */
 	kind(tuple: number): number {
 		const kind = this.#kinds[tuple] as number;
 		return kind !== 0 ? kind : this.#learn(tuple);
@@ -40,6 +44,24 @@ export class TupleFacts {
 
 	sameDirection(a: number, b: number): boolean {
 		return a === b || this.root(a) === this.root(b);
+	}
+
+	/**
+	 * Can NAT have made `after` of `before`? Not where there is none, and never the answer to it: a request's skb is soon
+	 * used again for its reply, which may be equal in all else.
+	 */
+	isNat(before: number, after: number): boolean {
+		if ((this.kind(after) & Kind.noNat) !== 0) return false;
+		const tuples = this.#tuples;
+		if (tuples.family(before) !== tuples.family(after)) return false;
+		const protocol = this.kind(after) & 0xff;
+		// Their answers are of another type, which is part of what identifies a packet.
+		if (protocol === ICMP || protocol === ICMPV6) return true;
+		if (tuples.destinationPort(after) !== tuples.sourcePort(before)) return true;
+		for (let word = 0; word < 4; word++) {
+			if (tuples.word(after, 4 + word) !== tuples.word(before, word)) return true;
+		}
+		return false;
 	}
 
 	/** NAT made `after` of `before`. Returns the root that lost its standing, whose ranges move; 0: nothing new. */
@@ -78,9 +100,13 @@ export class TupleFacts {
 
 	#learn(tuple: number): number {
 		const protocol = this.#tuples.protocol(tuple);
-		const type = this.#tuples.destinationPort(tuple) >>> 8;
-		const isError = protocol === ICMP ? ICMP_ERRORS.has(type) : protocol === ICMPV6 && type < 128;
-		const kind = protocol | Kind.known | (isError ? Kind.icmpError : 0);
+		const family = this.#tuples.family(tuple);
+		const port = this.#tuples.destinationPort(tuple);
+		const isIp = family === Family.ipv4 || family === Family.ipv6;
+		const icmp = isIp && (protocol === ICMP || protocol === ICMPV6);
+		const type = icmp ? port >>> 8 : family === Family.arp ? port & 0xff : 0;
+		const isError = icmp && (protocol === ICMP ? ICMP_ERRORS.has(type) : type < 128);
+		const kind = protocol | (type << 8) | Kind.known | (isError ? Kind.icmpError : 0) | (isIp ? 0 : Kind.noNat);
 		this.#kinds[tuple] = kind;
 		return kind;
 	}

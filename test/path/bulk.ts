@@ -51,6 +51,7 @@ export function sendBulk(simulator: Simulator, bulk: Bulk): void {
 		const wire = before !== undefined && before.node !== leg.node;
 		if (before !== undefined && (wire || shape !== bulk.shapes[n - 1])) {
 			const gone = pieces;
+			simulator.now = Math.max(...pieces.map(({ time }) => time));
 			pieces = reshape(simulator, bulk, pieces, shape, wire, leg.node);
 			const kept = new Set(wire ? [] : pieces.map(({ skb }) => skb));
 			for (const piece of gone) if (!kept.has(piece.skb)) simulator.freePointer(before.node, piece.skb);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { JOURNEYS } from "./journeys.js";
 import { assertNoFalseJoin, hooksOf, run } from "./run.js";
-import { ICMP, type Packet, Simulator, TCP, UDP } from "./simulator.js";
+import { ICMP, type Packet, Simulator, TCP, tupleOf, UDP, WIRE_NS } from "./simulator.js";
 
 const PACKETS = {
 	tcp: { protocol: TCP, payload: 100, ipId: 4711, sequence: 1000, acknowledgement: 7, tsval: 99, hash: 5 },
@@ -28,12 +28,11 @@ for (const [name, journey] of Object.entries(JOURNEYS)) {
 			assert.equal(path.evidence, "exact");
 			assert.equal(path.blame, null);
 			assert.deepEqual(
-				path.hops.map(
-					({ tuple }) => `${tuple.source}:${tuple.sourcePort} ${tuple.destination}:${tuple.destinationPort}`,
-				),
-				legs.map((leg) => `${leg.source} ${leg.destination}`),
+				path.hops.map(({ tuple }) => tuple),
+				legs.map((leg) => tupleOf(packet, leg)),
 			);
-			assert.equal(path.latencyNs, (legs.length - 1) * 700);
+			const wires = new Set(legs.map(({ node }) => node)).size - 1;
+			assert.equal(path.latencyNs, (legs.length - 1) * 700 + wires * WIRE_NS);
 			assert.equal(accounts.joined, legs.length);
 		});
 	}

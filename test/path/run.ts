@@ -87,7 +87,7 @@ export function hooksOf(simulator: Simulator, path: JoinedPath): string[] {
 
 /** Which packets the hops of a path really belong to: one number per hop, by its first and last sighting. */
 export function truthOf(simulator: Simulator, path: JoinedPath, events = simulator.events): number[][] {
-	const index = truthIndex(simulator, events);
+	const index = truthIndex(events);
 	return path.hops.map((hop) => {
 		const name = simulator.name(hop.hook);
 		return [...(index.get(`${name} ${hop.first}`) ?? []), ...(index.get(`${name} ${hop.last}`) ?? [])];
@@ -96,12 +96,13 @@ export function truthOf(simulator: Simulator, path: JoinedPath, events = simulat
 
 const indexes = new WeakMap<readonly Event[], Map<string, readonly number[]>>();
 
-function truthIndex(simulator: Simulator, events: readonly Event[]): Map<string, readonly number[]> {
+function truthIndex(events: readonly Event[]): Map<string, readonly number[]> {
 	const known = indexes.get(events);
 	if (known !== undefined) return known;
 	const index = new Map<string, readonly number[]>();
 	for (const event of events) {
-		index.set(`${simulator.hook(event.node, event.hook).node}/${event.hook} ${event.time}`, event.truth);
+		const key = `${event.node}/${event.hook} ${event.time}`;
+		index.set(key, [...(index.get(key) ?? []), ...event.truth]);
 	}
 	indexes.set(events, index);
 	return index;

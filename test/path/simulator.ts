@@ -16,6 +16,7 @@ import type { Due } from "../../src/wiring/model.js";
 export const TCP = 6;
 export const UDP = 17;
 export const ICMP = 1;
+const ECHO_REQUEST = 8 << 8;
 
 /** One packet as its sender made it. */
 export interface Packet {
@@ -67,6 +68,9 @@ const DEVICES: readonly (readonly [string, number, Role, number])[] = [
 	["vC", 9, "pod", 5],
 ];
 
+/** Between the nodes. */
+export const WIRE_NS = 20_000;
+
 export const PODS = {
 	"node-a": { vA: "10.244.1.2", vB: "10.244.1.3", vC: "10.244.1.4" },
 	"node-b": { vA: "10.244.2.2", vB: "10.244.2.3", vC: "10.244.2.4" },
@@ -81,7 +85,7 @@ export class Simulator {
 	readonly sent: { readonly hooks: readonly string[]; readonly fate: "whole" | "lost" }[] = [];
 	readonly #byName = new Map<string, Hook>();
 	readonly #due = new Map<string, Due>();
-	readonly #pointers = new Map<string, number[]>();
+	readonly #pointers = new Map<string, { readonly skb: number; readonly freed: number }[]>();
 	#nextPointer = 1;
 	#now = 1000;
 
@@ -139,6 +143,7 @@ export class Simulator {
 			const hook = this.hook(leg.node, leg.hook);
 			if (before === null || leg.fresh === true || leg.node !== before.node) {
 				if (before !== null) this.#freePointer(before.node, skb);
+				if (before !== null && leg.node !== before.node) this.#now += WIRE_NS;
 				skb = this.#takePointer(leg.node);
 				iif = 0;
 			}
@@ -282,15 +287,23 @@ export class Simulator {
 		this.#byName.set(`${node}/${device}→${direction === "ingress" ? "i" : "e"}`, hook);
 	}
 
-	/** As the slab gives them: what was freed last comes next. */
+	/** As the slab gives them: what was freed last comes next; never what is still in use at this time. */
 	#takePointer(node: string): number {
-		return this.#pointers.get(node)?.pop() ?? this.#nextPointer++;
+		const free = this.#pointers.get(node) ?? [];
+		for (let n = free.length - 1; n >= 0; n--) {
+			const pointer = free[n];
+			if (pointer === undefined || pointer.freed >= this.#now) continue;
+			free.splice(n, 1);
+			return pointer.skb;
+		}
+		return this.#nextPointer++;
 	}
 
 	#freePointer(node: string, skb: number): void {
 		const free = this.#pointers.get(node);
-		if (free === undefined) this.#pointers.set(node, [skb]);
-		else free.push(skb);
+		const pointer = { skb, freed: this.#now };
+		if (free === undefined) this.#pointers.set(node, [pointer]);
+		else free.push(pointer);
 	}
 }
 
@@ -301,7 +314,8 @@ function dueKey(hook: string, tuple: Tuple): string {
 /** Ends are written address:port. */
 export function tupleOf(packet: Packet, leg: Leg): Tuple {
 	const [source, sourcePort] = splitEnd(leg.source);
-	const [destination, destinationPort] = splitEnd(leg.destination);
+	const [destination, port] = splitEnd(leg.destination);
+	const destinationPort = packet.protocol === ICMP ? ECHO_REQUEST : port;
 	return {
 		family: packet.family ?? Family.ipv4,
 		protocol: packet.protocol,
