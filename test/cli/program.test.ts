@@ -53,6 +53,7 @@ test("bad usage: status 2, nothing on stdout, one line that names what is wrong 
 		[["trace", "--lab", "--netns", "x"], /'--lab \[name\]' cannot be used with option '--netns <name>'/],
 		[["trace", "--lab", "--agent", "a:1"], /'--lab \[name\]' cannot be used with option '--agent <addr>'/],
 		[["trace", "--agent", "a:1", "--attach", "tcx"], /'--agent <addr>' cannot be used with option '--attach <how>'/],
+		[["trace", "--lab", "10.0.0.0/99"], /"10.0.0.0\/99", column/],
 		[["trace", "a", "b", "tcp and and"], /column \d+: expected/],
 		[["trace", "-r", "x", "-w", "y"], /'-r, --read <file>' cannot be used with option '-w, --write <file>'/],
 	];

@@ -156,6 +156,19 @@ test("another shape and another flow bring their own header; the same ones do no
 	assert.deepEqual(lengths, [2, 1, 3, 1, 3]);
 });
 
+test("a path that ends where others go on is another shape, not one with gaps", () => {
+	const table = tableOf();
+	table.ready(readyOf());
+	table.path(pathOf(crossNode));
+	const toOwnNode = table.path(
+		pathOf(crossNode.slice(0, 2), { destination: endpoint("10.244.1.1", 80, null, null, "node-a") }),
+	);
+	assert.deepEqual(toOwnNode.slice(1), [
+		"time              packet      veth cni0  total",
+		"12:00:00.123456 → SYN            ·  3.1    3.1 ✓",
+	]);
+});
+
 test("an optional hook that a path passed over is left blank under the same header", () => {
 	const withBridge: Step[] = [sameNode[0] as Step, ["node-a", "cni0", "egress", "bridge", 2], sameNode[1] as Step];
 	const table = tableOf();

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { coloursFor, wantsColour } from "../../src/render/text/colours.js";
 import { Line } from "../../src/render/text/line.js";
+import { tableLines } from "../../src/render/text/table.js";
 import { bytes, duration, grouped, microseconds, plusMinus } from "../../src/render/text/units.js";
 import { textWidth, truncate } from "../../src/render/text/width.js";
 
@@ -35,6 +36,17 @@ test("a coloured line is cut by what is seen, not by its escapes", () => {
 test("cells end where they should; one that is too long keeps a blank before it", () => {
 	const line = new Line().add("x").endAt(6, "3.1").endAt(11, "123456").endAt(16, "4.0");
 	assert.equal(line.toString(coloursFor(false)), "x  3.1 123456 4.0");
+});
+
+test("a table takes from the columns that may shrink, no more than it must, the first ones first", () => {
+	const columns = (["first", "second"] as const).map((title) => ({ title, align: "left" as const, least: 4 }));
+	const draw = (width: number) =>
+		tableLines(columns, [{ cells: ["abcdefghij", "abcdefghij"] }], width).map((line) =>
+			line.toString(coloursFor(false)),
+		);
+	assert.deepEqual(draw(22), ["first       second", "abcdefghij  abcdefghij"]);
+	assert.deepEqual(draw(18), ["first   second", "abcde…  abcdefghij"]);
+	assert.deepEqual(draw(12), ["fir…  second", "abc…  abcde…"]);
 });
 
 test("colour: NO_COLOR before FORCE_COLOR before the terminal", () => {
