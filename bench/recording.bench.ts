@@ -12,6 +12,7 @@ import { Joiner } from "../src/path/joiner.js";
 import type { PathView } from "../src/path/path-view.js";
 import { replay } from "../src/render/recording/reader.js";
 import { RecordingWriter } from "../src/render/recording/writer.js";
+import { cpuNs } from "./cpu.js";
 import { Traffic } from "./recording.js";
 
 const SIGHTINGS = Number(process.argv[2] ?? 10) * 1e6;
@@ -19,19 +20,19 @@ const PARTS = process.argv.slice(3);
 const HEADER = { weft: "bench", createdAt: "2026-11-22T12:00:00Z", details: null };
 const wanted = (part: string) => PARTS.length === 0 || PARTS.includes(part);
 
-/** The same sink, with the time spent in it. */
+/** The same sink, with the CPU time spent in it. */
 function timed(sink: SourceSink): {
 	readonly sink: SourceSink;
 	readonly spentNs: () => number;
 	readonly rows: () => number;
 } {
-	let spent = 0n;
+	let spent = 0;
 	let rows = 0;
 	const clocked = <Values extends unknown[]>(call: (...values: Values) => void) => {
 		return (...values: Values) => {
-			const start = process.hrtime.bigint();
+			const start = cpuNs();
 			call(...values);
-			spent += process.hrtime.bigint() - start;
+			spent += cpuNs() - start;
 		};
 	};
 	const batch = clocked(sink.batch.bind(sink));
@@ -48,7 +49,7 @@ function timed(sink: SourceSink): {
 			clock: clocked(sink.clock.bind(sink)),
 			end: clocked(sink.end.bind(sink)),
 		},
-		spentNs: () => Number(spent),
+		spentNs: () => spent,
 		rows: () => rows,
 	};
 }
@@ -79,9 +80,9 @@ function join10M(): void {
 	const before = process.memoryUsage().rss;
 	const clock = timed(joiner);
 	traffic.run(clock.sink);
-	const start = process.hrtime.bigint();
+	const start = cpuNs();
 	joiner.flush();
-	const spent = clock.spentNs() + Number(process.hrtime.bigint() - start);
+	const spent = clock.spentNs() + cpuNs() - start;
 	say(
 		`joiner: ${(spent / clock.rows()).toFixed(0)} ns a sighting, ${clock.rows()} sightings of 10,000 flows over two nodes`,
 	);
@@ -116,9 +117,9 @@ async function read(file: string): Promise<void> {
 		clock: nothing,
 		end: nothing,
 	};
-	const start = process.hrtime.bigint();
+	const start = cpuNs();
 	const { totals, truncated } = await replay(createReadStream(file, { highWaterMark: 1 << 20 }), sink, traffic);
-	const spent = Number(process.hrtime.bigint() - start);
+	const spent = cpuNs() - start;
 	say(
 		`read: ${(spent / totals.sightings).toFixed(0)} ns a sighting, ${totals.sightings} sightings, ${truncated?.reason ?? "whole"}`,
 	);
