@@ -26,6 +26,18 @@ const commands: readonly Listed[] = [
 		load: () => import("./trace.js"),
 	},
 	{
+		name: "topology",
+		usage: "topology",
+		summary: "nodes, bridges, veths, namespaces, pods, with evidence",
+		load: () => import("./topology.js"),
+	},
+	{
+		name: "explain",
+		usage: "explain THING",
+		summary: "a device, an address or a pod in plain words",
+		load: () => import("./explain.js"),
+	},
+	{
 		name: "cleanup",
 		usage: "cleanup",
 		summary: "remove whatever a killed weft may have left",

@@ -55,7 +55,8 @@ export class IdentityWatch {
 		this.#watchFiles();
 		this.#files = readFiles(options.hostRoot);
 		this.#update();
-		this.ready = Promise.all([this.#refreshPortals(), this.#refreshRuntimes()]).then(() => undefined);
+		// Names of nodes may have been filled in meanwhile: the first answer of all counts, changed or not.
+		this.ready = Promise.all([this.#refreshPortals(), this.#refreshRuntimes()]).then(() => this.#update());
 	}
 
 	/** The wiring has changed: namespaces and veths are matched anew. */

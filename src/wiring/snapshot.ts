@@ -3,7 +3,7 @@ import type { Native, Netlink, Netns } from "../kernel/native.js";
 import type { NetnsCookie } from "../packet/hook.js";
 import { readBridgeNetfilter } from "./bridge-netfilter.js";
 import { type Candidate, candidates } from "./candidates.js";
-import type { Namespace, Wiring } from "./model.js";
+import type { Link, Namespace, Wiring } from "./model.js";
 import { Request } from "./requests.js";
 import { parse } from "./rtnetlink.js";
 import { Tables } from "./tables.js";
@@ -39,6 +39,21 @@ export function readWiring(options: NodeOptions): Snapshot {
 		return { wiring, warnings };
 	} finally {
 		reader.close();
+	}
+}
+
+/** The links of a namespace (null: our own) as of now, with their counters. */
+export function readLinks(native: NodeOptions["native"], path: string | null): readonly Link[] {
+	const netns = native.openNetns(path);
+	try {
+		const netlink = native.openNetlink(netns);
+		try {
+			return [...dump(netlink, [Request.links()]).links()];
+		} finally {
+			netlink.close();
+		}
+	} finally {
+		netns.close();
 	}
 }
 

@@ -50,13 +50,14 @@ function idle(known: Known, link: Link): Explanation {
 	);
 	const docker = isDockers(known, link);
 	const busy = others[0];
+	const still = movedBy(known, link) === 0;
 	const since =
-		known.window === null
+		known.window === null || !still
 			? "Nothing is plugged into it now."
 			: `Nothing is plugged into it, and it was idle for the last ${known.window.seconds} s.`;
 	return {
 		...frame(known, link),
-		headline: `${link.name} is a bridge with nothing plugged in${docker ? ": Docker's own, and idle here" : ""}`,
+		headline: `${link.name} is a bridge with nothing plugged in${docker ? `: Docker's own${still || known.window === null ? ", and idle here" : ""}` : ""}`,
 		words: [
 			since,
 			...(docker ? [whyDockersIsIdle(busy ?? null)] : []),
@@ -139,6 +140,14 @@ function fdbEvidence(known: Known, link: Link): readonly Evidence[] {
 			source: source(known),
 		},
 	];
+}
+
+/** Packets in the window, by its counters; null: it was not watched. */
+function movedBy({ window }: Known, link: Link): number | null {
+	const before = window?.before.get(link.ifindex);
+	const after = window?.after.get(link.ifindex);
+	if (before === undefined || after === undefined) return null;
+	return after.rxPackets + after.txPackets - before.rxPackets - before.txPackets;
 }
 
 /** What its counters did in the window, and what hooks saw. */

@@ -93,7 +93,7 @@ function evidence({ pasted, view }: Known, link: Link, peer: Peer): readonly Evi
 
 /** Which sources say whose it is, and that they agree. */
 export function podEvidence(pod: ResolvedPod): readonly Evidence[] {
-	const agree = pod.sources.length > 1 && pod.conflicts.length === 0 ? ", and they agree" : "";
+	const agree = pod.sources.length > 1 && pod.conflicts.length === 0 ? "; the sources agree" : "";
 	return [
 		{
 			fact: `it is ${pod.namespace}/${pod.name}, with ${pod.addresses.join(" and ") || "no address"}${agree}`,

@@ -1,0 +1,149 @@
+import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Command } from "commander";
+import { explain } from "../identity/explain/explain.js";
+import { countersOf, type Explanation, type Known, NothingToExplain } from "../identity/explain/explanation.js";
+import { explainPaste, knownFromPaste } from "../identity/explain/paste.js";
+import { LARGEST_PASTE, parsePasted } from "../identity/explain/pasted.js";
+import { addon } from "../kernel/addon.js";
+import { sanitize, sanitizeJson } from "../render/sanitize.js";
+import { wantsColour } from "../render/text/colours.js";
+import { explanationLines } from "../render/text/explain.js";
+import { readLinks } from "../wiring/snapshot.js";
+import { WiringView } from "../wiring/view.js";
+import { CliError, UsageError } from "./errors.js";
+import { LocalNodes, type WhichNodes } from "./local-nodes.js";
+import { addShared, parseDuration } from "./options.js";
+import { LineOutput } from "./output.js";
+
+const help = `
+THING is a device (veth61dfc48a, cni0, docker0, flannel.1), an address, a pod or a service.
+
+Examples:
+  sudo weft explain veth61dfc48a                       whose veth it is, and what @if3 means
+  sudo weft explain docker0 --watch 10s                who uses it; its counters for ten seconds
+  sudo weft explain 10.244.2.3                         a pod on another node: the way there, and what is missing
+  sudo weft explain default/server
+  weft explain --from brctl.txt --from addr.txt        pasted output of a machine that one cannot reach
+  (brctl show; ip addr) | weft explain --from - docker0
+
+With --from, output of brctl show, ip addr, ip -d link, bridge fdb, ip route and ip neigh is understood, in any order.`;
+
+interface Options extends WhichNodes {
+	readonly output: "text" | "json";
+	readonly namespace: string;
+	readonly from: readonly string[];
+	readonly watch: number;
+}
+
+export function define(command: Command): void {
+	command
+		.description("A device, an address, a pod or a service, in plain words with the evidence under them.")
+		.usage("THING [OPTIONS]")
+		.argument("[THING]", "what to explain; with --from: everything, when left out")
+		.addHelpText("after", help)
+		.option("--from <file>", "pasted text instead of this machine; - is stdin (repeatable)", collect, [])
+		.option("--watch <time>", "how long to watch the counters", parseDuration, 2000)
+		.action(run);
+	addShared(command, ["output", "namespace", "lab", "netns", "hostRoot"]);
+}
+
+/** The command on its own, for a program that has no list of commands. */
+export function explainCommand(): Command {
+	const command = new Command("explain");
+	define(command);
+	return command;
+}
+
+async function run(thing: string | undefined, options: Options): Promise<void> {
+	const explanations = options.from.length > 0 ? fromText(thing, options) : await fromHere(thing, options);
+	const output = new LineOutput(process.stdout);
+	const { stdout } = process;
+	const tree = {
+		colour: wantsColour(process.env, stdout.isTTY === true),
+		width: stdout.isTTY ? stdout.columns || 80 : Number.POSITIVE_INFINITY,
+	};
+	for (const [i, explanation] of explanations.entries()) {
+		if (options.output === "json") output.always([sanitizeJson(JSON.stringify(explanation))]);
+		else output.always([...(i === 0 ? [] : [""]), ...explanationLines(explanation, tree)]);
+	}
+}
+
+function fromText(thing: string | undefined, { from, namespace }: Options): readonly Explanation[] {
+	const pasted = parsePasted(from.map(readPaste));
+	if (pasted.recognised.length === 0) {
+		throw new UsageError(
+			"nothing in the text is output of a command that weft knows",
+			"paste brctl show, ip addr, ip -d link, bridge fdb, ip route or ip neigh",
+		);
+	}
+	if (pasted.strange > 0) note(`${pasted.strange} lines were not understood and left out`);
+	const known = knownFromPaste(pasted);
+	return thing === undefined ? explainPaste(known) : [explain(known, thing, namespace)];
+}
+
+async function fromHere(thing: string | undefined, options: Options): Promise<readonly Explanation[]> {
+	if (thing === undefined) throw new UsageError("nothing to explain", "name a device, an address or a pod");
+	const nodes = await LocalNodes.open(options);
+	try {
+		const found: Explanation[] = [];
+		let missing: NothingToExplain | null = null;
+		for (const observer of nodes.observers) {
+			try {
+				const known = knownOf(observer);
+				const once = explain(known, thing, options.namespace);
+				found.push(
+					NEEDS_TIME.has(once.kind)
+						? explain(await watched(observer, known, options.watch), thing, options.namespace)
+						: once,
+				);
+			} catch (cause) {
+				if (!(cause instanceof NothingToExplain)) throw cause;
+				missing = cause;
+			}
+		}
+		if (found.length === 0 && missing !== null) throw missing;
+		return found;
+	} finally {
+		nodes.close();
+	}
+}
+
+/** What the counters tell something of. */
+const NEEDS_TIME: ReadonlySet<Explanation["kind"]> = new Set(["bridge", "tunnel", "nic", "device"]);
+
+type Observer = LocalNodes["observers"][number];
+
+function knownOf({ wiring, directory }: Observer): Known {
+	return { view: new WiringView(wiring), directory, window: null, hooked: null, pasted: false };
+}
+
+/** The same, with the counters some time apart. */
+async function watched(observer: Observer, known: Known, ms: number): Promise<Known> {
+	const counters = () => countersOf(readLinks(addon(), observer.spec.netns));
+	const before = counters();
+	await sleep(ms);
+	return { ...known, window: { seconds: ms / 1000, before, after: counters() } };
+}
+
+function readPaste(path: string): string {
+	let text: string;
+	try {
+		text = readFileSync(path === "-" ? 0 : path, "utf8");
+	} catch (cause) {
+		throw new CliError(
+			`cannot read ${path}: ${(cause as NodeJS.ErrnoException).code ?? cause}`,
+			"give a file, or - for stdin",
+		);
+	}
+	if (text.length > LARGEST_PASTE) throw new CliError(`${path} is too long for pasted text`, "8 MiB are the most");
+	return text;
+}
+
+function collect(path: string, before: readonly string[]): readonly string[] {
+	return [...before, path];
+}
+
+function note(line: string): void {
+	process.stderr.write(`weft: ${sanitize(line)}\n`);
+}
