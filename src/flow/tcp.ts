@@ -30,6 +30,7 @@ export interface Findings {
 
 /** Idle for longer than this, a sender may be repeating itself by timer: RFC 8985 and RFC 6298 timers are no shorter. */
 const TIMER_NS = 5e6;
+const BURST = 8;
 const MOST_SYNS = 8;
 
 /**
@@ -137,6 +138,8 @@ class Way {
 	/** Unwrapped position of which the low 32 bits are known; lines start at 2^32 so that 0 is free. */
 	#anchor: number | null = null;
 	#latest = Number.NEGATIVE_INFINITY;
+	/** How many of the next packets may be repairs. */
+	#suspicious = 0;
 	readonly #syns: { readonly time: number; readonly device: number }[] = [];
 	#firstAck: { readonly start: number; readonly time: number; readonly device: number } | null = null;
 
@@ -188,7 +191,7 @@ class Way {
 	send(segment: Segment, start: number, end: number): number {
 		const { time, serial, lostAt } = segment;
 		const transmission = { start, end, time };
-		const mayRepeat = start < this.sent.frontier || Math.abs(time - this.#latest) >= TIMER_NS;
+		const mayRepeat = this.#mayRepeat(start, time);
 		const again = this.sent.add(start, end);
 		this.#latest = Math.max(this.#latest, time);
 		let found = 0;
@@ -207,6 +210,14 @@ class Way {
 		if (again > 0) this.pending.forget(start, end);
 		else if (lostAt === undefined && end > this.acknowledged) this.pending.push(end, time, segment.device);
 		return found;
+	}
+
+	/** Behind what was sent, or after a pause; and the few behind such a one, for repairs come in bursts. */
+	#mayRepeat(start: number, time: number): boolean {
+		if (start < this.sent.frontier || Math.abs(time - this.#latest) >= TIMER_NS) this.#suspicious = BURST;
+		if (this.#suspicious === 0) return false;
+		this.#suspicious--;
+		return true;
 	}
 
 	merge(other: Way): void {
