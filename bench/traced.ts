@@ -30,6 +30,7 @@ const request: TraceRequest = {
 	...asked,
 };
 let rows = 0;
+let cpuAtReady = process.cpuUsage();
 let interruptedAt = 0;
 const stop = new AbortController();
 process.once("SIGINT", () => {
@@ -38,7 +39,10 @@ process.once("SIGINT", () => {
 });
 const say = (line: object) => process.stdout.write(`${JSON.stringify(line)}\n`);
 const listener: TraceListener = {
-	ready: () => say({ readyMs: performance.now() - begun }),
+	ready: () => {
+		cpuAtReady = process.cpuUsage();
+		say({ readyMs: performance.now() - begun });
+	},
 	path: () => {
 		rows++;
 	},
@@ -47,7 +51,6 @@ const listener: TraceListener = {
 	warning: (line) => say({ warning: line }),
 	summary: () => {},
 };
-const cpuAtReady = process.cpuUsage();
 const summary = await startTrace(request, listener, stop.signal);
 const cpu = process.cpuUsage(cpuAtReady);
 say({

@@ -40,6 +40,11 @@ export class NodeObserver {
 		return this.#identity.directory;
 	}
 
+	/** Packets that a device of the node has sent and received so far; null: it is gone. */
+	packets(ifindex: number): number | null {
+		return this.#wiring.packets(ifindex);
+	}
+
 	get warnings(): readonly string[] {
 		return [...this.#wiring.warnings, ...this.directory.warnings];
 	}

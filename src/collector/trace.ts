@@ -42,6 +42,8 @@ class LocalTrace {
 	#worker: Worker | null = null;
 	#surroundings: Surroundings | null = null;
 	#settling: NodeJS.Timeout | null = null;
+	/** What the ENDs' own veths had counted when each was first asked. */
+	readonly #counted = new Map<string, number>();
 	#paths = 0;
 	#stopping = false;
 
@@ -129,8 +131,8 @@ class LocalTrace {
 					type: "status",
 					seconds: (performance.now() - this.#begun) / 1000,
 					...message.report,
-					fromSeen: null,
-					toSeen: null,
+					fromSeen: this.#seenAt("from"),
+					toSeen: this.#seenAt("to"),
 				});
 				return;
 			case "warning":
@@ -165,6 +167,9 @@ class LocalTrace {
 			tunnel: this.#tunnel(from, to),
 			warnings,
 		};
+		// From here on the veths count.
+		this.#seenAt("from");
+		this.#seenAt("to");
 		this.#listener.ready(ready);
 	}
 
@@ -259,6 +264,21 @@ class LocalTrace {
 			node: nodes.size === 1 ? ([...nodes][0] as string) : null,
 			addresses,
 		};
+	}
+
+	/** Packets through the END's own veths since the trace began, traced or not; null: no watched node has one. */
+	#seenAt(end: "from" | "to"): number | null {
+		let sum: number | null = null;
+		for (const { node, ifindex } of this.#resolved(this.#question[end]).devices) {
+			const observer = this.#observers.find(({ spec }) => spec.watch && spec.name === node);
+			const packets = observer?.packets(ifindex) ?? null;
+			if (packets === null) continue;
+			const key = `${node}/${ifindex}`;
+			const before = this.#counted.get(key) ?? packets;
+			this.#counted.set(key, before);
+			sum = (sum ?? 0) + packets - before;
+		}
+		return sum;
 	}
 
 	#tunnel(from: ResolvedEnd, to: ResolvedEnd): OuterHeader | null {

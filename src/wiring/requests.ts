@@ -5,6 +5,12 @@ import { Af, Rtm } from "./rtnetlink-values.js";
 export const Request = {
 	/** All links. */
 	links: () => request(Rtm.getLink, DUMP, header(16)),
+	/** One link, with its counters of this moment. */
+	link: (ifindex: number) => {
+		const message = header(16);
+		new DataView(message.buffer).setInt32(4, ifindex, true);
+		return request(Rtm.getLink, 0, message);
+	},
 	/** All links of another namespace, by its id as seen from the socket's. */
 	linksOf: (nsid: number) =>
 		request(Rtm.getLink, DUMP, header(16), [{ type: IFLA_TARGET_NETNSID, payload: word(nsid) }]),

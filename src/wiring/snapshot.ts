@@ -80,6 +80,18 @@ export class NodeReader {
 		}
 	}
 
+	/** Sent and received by a device of the node until now; null: there is none. */
+	packets(ifindex: number): number | null {
+		try {
+			for (const row of parse(this.#netlink.request(Request.link(ifindex)))) {
+				if (row.kind === "link") return row.link.statistics.rxPackets + row.link.statistics.txPackets;
+			}
+		} catch {
+			// Gone meanwhile: ENODEV.
+		}
+		return null;
+	}
+
 	get netns(): Netns {
 		return this.#netns;
 	}

@@ -66,6 +66,11 @@ export class WiringWatch {
 		return this.#wiring;
 	}
 
+	/** Packets that a device of the node has sent and received so far; null: it is gone. */
+	packets(ifindex: number): number | null {
+		return this.#reader.packets(ifindex);
+	}
+
 	get warnings(): readonly string[] {
 		return this.#warnings;
 	}
