@@ -1,12 +1,14 @@
+import type { Hook } from "../packet/hook.js";
 import type { Sightings } from "../packet/sightings.js";
 import { EventFlag, Family } from "../packet/sightings.js";
 import type { CarrierTable } from "./carrier-table.js";
 import type { Closing, Occasion } from "./closing.js";
 import type { Counters } from "./counters.js";
 import { highBits, lowBits, unitsOf } from "./coverage.js";
+import type { PendingDrop, PendingDrops } from "./drops.js";
 import { type DueCache, Next } from "./due-cache.js";
 import { Rank } from "./hook-table.js";
-import type { Judgement } from "./judgement.js";
+import type { DropReport, Judgement } from "./judgement.js";
 import { VERDICTS } from "./judgement.js";
 import { keyA, keyB } from "./key.js";
 import type { KeyIndex } from "./key-index.js";
@@ -45,6 +47,9 @@ export interface Workshop extends Tables {
 	readonly dues: DueCache;
 	readonly closing: Closing;
 	readonly losses: Losses;
+	readonly drops: PendingDrops;
+	/** Open paths of which a part was dropped, while the rest may go on. */
+	readonly dropped: Map<number, { readonly report: DropReport; readonly hook: Hook }>;
 	readonly counters: Counters;
 	readonly limits: Limits;
 	readonly view: PathView;
@@ -109,8 +114,9 @@ export class Assembler implements RowReader {
 
 	/** Judges what has waited its time by now, in the order in which it began to wait. */
 	expire(): void {
-		const { paths, suspects, flooded, limits } = this.#shop;
+		const { paths, suspects, flooded, closed, drops, limits } = this.#shop;
 		const now = this.now[0] as number;
+		if (drops.next < now) this.#applyDrops(now);
 		for (let path = flooded.oldest; path !== 0; path = flooded.oldest) {
 			if ((paths.since[path] as number) + limits.floodNs > now) break;
 			this.#judge(path, "due");
@@ -126,13 +132,42 @@ export class Assembler implements RowReader {
 				this.#judge(path, "due");
 			}
 		}
+		for (let path = closed.oldest; path !== 0; path = closed.oldest) {
+			if ((paths.since[path] as number) + limits.suspectNs > now) break;
+			this.#free(path);
+		}
 	}
 
 	/** The trace is over: judges everything that is open. */
 	finish(): void {
 		const { suspects, flooded } = this.#shop;
+		this.#applyDrops(Number.POSITIVE_INFINITY);
 		for (let path = flooded.oldest; path !== 0; path = flooded.oldest) this.#judge(path, "end");
 		for (let path = suspects.oldest; path !== 0; path = suspects.oldest) this.#judge(path, "end");
+	}
+
+	#applyDrops(now: number): void {
+		const { drops } = this.#shop;
+		for (let drop = drops.take(now); drop !== null; drop = drops.take(now)) this.#drop(drop);
+	}
+
+	/** The kernel threw away what a pointer carried: the end of its path, unless copies or other segments go on. */
+	#drop({ source, time, report }: PendingDrop): void {
+		const { carriers, paths, closing, counters, dropped, hooks } = this.#shop;
+		const carrier = carriers.find(source, report.skbLow >>> 0, report.skbHigh >>> 0);
+		const path = carrier === 0 ? 0 : (carriers.path[carrier] as number);
+		if (path === 0 || (carriers.time[carrier] as number) > time) {
+			counters.strayDrops++;
+			return;
+		}
+		counters.drops++;
+		const marks = paths.marks[path] as number;
+		if ((marks & Mark.flooded) !== 0) return;
+		const hop = this.#hopAt(path, carriers.hook[carrier] as number, carriers.branch[carrier] as number);
+		if (paths.state[path] === State.closed) this.#revise(path, closing.dropped(hop, report));
+		else if (carriers.whole[carrier] === 1 && (marks & Mark.fragments) === 0) {
+			this.#close(path, closing.dropped(hop, report));
+		} else dropped.set(path, { report, hook: hooks.get(carriers.hook[carrier] as number) });
 	}
 
 	/** May the packet of this carrier be seen at `hook` next? */
@@ -182,7 +217,8 @@ export class Assembler implements RowReader {
 			return;
 		}
 		this.#passWhole(path, carrier, rows, i, hook, tuple);
-		if (state[path] === State.closed) this.#revise(path);
+		if (state[path] === State.closed)
+			this.#revise(path, this.#shop.closing.suspect(path, this.now[0] as number, "due"));
 		else this.#settle(path, hook, tuple, kind);
 	}
 
@@ -789,6 +825,12 @@ export class Assembler implements RowReader {
 	}
 
 	#judge(path: number, occasion: Occasion): void {
+		const { dropped, closing } = this.#shop;
+		const drop = dropped.size === 0 ? undefined : dropped.get(path);
+		if (drop !== undefined) {
+			this.#close(path, closing.dropped(this.#hopAt(path, drop.hook.id, 0), drop.report));
+			return;
+		}
 		this.#close(path, this.#shop.closing.suspect(path, this.now[0] as number, occasion));
 	}
 
@@ -799,6 +841,7 @@ export class Assembler implements RowReader {
 		if ((marks & Mark.ranged) !== 0) this.#unlistRange(path);
 		if (suspects.has(path)) suspects.remove(path);
 		else if (flooded.has(path)) flooded.remove(path);
+		this.#shop.dropped.delete(path);
 		paths.state[path] = State.closed;
 		paths.verdict[path] = VERDICTS.indexOf(judgement.verdict);
 		counters.verdicts[judgement.verdict]++;
@@ -817,13 +860,11 @@ export class Assembler implements RowReader {
 		ranges.remove(facts.root(paths.tuple[path] as number), path);
 	}
 
-	/** A closed path is seen once more. */
-	#revise(path: number): void {
-		const { paths, closing, counters, view, sink } = this.#shop;
+	/** What was said of a closed path no longer holds. */
+	#revise(path: number, judgement: Judgement): void {
+		const { paths, counters, view, sink } = this.#shop;
 		paths.revision[path] = (paths.revision[path] as number) + 1;
-		const before = VERDICTS[paths.verdict[path] as number] ?? "incomplete";
-		const judgement = closing.suspect(path, this.now[0] as number, "due");
-		counters.verdicts[before]--;
+		counters.verdicts[VERDICTS[paths.verdict[path] as number] ?? "incomplete"]--;
 		counters.verdicts[judgement.verdict]++;
 		counters.revised++;
 		paths.verdict[path] = VERDICTS.indexOf(judgement.verdict);

@@ -1,7 +1,7 @@
 import type { DueCache } from "./due-cache.js";
 import { type HookTable, Rank } from "./hook-table.js";
 import type { HopTable } from "./hop-table.js";
-import { delivered, type Judgement } from "./judgement.js";
+import { type DropReport, delivered, type Judgement } from "./judgement.js";
 import type { Losses } from "./losses.js";
 import { Mark, type PathTable } from "./path-table.js";
 
@@ -29,6 +29,13 @@ export class Closing {
 	arrived(path: number): Judgement {
 		if (((this.#paths.marks[path] as number) & Mark.midway) !== 0) return this.#midway(path);
 		return this.#say("delivered", null, 0);
+	}
+
+	/** The kernel says that it threw the packet away. @param hop where it was seen last */
+	dropped(hop: number, report: DropReport): Judgement {
+		const judgement = this.#say("dropped", "kernelDropped", hop);
+		judgement.drop = report;
+		return judgement;
 	}
 
 	/** It went where nobody looks. */

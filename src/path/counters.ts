@@ -13,6 +13,9 @@ export interface Counters {
 	evicted: number;
 	/** Revisions given. */
 	revised: number;
+	/** Drop reports that ended a path or a part of one; and those whose packet was not traced. */
+	drops: number;
+	strayDrops: number;
 	/** Paths given, by their newest verdict. */
 	readonly verdicts: Record<Verdict, number>;
 }
@@ -24,6 +27,8 @@ export function zeroCounters(): Counters {
 		noTuple: 0,
 		evicted: 0,
 		revised: 0,
+		drops: 0,
+		strayDrops: 0,
 		verdicts: { delivered: 0, forwarded: 0, dropped: 0, lost: 0, incomplete: 0 },
 	};
 }
@@ -40,4 +45,6 @@ export interface Accounts {
 	readonly openPaths: number;
 	readonly evicted: number;
 	readonly revised: number;
+	readonly drops: number;
+	readonly strayDrops: number;
 }

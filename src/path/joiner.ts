@@ -7,10 +7,12 @@ import { Assembler } from "./assembler.js";
 import { CarrierTable } from "./carrier-table.js";
 import { Closing } from "./closing.js";
 import { type Accounts, zeroCounters } from "./counters.js";
+import { PendingDrops } from "./drops.js";
 import { DueCache } from "./due-cache.js";
 import type { Expectation } from "./expectation.js";
 import { HookTable } from "./hook-table.js";
 import { HopTable } from "./hop-table.js";
+import type { DropReport } from "./judgement.js";
 import { KeyIndex } from "./key-index.js";
 import { Losses } from "./losses.js";
 import { Merge } from "./merge.js";
@@ -60,6 +62,7 @@ export class Joiner implements SourceSink {
 	readonly #hooks = new HookTable();
 	readonly #losses = new Losses();
 	readonly #merge = new Merge();
+	readonly #drops = new PendingDrops();
 	readonly #counters = zeroCounters();
 	readonly #limits: Limits;
 	readonly #facts: TupleFacts;
@@ -106,6 +109,8 @@ export class Joiner implements SourceSink {
 			dues: this.#dues,
 			closing: new Closing(paths, hops, hooks, this.#dues, losses),
 			losses,
+			drops: this.#drops,
+			dropped: new Map(),
 			counters: this.#counters,
 			limits,
 			view: new PathView(tables, (source) => this.#byIndex[source]?.clock.errorNs ?? 0),
@@ -189,6 +194,12 @@ export class Joiner implements SourceSink {
 		this.#assembler.finish();
 	}
 
+	/** The kernel threw away what this pointer carried. May come before or after the rows of that time. */
+	drop(source: SourceId, report: DropReport): void {
+		const state = this.#state(source);
+		this.#drops.add({ source: state.index, time: report.timeNs + state.clock.offsetNs, report });
+	}
+
 	/** The tuple's id was retired from the table and may name another from now on. */
 	forgetTuple(id: number): void {
 		this.#facts.forget(id);
@@ -197,7 +208,7 @@ export class Joiner implements SourceSink {
 	}
 
 	counters(): Accounts {
-		const { joined, unknownHook, noTuple, evicted, revised, verdicts } = this.#counters;
+		const { joined, unknownHook, noTuple, evicted, revised, drops, strayDrops, verdicts } = this.#counters;
 		return {
 			seen: this.#pushed + this.#lostTotal,
 			joined,
@@ -208,6 +219,8 @@ export class Joiner implements SourceSink {
 			openPaths: this.#suspects.count + this.#flooded.count,
 			evicted,
 			revised,
+			drops,
+			strayDrops,
 		};
 	}
 
