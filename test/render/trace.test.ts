@@ -188,6 +188,22 @@ test("where another flow fits under the header, its row says whose it is", () =>
 	assert.match(second[0] ?? "", / ✓ {3}10\.244\.1\.9 → default\/serve…$/);
 });
 
+test("a flow that goes on under another's columns gets the line above", () => {
+	const table = tableOf({ width: () => 200 });
+	table.ready(readyOf());
+	table.path(pathOf(crossNode));
+	const other = pathOf(crossNode, { source: endpoint("10.244.1.9", 999, null, null, null) });
+	const lengths = [other, other, other, pathOf(crossNode), other].map((path) => table.path(path));
+	assert.deepEqual(
+		lengths.map((lines) => lines.length),
+		[1, 2, 1, 1, 1],
+	);
+	assert.match(lengths[0]?.[0] ?? "", / ✓ {3}10\.244\.1\.9 → default\/server @node-b$/);
+	assert.equal(lengths[1]?.[0], "10.244.1.9 → default/server @node-b");
+	assert.match(lengths[2]?.[0] ?? "", / ✓$/);
+	assert.match(lengths[3]?.[0] ?? "", / ✓ {3}default\/client @node-a → default\/server @node-b$/);
+});
+
 test("a loss shows the hook that missed the packet, even with no header to fit", () => {
 	const table = tableOf();
 	table.ready(readyOf());
@@ -209,6 +225,14 @@ test("a lost reply is read from right to left, too", () => {
 		"12:00:00.123456 ← SYN,ACK                       ✗ ║   4.4  2.2  3.3    ·",
 		"  lost on node-b after eth0→e: eth0 watched, 0 events lost",
 	]);
+});
+
+test("a reason that only repeats the first line is left out", () => {
+	const reason = "lost after flannel.1→e @node-a: eth0→e watched, 0 events lost";
+	const lines = tableOf().path(
+		pathOf(crossNode.slice(0, 3), { verdict: "lost", blame: { ...noFdb, reason, remedy: null } }),
+	);
+	assert.equal(lines.at(-1), "  lost on node-a after flannel.1→e: eth0 watched, 0 events lost");
 });
 
 test("a drop names the kernel's reason; a later report corrects an earlier row", () => {
@@ -388,6 +412,16 @@ test("three seconds of silence: what the veths saw, and what to check, once", ()
 	table.status(idle);
 	table.status(idle);
 	assert.match(table.status(statusOf({ fromSeen: 1, toSeen: null }))[1] ?? "", /nothing that fits/);
+});
+
+test("losses that all had their rows are not told again", () => {
+	const table = tableOf();
+	table.ready(readyOf());
+	const lost = pathOf(crossNode.slice(0, 3), { verdict: "lost", blame: noFdb });
+	table.path(lost);
+	table.path(lost);
+	assert.deepEqual(table.status(statusOf({ lost: 2 })), []);
+	assert.deepEqual(table.status(statusOf({ lost: 2 })), ["  +0 alike in 1 s   lost 2"]);
 });
 
 test("packets that were counted but not shown are no silence", () => {

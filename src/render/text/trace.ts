@@ -42,6 +42,10 @@ export class TraceTable {
 	/** What the last line above the columns said. */
 	#flow = "";
 	#tunnel = "";
+	/** Another flow in the row before: when it goes on, it gets the line above to itself. */
+	#otherFlow = "";
+	/** Lost and dropped paths that got a row since the last status. */
+	#brokenShown = 0;
 	#layout: Layout | null = null;
 	#layoutWidth = 0;
 	#explained = new Set<string>();
@@ -85,7 +89,10 @@ export class TraceTable {
 			this.#layout = layOut(columns, this.#layoutWidth);
 			above.push(...this.#ends(path, reply), headerRow(this.#layout));
 			placement = place(path, reply, columns) ?? { hops: [], behind: -1 };
+		} else {
+			above.push(...this.#goesOn(path, reply));
 		}
+		if (path.verdict === "lost" || path.verdict === "dropped") this.#brokenShown++;
 		const changed = rewritings(path, reply);
 		const row = this.#row(path, reply, this.#layout as Layout, placement, changed);
 		const below = [...this.#natLines(changed), ...blameLines(path), ...branchLines(path), ...this.#revisionLines(path)];
@@ -100,7 +107,9 @@ export class TraceTable {
 	/** How many were not shown, once a second; after 3 s without a packet, what to check. */
 	status(status: Status): string[] {
 		const { latency } = status;
-		if (status.alike > 0 || status.lost > 0) {
+		const lostUnseen = status.lost > this.#brokenShown;
+		this.#brokenShown = 0;
+		if (status.alike > 0 || lostUnseen) {
 			this.#silentSeconds = 0;
 			const seconds = status.seconds < 1.5 ? "1 s" : `${Math.round(status.seconds)} s`;
 			const line = new Line().add(`  +${grouped(status.alike)} alike in ${seconds}`, "dim");
@@ -143,6 +152,14 @@ export class TraceTable {
 		this.#flow = flow;
 		this.#tunnel = tunnel;
 		return [known ? new Line().add(tunnel, "cyan") : this.#above(flow, tunnel)];
+	}
+
+	/** Rows of another flow under the same columns say whose they are; from the second in a row on a line above does. */
+	#goesOn(path: Path, reply: boolean): Line[] {
+		const flow = this.#flowOf(path, reply);
+		const again = flow === this.#otherFlow;
+		this.#otherFlow = flow;
+		return again && flow !== this.#flow ? this.#ends(path, reply) : [];
 	}
 
 	/** As the user called it, where both ends of the path are the very ones that were asked for. */

@@ -38,10 +38,9 @@ export function blameLines(path: Path): Line[] {
 	const node = blame.node === null ? "" : ` on ${blame.node}`;
 	const repair = new Line().add(`  ${blame.reason}`);
 	if (blame.remedy !== null) repair.add(" → ").add(blame.remedy, "bold");
-	return [
-		new Line().add(`  ${path.verdict}${node}${place}${cause(path)}`, style),
-		...(blame.reason === "" ? [] : [repair]),
-	];
+	// The Joiner's own reason, for want of a better one, is the first line again.
+	const told = blame.remedy === null && (blame.reason === "" || blame.reason.startsWith(`${path.verdict} after `));
+	return [new Line().add(`  ${path.verdict}${node}${place}${cause(path)}`, style), ...(told ? [] : [repair])];
 }
 
 function cause({ verdict, blame }: Path): string {
