@@ -32,8 +32,8 @@ const OUTER_BYTES = 50;
 const GAP_NS = 8000;
 /** Packets between two watermarks. */
 const WINDOW = 1024;
-/** skb pointers of a node: enough that none comes again while its packet is under way. */
-const POINTERS = 8192;
+/** skb pointers of a node: as few as may be (the slab gives back what was freed last), and none twice under way. */
+const POINTERS = 512;
 
 const LEGS: readonly (readonly [device: string, ifindex: number, Direction, Role, delayNs: number, ttl: number])[] = [
 	["veth", 7, "ingress", "pod", 0, 64],

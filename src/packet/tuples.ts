@@ -8,8 +8,8 @@ const PORTS = 8;
 const KIND = 9;
 export const TUPLE_WORDS = 10;
 
-/** Tuples kept as objects; beyond it the cache starts anew. */
-const TEXT_CACHE = 16384;
+/** Tuples kept as objects, some 200 bytes each; beyond it the cache starts anew. */
+const TEXT_CACHE = 65536;
 
 const IPPROTO_ICMP = 1;
 const IPPROTO_ICMPV6 = 58;
