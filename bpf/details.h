@@ -15,7 +15,7 @@
 #define WEFT_TCP_TIMESTAMP 8
 
 /* The multiplications do not wait for each other: this is a third of the time of a chained hash. */
-static __always_inline __u32 weft_hash_payload(struct __sk_buff *skb, __u32 offset, __u32 length)
+static __always_inline __u32 weft_hash_payload(weft_skb *skb, __u32 offset, __u32 length)
 {
 	__u64 bytes[WEFT_HASHED / 8];
 	__u64 salt = knobs.hash_salt;
@@ -26,10 +26,10 @@ static __always_inline __u32 weft_hash_payload(struct __sk_buff *skb, __u32 offs
 		weft_load(skb, offset, bytes, WEFT_HASHED);
 	} else {
 		__builtin_memset(bytes, 0, sizeof(bytes));
-		asm volatile("" : "+r"(length)); /* see weft_linear */
+		asm volatile("" : "+r"(length)); /* see weft_load_slowly */
 		if (length == 0 || length > sizeof(bytes))
 			return 0;
-		if (bpf_skb_load_bytes(skb, offset, bytes, length))
+		if (weft_load_bytes(skb, offset, bytes, length))
 			return 0;
 	}
 	hash = weft_finish((bytes[0] ^ salt) * WEFT_ODD_1 + (bytes[1] ^ salt) * WEFT_ODD_2 +
@@ -45,7 +45,7 @@ struct weft_tcp_option { /* as long as a timestamp */
 };
 
 /* Options in any order: SYNs, mostly. Everybody else has NOP, NOP, timestamp (RFC 7323, appendix A). */
-static __always_inline void weft_search_tsval(struct __sk_buff *skb, struct weft_packet *packet)
+static __always_inline void weft_search_tsval(weft_skb *skb, struct weft_packet *packet)
 {
 	struct weft_tcp_option option;
 	__u32 at = packet->transport + 20;
@@ -54,7 +54,7 @@ static __always_inline void weft_search_tsval(struct __sk_buff *skb, struct weft
 	for (int i = 0; i < WEFT_MAX_TCP_OPTIONS; i++) {
 		/* Where no timestamp would fit, none comes any more. */
 		if (at + sizeof(option) > packet->payload ||
-		    bpf_skb_load_bytes(skb, at, &option, sizeof(option)))
+		    weft_load_bytes(skb, at, &option, sizeof(option)))
 			return;
 		if (option.kind == WEFT_TCP_TIMESTAMP && option.size == sizeof(option)) {
 			packet->tsval = (__u32)bpf_ntohs(option.value[0]) << 16 | bpf_ntohs(option.value[1]);
@@ -72,7 +72,7 @@ static __always_inline void weft_search_tsval(struct __sk_buff *skb, struct weft
 	}
 }
 
-static __always_inline void weft_read_tsval(struct __sk_buff *skb, struct weft_packet *packet)
+static __always_inline void weft_read_tsval(weft_skb *skb, struct weft_packet *packet)
 {
 	__u32 length = packet->payload - packet->transport - 20;
 	__be32 head[2] __attribute__((aligned(8)));
@@ -89,7 +89,7 @@ static __always_inline void weft_read_tsval(struct __sk_buff *skb, struct weft_p
 		weft_search_tsval(skb, packet);
 }
 
-static __always_inline void weft_read_details(struct __sk_buff *skb, struct weft_packet *packet)
+static __always_inline void weft_read_details(weft_skb *skb, struct weft_packet *packet)
 {
 	if (packet->parse)
 		return;

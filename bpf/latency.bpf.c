@@ -6,11 +6,11 @@
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
+#include "subject.h" /* first: says what a weft_skb is */
 #include "details.h"
 #include "fingerprint.h"
 #include "latency.h"
 #include "pointer.h"
-#include "tunnel.h"
 
 #define WEFT_NEXT (-1) /* see trace.bpf.c */
 #define WEFT_EVICTED_NS 10000000ULL

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * From an skb to a weft_packet. Nothing is ever written, and bpf_skb_pull_data, which reshapes the skb, is
- * never called: what does not lie in the linear part is read with bpf_skb_load_bytes. What does, is read in
- * place: on CPUs that mitigate SRSO each return inside the kernel costs 10 ns, so a load 20.
+ * From an skb to a weft_packet. A program includes load_tc.h or load_probe.h before: they say what a weft_skb
+ * is and how it is read.
  *
  * One read brings what nearly every packet needs: the ethertype and 40 bytes behind it, which are an IPv4
  * header with a TCP header, or an IPv6 header. A window that reaches beyond the packet is filled with zeros,
@@ -128,23 +127,6 @@ struct weft_window {
 	};
 } __attribute__((aligned(8)));
 
-/* Farther into a packet than this nobody looks for headers; the verifier wants a bound. */
-#define WEFT_LINEAR_LIMIT 0x1000
-
-/* `size` bytes at `offset`, where they lie in the linear part of the skb; else null. To be read only. */
-static __always_inline const void *weft_linear(struct __sk_buff *skb, __u32 offset, const __u32 size)
-{
-	const char *data = (const char *)(long)skb->data;
-	const char *end = (const char *)(long)skb->data_end;
-
-	/* The verifier must see the very register that is bounded here go into the address. */
-	asm volatile("" : "+r"(offset));
-	if (offset > WEFT_LINEAR_LIMIT)
-		return 0;
-	data += offset;
-	return data + size <= end ? data : 0;
-}
-
 /* In words: packets are not aligned, and the compiler would go byte by byte. `size`: a multiple of four. */
 static __always_inline void weft_copy(void *to, const void *from, const __u32 size)
 {
@@ -157,21 +139,21 @@ static __always_inline void weft_copy(void *to, const void *from, const __u32 si
 }
 
 /* Wherever the bytes lie; zeros where the packet has none. `size` is at most 64. */
-static __always_inline void weft_load_slowly(struct __sk_buff *skb, __u32 offset, void *to, const __u32 size)
+static __always_inline void weft_load_slowly(weft_skb *skb, __u32 offset, void *to, const __u32 size)
 {
 	__u32 have;
 
-	if (!bpf_skb_load_bytes(skb, offset, to, size))
+	if (!weft_load_bytes(skb, offset, to, size))
 		return;
 	__builtin_memset(to, 0, size);
 	have = skb->len - offset;
-	asm volatile("" : "+r"(have)); /* as above */
+	asm volatile("" : "+r"(have)); /* the verifier must see this bounded */
 	if (have == 0 || have >= size)
 		return;
-	bpf_skb_load_bytes(skb, offset, to, have);
+	weft_load_bytes(skb, offset, to, have);
 }
 
-static __always_inline void weft_load(struct __sk_buff *skb, __u32 offset, void *to, const __u32 size)
+static __always_inline void weft_load(weft_skb *skb, __u32 offset, void *to, const __u32 size)
 {
 	const void *linear = weft_linear(skb, offset, size);
 
@@ -295,7 +277,7 @@ static __always_inline void weft_note_fragment(struct weft_packet *packet, __u32
 	}
 }
 
-static __always_inline enum weft_parse weft_parse_ipv4(struct __sk_buff *skb, struct weft_packet *packet,
+static __always_inline enum weft_parse weft_parse_ipv4(weft_skb *skb, struct weft_packet *packet,
 						       struct weft_window *window)
 {
 	const struct weft_ipv4 *header = &window->ipv4;
@@ -340,8 +322,7 @@ static __always_inline int weft_is_extension(__u8 next)
 }
 
 /* Walks to the transport header; a later fragment ends the walk, what follows is not a header. */
-static __always_inline enum weft_parse weft_parse_extensions(struct __sk_buff *skb,
-							     struct weft_packet *packet)
+static __always_inline enum weft_parse weft_parse_extensions(weft_skb *skb, struct weft_packet *packet)
 {
 	struct weft_extension extension;
 	__u32 at = packet->transport;
@@ -352,7 +333,7 @@ static __always_inline enum weft_parse weft_parse_extensions(struct __sk_buff *s
 		if (!weft_is_extension(packet->protocol))
 			return WEFT_PARSE_OK;
 		if (at + sizeof(extension) > packet->end ||
-		    bpf_skb_load_bytes(skb, at, &extension, sizeof(extension)))
+		    weft_load_bytes(skb, at, &extension, sizeof(extension)))
 			return WEFT_PARSE_EXTENSION_TRUNCATED;
 		size = (extension.length + 1) * 8;
 		if (packet->protocol == IPPROTO_AH)
@@ -377,7 +358,7 @@ static __always_inline enum weft_parse weft_parse_extensions(struct __sk_buff *s
 	return weft_is_extension(packet->protocol) ? WEFT_PARSE_EXTENSION_LIMIT : WEFT_PARSE_OK;
 }
 
-static __always_inline enum weft_parse weft_parse_ipv6(struct __sk_buff *skb, struct weft_packet *packet,
+static __always_inline enum weft_parse weft_parse_ipv6(weft_skb *skb, struct weft_packet *packet,
 						       struct weft_window *window)
 {
 	const struct weft_ipv6 *header = &window->ipv6;
@@ -411,7 +392,7 @@ static __always_inline enum weft_parse weft_parse_ipv6(struct __sk_buff *skb, st
 	return weft_parse_transport(packet, &transport);
 }
 
-static __always_inline enum weft_parse weft_parse_arp(struct __sk_buff *skb, struct weft_packet *packet,
+static __always_inline enum weft_parse weft_parse_arp(weft_skb *skb, struct weft_packet *packet,
 						      const struct weft_arp *header)
 {
 	packet->flags |= WEFT_FAMILY_ARP;
@@ -440,7 +421,7 @@ static __always_inline void weft_note_vlan(struct weft_packet *packet, __u16 tci
 }
 
 /* The window stands at a network header (or a VLAN tag, which is skipped) of type `ethertype`. */
-static __always_inline enum weft_parse weft_parse_network(struct __sk_buff *skb, struct weft_packet *packet,
+static __always_inline enum weft_parse weft_parse_network(weft_skb *skb, struct weft_packet *packet,
 							  struct weft_window *window, __be16 ethertype)
 {
 	if (weft_is_vlan(ethertype)) {
@@ -467,7 +448,7 @@ static __always_inline enum weft_parse weft_parse_network(struct __sk_buff *skb,
 	return WEFT_PARSE_OK;
 }
 
-static __always_inline enum weft_parse weft_parse_ethernet(struct __sk_buff *skb, struct weft_packet *packet,
+static __always_inline enum weft_parse weft_parse_ethernet(weft_skb *skb, struct weft_packet *packet,
 							   __u32 offset)
 {
 	const __u32 size = WEFT_ETHERNET + sizeof(((struct weft_window *)0)->network);
@@ -487,7 +468,7 @@ static __always_inline enum weft_parse weft_parse_ethernet(struct __sk_buff *skb
 }
 
 /* TUN, ipip, WireGuard: the packet starts with its network header, whose version says which. */
-static __always_inline enum weft_parse weft_parse_l3(struct __sk_buff *skb, struct weft_packet *packet)
+static __always_inline enum weft_parse weft_parse_l3(weft_skb *skb, struct weft_packet *packet)
 {
 	struct weft_window window;
 	__be16 ethertype = skb->protocol;

@@ -8,13 +8,13 @@
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
+#include "subject.h" /* first: says what a weft_skb is */
 #include "emit.h"
 #include "follow.h"
 #include "maps.h"
 #include "prefilter.h"
 #include "rules.h"
 #include "sample.h"
-#include "tunnel.h"
 
 #define WEFT_NEXT (-1) /* TCX_NEXT, and TC_ACT_UNSPEC for clsact */
 

@@ -33,7 +33,7 @@ static __always_inline void weft_start_inner(struct weft_packet *packet, __u32 o
 	packet->network = offset;
 }
 
-static __always_inline void weft_enter_tunnel(struct __sk_buff *skb, struct weft_packet *packet)
+static __always_inline void weft_enter_tunnel(weft_skb *skb, struct weft_packet *packet)
 {
 	struct weft_vxlan header __attribute__((aligned(8)));
 	__u32 peer[4] __attribute__((aligned(8)));
@@ -50,13 +50,9 @@ static __always_inline void weft_enter_tunnel(struct __sk_buff *skb, struct weft
 	packet->parse = weft_parse_ethernet(skb, packet, packet->network);
 }
 
-/* The whole of parsing: afterwards `packet` describes the subject of the event. */
-static __always_inline void weft_parse(struct __sk_buff *skb, struct weft_packet *packet)
+/* Once the link or network layer has been parsed: `packet` then describes the subject of the event. */
+static __always_inline void weft_finish_parsing(weft_skb *skb, struct weft_packet *packet)
 {
-	__builtin_memset(packet, 0, sizeof(*packet));
-	if (skb->vlan_present)
-		weft_note_vlan(packet, skb->vlan_tci);
-	packet->parse = knobs.l3 ? weft_parse_l3(skb, packet) : weft_parse_ethernet(skb, packet, 0);
 	if (weft_is_tunnelled(packet))
 		weft_enter_tunnel(skb, packet);
 	/* Whatever is needed later is read from memory again: see struct weft_cpu. */
