@@ -67,3 +67,36 @@ dist/test/native/%.bpf.o: test/native/%.bpf.c
 	$(say) BPF $@
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -c -o $@ $<
+
+# The addon's tests once more, with every access to its memory checked. Node.js itself is not instrumented: its
+# allocations are never leaks of ours, and it keeps what it needs until the process ends.
+.PHONY: test-sanitize
+NATIVE_ASAN_ADDON := $(NATIVE_BUILD)/weft-asan.node
+NATIVE_ASAN_FLAGS := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+	-fno-sanitize=vptr
+
+$(NATIVE_BUILD)/asan/%.o: native/%.cc native/build.mk
+	$(say) CXX $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) $(NATIVE_CXXFLAGS) $(NATIVE_ASAN_FLAGS) -MMD -MP -c -o $@ $<
+
+-include $(NATIVE_ASAN_OBJECTS:.o=.d)
+
+$(NATIVE_ASAN_ADDON): $(NATIVE_ASAN_OBJECTS) $(NATIVE_LIBBPF)
+	$(say) LINK $@
+	$(Q)$(CXX) $(NATIVE_LDFLAGS) -fsanitize=address,undefined -o $@ $(NATIVE_ASAN_OBJECTS) $(NATIVE_STATIC) || \
+		$(CXX) $(NATIVE_LDFLAGS) -fsanitize=address,undefined -o $@ $(NATIVE_ASAN_OBJECTS) $(NATIVE_SHARED_ELF)
+
+# A second dist/ with the other addon in it, so that nothing needs to be told where the addon is.
+NATIVE_ASAN_DIST := $(NATIVE_BUILD)/asan/dist
+NATIVE_ASAN_LOG := $(NATIVE_BUILD)/asan/log
+
+test-sanitize: ## The addon's tests under AddressSanitizer and UndefinedBehaviorSanitizer
+test-sanitize: compile $(NATIVE_ASAN_ADDON)
+	$(Q)rm -rf $(NATIVE_ASAN_DIST) $(NATIVE_ASAN_LOG).* && cp -a dist $(NATIVE_ASAN_DIST) && ln -sfn $(CURDIR)/build $(NATIVE_BUILD)/asan/build
+	$(Q)cp $(NATIVE_ASAN_ADDON) $(NATIVE_ASAN_DIST)/native/weft.node
+	$(Q)$(SUDO) env LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
+		ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:log_path=$(CURDIR)/$(NATIVE_ASAN_LOG) \
+		LSAN_OPTIONS=exitcode=0 UBSAN_OPTIONS=print_stacktrace=1 \
+		node --test --test-concurrency=1 $(NATIVE_ASAN_DIST)/test/native $(NATIVE_ASAN_DIST)/test/kernel
+	$(Q)awk -f native/sanitizer-reports.awk $(NATIVE_ASAN_LOG).*

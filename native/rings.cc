@@ -150,10 +150,11 @@ Napi::ArrayBuffer Rings::bufferOf(Napi::Env env, uint32_t slot)
 	if (!buffers_[slot].IsEmpty())
 		return buffers_[slot].Value();
 	// The buffer shares the pool: whoever keeps a view of it past close reads old bytes, not freed memory.
-	auto *shared = new std::shared_ptr<BatchPool>(drain_->pool());
+	auto shared = std::make_unique<std::shared_ptr<BatchPool>>(drain_->pool());
 	Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(
 		env, (*shared)->slot(slot), (*shared)->bytesEach(),
-		[](Napi::Env, void *, std::shared_ptr<BatchPool> *pool) { delete pool; }, shared);
+		[](Napi::Env, void *, std::shared_ptr<BatchPool> *pool) { delete pool; }, shared.get());
+	shared.release(); // The finalizer's now. (A worker that is being terminated gets no buffer, but an exception.)
 	buffers_[slot] = Napi::Persistent(buffer);
 	return buffer;
 }
