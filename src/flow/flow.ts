@@ -31,6 +31,14 @@ export class FlowEnd {
 	}
 }
 
+interface Shape {
+	readonly firstTuple: number;
+	readonly lastTuple: number;
+	readonly firstHook: number;
+	readonly lastHook: number;
+	readonly hops: number;
+}
+
 /** What went one way: from end 0 to end 1, or back. */
 export class FlowWay {
 	packets = 0;
@@ -39,14 +47,8 @@ export class FlowWay {
 	lost = 0;
 	dropped = 0;
 	retransmissions = 0;
-	/** Tuples and hooks of the latest path's first and last hop: while they stay, the ends are known. */
-	firstTuple = 0;
-	lastTuple = 0;
-	firstHook = -1;
-	lastHook = -1;
-	/** OuterTable ids on the tunnel's way out and in. */
-	outerOut = 0;
-	outerIn = 0;
+	/** What the latest path looked like: while it stays so, nothing is to be learned from the next. */
+	seen: Shape = { firstTuple: 0, lastTuple: 0, firstHook: -1, lastHook: -1, hops: 0 };
 
 	add(other: FlowWay): void {
 		this.packets += other.packets;

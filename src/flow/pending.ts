@@ -21,31 +21,21 @@ export class Pending {
 			const candidate = this.#marks[i] as number;
 			if (candidate <= mark && (best < 0 || candidate > (this.#marks[best] as number))) best = i;
 		}
-		if (best < 0) return null;
-		const answered = { time: this.#times[best] as number, device: this.#devices[best] as number };
-		this.#keep((other) => other > mark);
-		return answered;
+		return this.#take(best, Number.NEGATIVE_INFINITY, mark);
 	}
 
 	/** The answer to one. */
 	exactly(mark: number): { readonly time: number; readonly device: number } | null {
-		const at = this.#marks.indexOf(mark);
-		if (at < 0) return null;
-		const answered = { time: this.#times[at] as number, device: this.#devices[at] as number };
-		this.#keep((other) => other !== mark);
-		return answered;
+		return this.#take(this.#marks.indexOf(mark), mark - 1, mark);
 	}
 
 	/** Sent twice: which of them an answer means cannot be told (Karn and Partridge 1987). */
-	forget(from: number, to: number): void {
-		if (this.#marks.length > 0) this.#keep((mark) => mark <= from || mark > to);
-	}
-
-	#keep(wanted: (mark: number) => boolean): void {
+	forget(above: number, to: number): void {
 		let kept = 0;
 		for (let i = 0; i < this.#marks.length; i++) {
-			if (!wanted(this.#marks[i] as number)) continue;
-			this.#marks[kept] = this.#marks[i] as number;
+			const mark = this.#marks[i] as number;
+			if (mark > above && mark <= to) continue;
+			this.#marks[kept] = mark;
 			this.#times[kept] = this.#times[i] as number;
 			this.#devices[kept] = this.#devices[i] as number;
 			kept++;
@@ -53,5 +43,12 @@ export class Pending {
 		this.#marks.length = kept;
 		this.#times.length = kept;
 		this.#devices.length = kept;
+	}
+
+	#take(at: number, above: number, to: number): { readonly time: number; readonly device: number } | null {
+		if (at < 0) return null;
+		const taken = { time: this.#times[at] as number, device: this.#devices[at] as number };
+		this.forget(above, to);
+		return taken;
 	}
 }

@@ -4,38 +4,15 @@ import { EventFlag, TcpFlag } from "../packet/sightings.js";
 import type { Tuple } from "../packet/tuple.js";
 import type { TupleTable } from "../packet/tuples.js";
 import { protocolOf } from "../path/materialise.js";
-import type { Verdict } from "../path/path.js";
-import type { PathSink, PathView } from "../path/path-view.js";
+import type { PathSink } from "../path/path-view.js";
+import { Devices } from "./devices.js";
 import { echoRole, faceKey } from "./face.js";
-import { type Face, Flow, Rank, type WayIndex } from "./flow.js";
+import { type Face, Flow, type FlowWay, Rank, type WayIndex } from "./flow.js";
+import type { FlowPath } from "./flow-path.js";
 import type { Pending } from "./pending.js";
 import { Ring } from "./ring.js";
+import { isBad, PathSegment } from "./segment.js";
 import { type FlowSnapshot, snapshotOf } from "./snapshot.js";
-import type { Segment } from "./tcp.js";
-
-/** The part of a PathView that flows are made of. */
-export type FlowPath = Pick<
-	PathView,
-	| "serial"
-	| "verdict"
-	| "blame"
-	| "hopCount"
-	| "sequence"
-	| "acknowledgement"
-	| "tcpFlags"
-	| "flags"
-	| "length"
-	| "payload"
-	| "segments"
-	| "hook"
-	| "first"
-	| "last"
-	| "packets"
-	| "bytes"
-	| "tupleAt"
-	| "outerAt"
-	| "branch"
->;
 
 export interface FlowOptions {
 	readonly tuples: Pick<TupleTable, "get" | "capacity">;
@@ -84,14 +61,16 @@ export class FlowTable implements PathSink {
 	readonly #flows = new Ring();
 	readonly #changed = new Set<Flow>();
 	readonly #bad = new Map<number, "lost" | "dropped">();
-	readonly #devices = new Map<string, number>();
-	readonly #deviceOf: number[] = [];
+	readonly #devices: Devices;
+	readonly #segment: PathSegment;
 	readonly #counters = { paths: 0, counted: 0, notFlows: 0, unnamed: 0, flows: 0, merged: 0, evicted: 0 };
 
 	constructor(options: FlowOptions) {
 		this.#options = options;
 		this.#most = options.maxFlows ?? MOST_FLOWS;
 		this.#turned = new Uint8Array(options.tuples.capacity + 1);
+		this.#devices = new Devices(options.hook);
+		this.#segment = new PathSegment(this.#devices);
 	}
 
 	get size(): number {
@@ -114,9 +93,7 @@ export class FlowTable implements PathSink {
 		const flow = this.#connection(view, place.flow, way);
 		this.#counters.counted++;
 		// An earlier connection has given its faces away.
-		if (flow !== place.flow.previous) this.#learnFaces(view, flow, way);
-		this.#learnEnds(view, flow, way);
-		this.#learnTunnels(view, flow, way);
+		this.#learn(view, flow, way, flow !== place.flow.previous);
 		this.#count(view, flow, way);
 		this.#touch(flow);
 	}
@@ -127,12 +104,14 @@ export class FlowTable implements PathSink {
 		if (place === null) return;
 		const { way } = place;
 		const flow = this.#connection(view, place.flow, way);
-		this.#learnEnds(view, flow, way);
+		this.#learn(view, flow, way, flow === place.flow);
 		const before = this.#bad.get(view.serial);
 		if (before !== undefined) flow.ways[way][before]--;
-		this.#noteBad(view, flow, way);
-		if (flow.tcp !== null && (before !== undefined || isBad(view.verdict))) {
-			flow.ways[way].retransmissions += flow.tcp.revise(this.#segment(view, way)).retransmissions;
+		this.#bad.delete(view.serial);
+		const after = view.verdict;
+		if (isBad(after)) this.#noteBad(view.serial, after, flow.ways[way]);
+		if (flow.tcp !== null && (before !== undefined || isBad(after))) {
+			flow.ways[way].retransmissions += flow.tcp.revise(this.#segment.over(view, way));
 		}
 		this.#touch(flow);
 	}
@@ -248,13 +227,26 @@ export class FlowTable implements PathSink {
 		return next;
 	}
 
+	/** Who talks and by which way: the same for nearly all packets of a direction, so asked once. */
+	#learn(view: FlowPath, flow: Flow, way: WayIndex, takesFaces: boolean): void {
+		const { seen } = flow.ways[way];
+		const last = lastOfTrunk(view);
+		const firstTuple = view.tupleAt(0);
+		const lastTuple = view.tupleAt(last);
+		const firstHook = view.hook(0);
+		const lastHook = view.hook(last);
+		const sameTuples = seen.firstTuple === firstTuple && seen.lastTuple === lastTuple;
+		if (sameTuples && seen.firstHook === firstHook && seen.lastHook === lastHook && seen.hops === view.hopCount) return;
+		flow.ways[way].seen = { firstTuple, lastTuple, firstHook, lastHook, hops: view.hopCount };
+		if (takesFaces) this.#learnFaces(view, flow, way);
+		this.#learnEnds(flow, way);
+		this.#learnTunnels(view, flow, way);
+	}
+
 	/** Every tuple that the packet had on its way is a face of the same connection. */
 	#learnFaces(view: FlowPath, flow: Flow, way: WayIndex): void {
-		const known = flow.ways[way];
-		const hops = view.hopCount;
-		if (view.tupleAt(0) === known.firstTuple && view.tupleAt(hops - 1) === known.lastTuple) return;
 		let latest = 0;
-		for (let n = 0; n < hops; n++) {
+		for (let n = 0; n < view.hopCount; n++) {
 			const id = view.tupleAt(n);
 			if (id === 0 || id === latest) continue;
 			latest = id;
@@ -318,16 +310,8 @@ export class FlowTable implements PathSink {
 	}
 
 	/** Whose packet it is by the first hop, whom it reached by the last; what stood between is NAT's. */
-	#learnEnds(view: FlowPath, flow: Flow, way: WayIndex): void {
-		const last = lastOfTrunk(view);
-		const known = flow.ways[way];
-		const firstTuple = view.tupleAt(0);
-		const lastTuple = view.tupleAt(last);
-		const firstHook = view.hook(0);
-		const lastHook = view.hook(last);
-		const unchanged = known.firstHook === firstHook && known.lastHook === lastHook;
-		if (unchanged && known.firstTuple === firstTuple && known.lastTuple === lastTuple) return;
-		Object.assign(known, { firstTuple, lastTuple, firstHook, lastHook });
+	#learnEnds(flow: Flow, way: WayIndex): void {
+		const { firstTuple, lastTuple, firstHook, lastHook } = flow.ways[way].seen;
 		if (firstTuple === 0 || lastTuple === 0) return;
 		const from = this.#options.tuples.get(firstTuple);
 		const to = this.#options.tuples.get(lastTuple);
@@ -353,22 +337,6 @@ export class FlowTable implements PathSink {
 
 	/** Out of a node the header names the far end, into one the near end of the other: together they are the tunnel. */
 	#learnTunnels(view: FlowPath, flow: Flow, way: WayIndex): void {
-		const known = flow.ways[way];
-		let out = 0;
-		let into = 0;
-		for (let n = 0; n < view.hopCount; n++) {
-			const outer = view.outerAt(n);
-			if (outer === 0) continue;
-			if (this.#options.hook(view.hook(n)).direction === "egress") out = outer;
-			else into = outer;
-		}
-		if ((out === 0 && into === 0) || (out === known.outerOut && into === known.outerIn)) return;
-		known.outerOut = out;
-		known.outerIn = into;
-		if (flow.tunnels.length < MOST_TUNNELS) this.#addTunnels(view, flow, way);
-	}
-
-	#addTunnels(view: FlowPath, flow: Flow, way: WayIndex): void {
 		const found: { source: string | null; destination: string | null; readonly vni: number }[] = [];
 		for (let n = 0; n < view.hopCount; n++) {
 			const id = view.outerAt(n);
@@ -384,7 +352,13 @@ export class FlowTable implements PathSink {
 				open.destination ??= own;
 			}
 		}
-		flow.tunnels.push(...found.map((tunnel) => ({ way, ...tunnel })));
+		for (const { source, destination, vni } of found) {
+			const known = flow.tunnels.some(
+				(other) =>
+					other.way === way && other.source === source && other.destination === destination && other.vni === vni,
+			);
+			if (!known && flow.tunnels.length < MOST_TUNNELS) flow.tunnels.push({ way, source, destination, vni });
+		}
 	}
 
 	#count(view: FlowPath, flow: Flow, way: WayIndex): void {
@@ -398,39 +372,21 @@ export class FlowTable implements PathSink {
 			flow.firstNs = time;
 			flow.firstWay = way;
 		}
-		for (let n = 0; n < view.hopCount; n++) flow.lastNs = Math.max(flow.lastNs, view.last(n));
-		this.#noteBad(view, flow, way);
+		flow.lastNs = Math.max(flow.lastNs, view.last(view.hopCount - 1));
+		const { verdict } = view;
+		if (isBad(verdict)) this.#noteBad(view.serial, verdict, counts);
 		if (flow.tcp !== null && (view.flags & EventFlag.hasPorts) !== 0) {
-			counts.retransmissions += flow.tcp.add(this.#segment(view, way), flow.rtt).retransmissions;
+			counts.retransmissions += flow.tcp.add(this.#segment.over(view, way), flow.rtt);
 		}
 		if (flow.echoes !== null) this.#echo(view, flow, way, flow.echoes);
 	}
 
-	#noteBad(view: FlowPath, flow: Flow, way: WayIndex): void {
-		this.#bad.delete(view.serial);
-		if (!isBad(view.verdict)) return;
-		flow.ways[way][view.verdict]++;
-		this.#bad.set(view.serial, view.verdict);
+	#noteBad(serial: number, verdict: "lost" | "dropped", counts: FlowWay): void {
+		counts[verdict]++;
+		this.#bad.set(serial, verdict);
 		if (this.#bad.size <= MOST_BAD) return;
-		for (const oldest of this.#bad.keys()) {
-			this.#bad.delete(oldest);
-			break;
-		}
-	}
-
-	#segment(view: FlowPath, way: WayIndex): Segment {
-		return {
-			way,
-			serial: view.serial,
-			time: view.first(0),
-			device: this.#device(view.hook(0)),
-			flags: view.tcpFlags,
-			sequence: view.sequence,
-			acknowledgement: view.acknowledgement,
-			payload: view.payload,
-			lostAt: isBad(view.verdict) ? placeOf(view) : undefined,
-			timeAt: (device) => this.#timeAt(view, device),
-		};
+		const [oldest] = this.#bad.keys();
+		if (oldest !== undefined) this.#bad.delete(oldest);
 	}
 
 	#echo(view: FlowPath, flow: Flow, way: WayIndex, echoes: Pending): void {
@@ -438,31 +394,12 @@ export class FlowTable implements PathSink {
 		const role = id === 0 ? null : echoRole(this.#options.tuples.get(id));
 		if (role === "request") {
 			flow.asker ??= way;
-			echoes.push(view.sequence, view.first(0), this.#device(view.hook(0)));
+			echoes.push(view.sequence, view.first(0), this.#devices.of(view.hook(0)));
 			return;
 		}
 		const asked = role === "reply" ? echoes.exactly(view.sequence) : null;
-		const back = asked === null ? null : this.#timeAt(view, asked.device);
+		const back = asked === null ? null : this.#devices.timeAt(view, asked.device);
 		if (asked !== null && back !== null && back >= asked.time) flow.rtt.add(back - asked.time);
-	}
-
-	/** A device, whichever direction of it is hooked. */
-	#device(hook: number): number {
-		const known = this.#deviceOf[hook];
-		if (known !== undefined) return known;
-		const { node, netns, ifindex } = this.#options.hook(hook);
-		const name = `${node}/${netns}/${ifindex}`;
-		const device = this.#devices.get(name) ?? this.#devices.size;
-		this.#devices.set(name, device);
-		this.#deviceOf[hook] = device;
-		return device;
-	}
-
-	#timeAt(view: FlowPath, device: number): number | null {
-		for (let n = view.hopCount - 1; n >= 0; n--) {
-			if (this.#device(view.hook(n)) === device) return view.first(n);
-		}
-		return null;
 	}
 
 	#touch(flow: Flow): void {
@@ -475,17 +412,6 @@ export class FlowTable implements PathSink {
 
 function flipped(way: WayIndex, flip: WayIndex): WayIndex {
 	return way === flip ? 0 : 1;
-}
-
-function isBad(verdict: Verdict): verdict is "lost" | "dropped" {
-	return verdict === "lost" || verdict === "dropped";
-}
-
-/** As "flannel.1→e @node-a". */
-function placeOf(view: FlowPath): string | null {
-	const { blame } = view;
-	if (blame === null || blame.device === null) return null;
-	return `${blame.device}→${blame.direction === "egress" ? "e" : "i"} @${blame.node}`;
 }
 
 function leavesPod(hook: Hook): boolean {

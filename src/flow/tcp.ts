@@ -23,11 +23,6 @@ export interface Segment {
 	timeAt(device: number): number | null;
 }
 
-/** What a segment adds to the counts of its direction. */
-export interface Findings {
-	readonly retransmissions: number;
-}
-
 /** Idle for longer than this, a sender may be repeating itself by timer: RFC 8985 and RFC 6298 timers are no shorter. */
 const TIMER_NS = 5e6;
 const BURST = 8;
@@ -61,31 +56,36 @@ export class TcpConnection {
 		return this.#ways[way].repairs;
 	}
 
-	add(segment: Segment, rtt: RttSketch): Findings {
+	/** @returns how many retransmissions in its direction came to light */
+	add(segment: Segment, rtt: RttSketch): number {
 		const own = this.#ways[segment.way];
 		const { flags } = segment;
 		if ((flags & TcpFlag.rst) !== 0) this.#resets++;
 		const syn = (flags & TcpFlag.syn) !== 0;
 		const acknowledges = (flags & TcpFlag.ack) !== 0;
-		const [start, end] = own.rangeOf(segment);
+		const start = own.unwrap(segment.sequence);
+		const end = start + lengthOf(segment);
 		if (syn) own.noteSyn(segment, acknowledges);
 		else own.noteOther(segment, start, acknowledges);
 		if (acknowledges && (flags & TcpFlag.rst) === 0) this.#acknowledge(segment, rtt);
 		if ((flags & TcpFlag.fin) !== 0) own.finEnd = Math.max(own.finEnd, end);
-		return { retransmissions: end > start ? own.send(segment, start, end) : 0 };
+		return end > start ? own.send(segment, start, end) : 0;
 	}
 
-	/** A path of which was told before is judged otherwise now: it was lost, was not, or was lost elsewhere. */
-	revise(segment: Segment): Findings {
-		const own = this.#ways[segment.way];
-		const { serial, lostAt } = segment;
-		if (lostAt === undefined) own.repairs.found(serial);
-		else if (!own.repairs.move(serial, lostAt)) {
-			const [start, end] = own.rangeOf(segment);
-			if (end > start)
-				return { retransmissions: own.repairs.lost({ start, end, time: segment.time }, serial, lostAt).found };
+	/**
+	 * A path of which was told before is judged otherwise now: it was lost, was not, or was lost elsewhere.
+	 * @returns how many retransmissions in its direction came to light
+	 */
+	revise(segment: Segment): number {
+		const { repairs } = this.#ways[segment.way];
+		const { serial, lostAt, time } = segment;
+		if (lostAt === undefined) repairs.found(serial);
+		else if (!repairs.move(serial, lostAt)) {
+			const start = this.#ways[segment.way].unwrap(segment.sequence);
+			const end = start + lengthOf(segment);
+			if (end > start) return repairs.lost({ start, end, time }, serial, lostAt).found;
 		}
-		return { retransmissions: 0 };
+		return 0;
 	}
 
 	get state(): TcpState {
@@ -118,6 +118,12 @@ export class TcpConnection {
 		const back = answered === null ? null : segment.timeAt(answered.device);
 		if (answered !== null && back !== null && back >= answered.time) rtt.add(back - answered.time);
 	}
+}
+
+/** In sequence numbers: SYN and FIN take one each, a RST's payload none (RFC 9293, 3.4 and 3.10.7). */
+function lengthOf({ flags, payload }: Segment): number {
+	if ((flags & TcpFlag.rst) !== 0) return 0;
+	return payload + ((flags & TcpFlag.syn) !== 0 ? 1 : 0) + ((flags & TcpFlag.fin) !== 0 ? 1 : 0);
 }
 
 /** One direction. */
@@ -163,14 +169,6 @@ class Way {
 		const position = this.#anchor + ((sequence - this.#anchor) | 0);
 		if (position > this.#anchor) this.#anchor = position;
 		return position;
-	}
-
-	/** On the direction's line; SYN and FIN take a number each, a RST's payload none (RFC 9293, 3.4 and 3.10.7). */
-	rangeOf(segment: Segment): readonly [number, number] {
-		const start = this.unwrap(segment.sequence);
-		const { flags, payload } = segment;
-		if ((flags & TcpFlag.rst) !== 0) return [start, start];
-		return [start, start + payload + ((flags & TcpFlag.syn) !== 0 ? 1 : 0) + ((flags & TcpFlag.fin) !== 0 ? 1 : 0)];
 	}
 
 	noteSyn(segment: Segment, acknowledges: boolean): void {

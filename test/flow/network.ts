@@ -1,5 +1,6 @@
+import type { FlowPath } from "../../src/flow/flow-path.js";
 import type { FlowRecord } from "../../src/flow/record.js";
-import { type FlowPath, FlowTable } from "../../src/flow/table.js";
+import { FlowTable } from "../../src/flow/table.js";
 import type { Direction, Hook, HookId, NetnsCookie, Role } from "../../src/packet/hook.js";
 import { OuterTable } from "../../src/packet/outers.js";
 import { EventFlag, Family } from "../../src/packet/sightings.js";
