@@ -16,11 +16,12 @@ import {
 	prefix,
 	type ServicePlan,
 } from "./plan.js";
+import { processesInCgroups } from "./runtime/cgroups.js";
 import * as docker from "./runtime/docker.js";
 import { Space } from "./space.js";
 import { claim, type LabPod, type LabState, readState, startTicks, writeState } from "./state.js";
 import { checkSurroundings } from "./surroundings.js";
-import { labNamespaces, type Removed, tearDown } from "./teardown.js";
+import { endProcesses, labNamespaces, processesIn, type Removed, tearDown } from "./teardown.js";
 import * as traffic from "./traffic.js";
 
 /** A pod's namespace. */
@@ -192,6 +193,7 @@ export class Lab {
 	deletePod(name: string): Promise<void> {
 		return this.#inTurn(async () => {
 			const { pod } = this.pod(name);
+			await this.#endServers(pod);
 			await this.#kubelet.remove(this.node(pod.node).node, pod);
 			await this.#podsBecome(
 				this.#state.pods.filter((each) => each.netns !== pod.netns),
@@ -293,6 +295,14 @@ export class Lab {
 
 	private async save(): Promise<void> {
 		await writeState(this.#state);
+	}
+
+	/** What was started in a pod's namespace by hand would outlive it: a process keeps its namespace. */
+	async #endServers(pod: LabPod): Promise<void> {
+		const contained = new Set(await processesInCgroups(this.name));
+		await endProcesses(async () => (await processesIn([pod.netns])).filter((pid) => !contained.has(pid)));
+		const processes = this.#state.processes.filter((process) => process.netns !== pod.netns);
+		this.#state = { ...this.#state, processes };
 	}
 
 	async #podsBecome(pods: readonly LabPod[], changed: LabPod): Promise<void> {

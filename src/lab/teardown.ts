@@ -77,7 +77,8 @@ async function labProcesses(name: string, namespaces: readonly string[]): Promis
 	return [...new Set([...(await processesIn(namespaces)), ...(await processesInCgroups(name))])];
 }
 
-async function endProcesses(find: () => Promise<number[]>): Promise<number> {
+/** Ends processes, wherever they are found: asks them to, and makes them if they take too long. Gives their number. */
+export async function endProcesses(find: () => Promise<number[]>): Promise<number> {
 	const first = await find();
 	signalAll(first, "SIGTERM");
 	const deadline = Date.now() + GRACE_MS;

@@ -152,7 +152,11 @@ describe("a lab", () => {
 		assert.equal(await lab().ping("default/server", pod.pod.address.ipv4), 1);
 		assert.equal((await Lab.open(lab().name)).pod("shop/cart").pod.uid, pod.pod.uid);
 
+		const server = pod.spawn(["sleep", "1000"], { stdio: "ignore" });
+		const ended = once(server, "exit");
+		await until(async () => (await run(["ip", "netns", "pids", pod.netns])).trim() === `${server.pid}`);
 		await lab().deletePod("shop/cart");
+		await ended;
 		assert.equal(await devices(), before);
 		assert.throws(() => lab().pod("shop/cart"), LabError);
 		const root = node.node.root;

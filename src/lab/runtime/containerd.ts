@@ -2,7 +2,6 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { runtimeConflist } from "../cni.js";
-import { run } from "../command.js";
 import { LabError } from "../error.js";
 import type { NodePlan } from "../plan.js";
 import type { Space } from "../space.js";
@@ -41,10 +40,10 @@ export async function startContainerd(
 	const pid = await enclosure.daemon(log, ["containerd", "--config", config]);
 	try {
 		await answers(node, pid, log, signal);
+		await importImage(enclosure, node);
 	} finally {
 		enclosure.release();
 	}
-	await importImage(node);
 	return { pid, netns: space.netns, purpose: `containerd of ${node.name}` };
 }
 
@@ -68,10 +67,11 @@ async function answers(node: NodePlan, pid: number, log: string, signal?: AbortS
 	}
 }
 
-async function importImage(node: NodePlan): Promise<void> {
+/** Inside, so that `down` finds it by its namespace if we are killed meanwhile. */
+async function importImage(enclosure: Enclosure, node: NodePlan): Promise<void> {
 	const archive = join(node.root, "var/lib/containerd/busybox.tar");
 	await writeFile(archive, await busyboxImage());
-	await run(["ctr", "--address", containerdSocket(node), "--namespace", "k8s.io", "images", "import", archive]);
+	await enclosure.run("ctr", "--address", containerdSocket(node), "--namespace", "k8s.io", "images", "import", archive);
 }
 
 /** What a daemon said last. */

@@ -56,9 +56,12 @@ export async function startDocker(
 	return { pid, netns: space.netns, purpose: `dockerd of ${node.name}` };
 }
 
-/** A command line of docker(1) that talks to a node's daemon. */
+/**
+ * A command line of docker(1) that talks to a node's daemon, from within the node: so `down` finds it by its namespace if
+ * we are killed meanwhile.
+ */
 export function docker(node: NodePlan, ...words: readonly string[]): string[] {
-	return ["docker", `--host=unix://${dockerSocket(node)}`, ...words];
+	return ["ip", "netns", "exec", node.netns, "docker", `--host=unix://${dockerSocket(node)}`, ...words];
 }
 
 /** Runs a container on docker0, from `busybox`, and gives its namespace, named like the lab's others. */
