@@ -12,6 +12,8 @@ export interface Claim {
 	readonly netnsPath: string | null;
 	/** A process in it. */
 	readonly pid: number | null;
+	/** Inode of its network namespace, read when the claim was made: inodes are used again. Null: not looked up. */
+	readonly inode: number | null;
 	/** Name of the veth's host end. */
 	readonly device: string | null;
 	readonly addresses: readonly string[];
@@ -40,6 +42,7 @@ export const UNCLAIMED: Omit<Claim, "source"> = {
 	sandbox: null,
 	netnsPath: null,
 	pid: null,
+	inode: null,
 	device: null,
 	addresses: [],
 	sinceMs: null,

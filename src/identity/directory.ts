@@ -6,7 +6,7 @@ import { WiringView } from "../wiring/view.js";
 import { bounded, type Claim } from "./claim.js";
 import { type FlannelNode, flannelNodes, type SubnetEnv } from "./flannel.js";
 import { NO_PORTALS, type Portals } from "./kube-proxy.js";
-import type { Directory, Node, Pod, Service } from "./owner.js";
+import type { Directory, IdentitySource, Node, Pod, Service } from "./owner.js";
 import { Owners } from "./owners.js";
 import { type Resolution, type ResolvedPod, resolvePods } from "./resolve.js";
 
@@ -23,6 +23,8 @@ export interface Evidence {
 	/** What sources could not read. */
 	readonly warnings: readonly string[];
 }
+
+const KNOW_PODS: ReadonlySet<IdentitySource> = new Set(["cri", "cni-cache", "docker", "kubernetes"]);
 
 /** Names on one node, out of evidence that is replaced as a whole whenever something changes. Pure. */
 export class NodeDirectory implements Directory {
@@ -90,6 +92,16 @@ export class NodeDirectory implements Directory {
 
 	nodes(): readonly FlannelNode[] {
 		return this.#nodes;
+	}
+
+	/** Host ends of veths whose pod no source has named that knows pods: a runtime or its files. */
+	nameless(): readonly number[] {
+		const named = (pod: ResolvedPod) => pod.sources.some((source) => KNOW_PODS.has(source));
+		const { pods, unexplained } = this.#resolution;
+		return [
+			...unexplained.map(({ ifindex }) => ifindex),
+			...pods.flatMap((pod) => (named(pod) || pod.ifindex === null ? [] : [pod.ifindex])),
+		];
 	}
 
 	/** Pods with their sources, containers and conflicts. */

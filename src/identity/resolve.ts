@@ -72,18 +72,22 @@ export function resolvePods(
 class Places {
 	readonly #view: WiringView;
 	readonly #byPath = new Map<string, Namespace>();
+	readonly #byInode: ReadonlyMap<number, Namespace>;
 	readonly #devices: ReadonlyMap<string, Link>;
 
 	constructor(view: WiringView) {
 		this.#view = view;
+		this.#byInode = new Map(view.wiring.others.map((namespace) => [namespace.inode, namespace]));
 		for (const namespace of view.wiring.others) this.#byPath.set(key(namespace.path), namespace);
 		this.#devices = new Map(view.wiring.host.links.map((link) => [link.name, link]));
 	}
 
 	of(claim: Claim): Namespace | Link | null {
 		const byPath = claim.netnsPath === null ? undefined : this.#byPath.get(key(claim.netnsPath));
-		const byPid = claim.pid === null ? undefined : this.#byPath.get(`/proc/${claim.pid}/ns/net`);
-		return byPath ?? byPid ?? this.#byDevice(claim) ?? this.#byAddress(claim);
+		const byInode = claim.inode === null ? undefined : this.#byInode.get(claim.inode);
+		// An inode may be another namespace's by now: then it has other addresses.
+		const fitting = byInode !== undefined && fits(claim, byInode) ? byInode : undefined;
+		return byPath ?? fitting ?? this.#byDevice(claim) ?? this.#byAddress(claim);
 	}
 
 	/** By veth: names are used again, so its namespace must not have other addresses than the claim. */
@@ -93,9 +97,7 @@ class Places {
 		const peer = this.#view.peer(link);
 		if (peer.kind !== "paired") return link;
 		const { namespace } = peer.namespace;
-		const held = new Set(podAddresses(namespace));
-		const fits = claim.addresses.length === 0 || held.size === 0 || claim.addresses.some((one) => held.has(one));
-		return fits ? namespace : null;
+		return fits(claim, namespace) ? namespace : null;
 	}
 
 	#byAddress(claim: Claim): Namespace | null {
@@ -108,8 +110,14 @@ class Places {
 			),
 		);
 		// A file whose namespace is named and gone is of a pod that is gone: its address may be another's by now.
-		return found.size === 1 && claim.netnsPath === null ? ([...found][0] ?? null) : null;
+		return found.size === 1 && claim.netnsPath === null && claim.inode === null ? ([...found][0] ?? null) : null;
 	}
+}
+
+/** Nothing is known of addresses on one side, or they share one. */
+function fits({ addresses }: Claim, namespace: Namespace): boolean {
+	const held = podAddresses(namespace);
+	return addresses.length === 0 || held.length === 0 || addresses.some((one) => held.includes(one));
 }
 
 /** Mounts are told by their name: /var/run/netns/x is /run/netns/x, under whatever root. */
@@ -137,7 +145,7 @@ function joinBySandbox(
 	for (const claim of stale.splice(0)) {
 		const place = claim.sandbox === null ? undefined : placeOf.get(claim.sandbox);
 		// Its own path or veth would have led there, were it the same life of the sandbox.
-		if (place === undefined || claim.netnsPath !== null) stale.push(claim);
+		if (place === undefined || claim.netnsPath !== null || claim.inode !== null) stale.push(claim);
 		else append(groups, place, claim);
 	}
 }

@@ -1,5 +1,7 @@
 import { type FSWatcher, watch } from "node:fs";
+import type { NetnsCookie } from "../packet/hook.js";
 import type { Wiring } from "../wiring/model.js";
+import { readCgroups } from "./cgroup.js";
 import type { Claim, Claims } from "./claim.js";
 import { readCniCache } from "./cni-cache.js";
 import { NodeDirectory } from "./directory.js";
@@ -8,89 +10,138 @@ import { readHosts, readSubnetEnv, type SubnetEnv } from "./flannel.js";
 import { readHostLocal } from "./host-local.js";
 import { NO_PORTALS, type Portals } from "./kube-proxy.js";
 import { readPortals } from "./portals.js";
+import { CriSource } from "./runtime/cri.js";
+import { DockerSource } from "./runtime/docker.js";
+import { RuntimeFollower } from "./runtime/follower.js";
+import type { RuntimeSource } from "./runtime/source.js";
 
 export interface IdentityOptions {
 	/** The node's namespace, for its NAT rules; null: our own. */
 	readonly netns: string | null;
 	/** Where the host's filesystem is mounted; null: at /. */
 	readonly hostRoot: string | null;
-	/** Names of nodes by underlay address, on top of `/etc/hosts`. */
+	/** Names of nodes by underlay address, on top of `/etc/hosts`. Looked at anew whenever something changes. */
 	readonly nodeNames?: ReadonlyMap<string, string>;
-}
-
-/** A source that has to be waited for: a runtime's socket. Each may be missing, slow or wrong. */
-export interface RuntimeSource {
-	/** What it says now; never throws, and ends within its own deadline. */
-	read(): Promise<Claims>;
-	close(): void;
+	/** The daemons to ask; by default the container runtimes and Docker, wherever their sockets are. */
+	readonly runtimes?: (onEvent: () => void) => readonly RuntimeSource[];
 }
 
 /**
- * The names on one node, kept current: cache files by inotify, NAT rules every few seconds, wiring when the caller says
- * so. The first names are there when `open` returns; services follow with `ready`.
+ * The names on one node, kept current: cache files by inotify, runtimes by their events, NAT rules every few seconds,
+ * wiring when the caller says so. A new veth is usually there before its sandbox is known: until its pod has a name the
+ * sources are asked again, ever less often, for 5 s. The first names are there at once; daemons and services follow.
  */
 export class IdentityWatch {
 	readonly directory = new NodeDirectory();
+	/** Resolves when services and runtimes have been asked once. */
+	readonly ready: Promise<void>;
 	readonly #options: IdentityOptions;
-	readonly #runtimes: readonly RuntimeSource[];
 	readonly #onChange: () => void;
-	readonly #watchers: FSWatcher[] = [];
+	readonly #runtimes: readonly RuntimeFollower[];
+	readonly #watchers = new Map<string, FSWatcher>();
+	readonly #cgroups = new Map<NetnsCookie, Claim | null>();
 	#wiring: Wiring;
 	#files: Files;
 	#portals: Portals = NO_PORTALS;
 	#portalWarnings: readonly string[] = [];
 	#portalText = "";
-	#runtimeClaims: Claims = { claims: [], warnings: [] };
 	#filesTimer: NodeJS.Timeout | null = null;
-	#portalTimer: NodeJS.Timeout | null = null;
+	#slowTimer: NodeJS.Timeout | null = null;
+	#pendingTimer: NodeJS.Timeout | null = null;
+	/** Veths without a name, by when they have been asked about: how often. */
+	#attempts = new Map<number, number>();
 	#closed = false;
-	/** Resolves when services and runtimes have been asked once. */
-	readonly ready: Promise<void>;
 
-	constructor(options: IdentityOptions, wiring: Wiring, onChange: () => void, runtimes: readonly RuntimeSource[] = []) {
+	constructor(options: IdentityOptions, wiring: Wiring, onChange: () => void) {
 		this.#options = options;
 		this.#wiring = wiring;
 		this.#onChange = onChange;
-		this.#runtimes = runtimes;
+		const sources = options.runtimes ?? ((onEvent) => runtimesOf(options.hostRoot, onEvent));
+		this.#runtimes = sources(() => this.#askRuntimes()).map(
+			(source) => new RuntimeFollower(source, () => this.#changed()),
+		);
 		this.#watchFiles();
 		this.#files = readFiles(options.hostRoot);
 		this.#update();
-		// Names of nodes may have been filled in meanwhile: the first answer of all counts, changed or not.
-		this.ready = Promise.all([this.#refreshPortals(), this.#refreshRuntimes()]).then(() => this.#update());
+		this.ready = this.#begin();
 	}
 
 	/** The wiring has changed: namespaces and veths are matched anew. */
 	rewired(wiring: Wiring): void {
 		this.#wiring = wiring;
 		this.#update();
-		// A new link usually comes before its sandbox is written down.
-		if (this.directory.resolution.unexplained.length > 0) this.#filesChanged();
-	}
-
-	/** Asks runtimes again: one of them has told of a change, or a veth is unexplained. */
-	async refreshRuntimes(): Promise<void> {
-		await this.#refreshRuntimes();
+		this.#pursueNameless();
 	}
 
 	close(): void {
 		this.#closed = true;
-		for (const watcher of this.#watchers) watcher.close();
-		if (this.#filesTimer !== null) clearTimeout(this.#filesTimer);
-		if (this.#portalTimer !== null) clearTimeout(this.#portalTimer);
+		for (const watcher of this.#watchers.values()) watcher.close();
+		for (const timer of [this.#filesTimer, this.#slowTimer, this.#pendingTimer])
+			if (timer !== null) clearTimeout(timer);
 		for (const runtime of this.#runtimes) runtime.close();
+	}
+
+	async #begin(): Promise<void> {
+		await Promise.all([this.#refreshPortals(), ...this.#runtimes.map((runtime) => runtime.ask())]);
+		if (this.#closed) return;
+		// Names of nodes may have been filled in meanwhile: the first answer of all counts, changed or not.
+		this.#update();
+		this.#slowly();
+	}
+
+	/** What has no events, or may have missed them. */
+	#slowly(): void {
+		this.#slowTimer = setTimeout(() => {
+			this.#watchFiles();
+			this.#filesChanged();
+			this.#askRuntimes();
+			this.#refreshPortals()
+				.catch(() => undefined)
+				.finally(() => {
+					if (!this.#closed) this.#slowly();
+				});
+		}, SLOWLY_MS);
+		this.#slowTimer.unref();
+	}
+
+	#askRuntimes(): void {
+		for (const runtime of this.#runtimes) runtime.ask().catch(() => undefined);
+	}
+
+	#changed(): void {
+		if (this.#closed) return;
+		this.#update();
+		this.#onChange();
+	}
+
+	/** Asks again about veths that no trusted source has named, as long as they are new. */
+	#pursueNameless(): void {
+		const nameless = this.directory.nameless();
+		this.#attempts = new Map(nameless.map((ifindex) => [ifindex, this.#attempts.get(ifindex) ?? 0]));
+		const next = Math.min(...[...this.#attempts.values()].map((count) => PURSUE_MS[count] ?? Number.POSITIVE_INFINITY));
+		if (this.#pendingTimer !== null || !Number.isFinite(next)) return;
+		this.#pendingTimer = setTimeout(() => {
+			this.#pendingTimer = null;
+			for (const [ifindex, count] of this.#attempts) this.#attempts.set(ifindex, count + 1);
+			this.#askRuntimes();
+			this.#refreshFiles();
+			this.#pursueNameless();
+		}, next);
 	}
 
 	#watchFiles(): void {
 		for (const directory of WATCHED) {
+			if (this.#watchers.has(directory)) continue;
 			try {
-				const watcher = watch(onHost(this.#options.hostRoot, directory), { persistent: false }, () =>
-					this.#filesChanged(),
-				);
-				// The directory may go away with its runtime; the timer of the rules looks at the files as well.
-				watcher.on("error", () => watcher.close());
-				this.#watchers.push(watcher);
+				const path = onHost(this.#options.hostRoot, directory);
+				const watcher = watch(path, { persistent: false }, () => this.#filesChanged());
+				this.#watchers.set(directory, watcher);
+				watcher.on("error", () => {
+					watcher.close();
+					this.#watchers.delete(directory);
+				});
 			} catch {
-				// Not there (yet).
+				// Not there (yet): the slow timer looks again.
 			}
 		}
 	}
@@ -104,63 +155,63 @@ export class IdentityWatch {
 
 	#refreshFiles(): void {
 		if (this.#closed) return;
-		this.#files = readFiles(this.#options.hostRoot);
-		this.#update();
-		this.#onChange();
+		const files = readFiles(this.#options.hostRoot);
+		const changed = shown(files) !== shown(this.#files);
+		this.#files = files;
+		if (changed) this.#changed();
 	}
 
 	async #refreshPortals(): Promise<void> {
 		const { portals, warnings } = await readPortals(this.#options.netns);
 		if (this.#closed) return;
-		const shown = JSON.stringify(portals);
-		const changed = shown !== this.#portalText;
-		this.#portalText = shown;
+		const text = JSON.stringify(portals);
+		const changed = text !== this.#portalText;
+		this.#portalText = text;
 		this.#portals = portals;
 		this.#portalWarnings = warnings;
-		if (changed) {
-			this.#update();
-			this.#onChange();
-		}
-		this.#portalTimer = setTimeout(() => {
-			this.#refreshPortals().catch(() => undefined);
-		}, PORTALS_EVERY_MS);
-		this.#portalTimer.unref();
-	}
-
-	async #refreshRuntimes(): Promise<void> {
-		if (this.#runtimes.length === 0) return;
-		const all = await Promise.all(this.#runtimes.map((runtime) => runtime.read()));
-		if (this.#closed) return;
-		this.#runtimeClaims = {
-			claims: all.flatMap(({ claims }) => claims),
-			warnings: all.flatMap(({ warnings }) => warnings),
-		};
-		this.#update();
-		this.#onChange();
+		if (changed) this.#changed();
 	}
 
 	#update(): void {
 		const { cache, leases, subnetEnv, hosts } = this.#files;
-		const claims: readonly Claim[] = [...this.#runtimeClaims.claims, ...cache.claims];
+		const runtimes = this.#runtimes.map(({ claims }) => claims);
 		this.directory.update(
 			{
 				wiring: this.#wiring,
-				claims,
+				claims: [...runtimes.flatMap(({ claims }) => claims), ...cache.claims, ...this.#cgroupClaims()],
 				leases,
 				subnetEnv,
 				portals: this.#portals,
 				nodeNames: new Map([...hosts, ...(this.#options.nodeNames ?? [])]),
-				warnings: [...cache.warnings, ...this.#runtimeClaims.warnings, ...this.#portalWarnings],
+				warnings: [...cache.warnings, ...runtimes.flatMap(({ warnings }) => warnings), ...this.#portalWarnings],
 			},
 			Date.now(),
 		);
+	}
+
+	/** Processes are looked through only for namespaces that are new. */
+	#cgroupClaims(): readonly Claim[] {
+		const { others } = this.#wiring;
+		const fresh = others.filter(({ cookie }) => !this.#cgroups.has(cookie));
+		if (fresh.length > 0) {
+			const found = new Map(readCgroups(new Set(fresh.map(({ inode }) => inode))).map((claim) => [claim.inode, claim]));
+			for (const { cookie, inode } of fresh) this.#cgroups.set(cookie, found.get(inode) ?? null);
+		}
+		const present = new Set(others.map(({ cookie }) => cookie));
+		for (const cookie of this.#cgroups.keys()) if (!present.has(cookie)) this.#cgroups.delete(cookie);
+		return [...this.#cgroups.values()].filter((claim) => claim !== null);
 	}
 }
 
 const WATCHED = ["/var/lib/cni/results", "/run/flannel"];
 const SETTLE_MS = 10;
-/** iptables-save of a large cluster takes a second of CPU: services change seldom enough. */
-const PORTALS_EVERY_MS = 10_000;
+/** iptables-save of a large cluster takes a second of CPU, and services change seldom. */
+const SLOWLY_MS = 10_000;
+const PURSUE_MS = [20, 30, 50, 100, 200, 400, 800, 1600, 1800];
+
+function runtimesOf(hostRoot: string | null, onEvent: () => void): readonly RuntimeSource[] {
+	return [new CriSource(hostRoot, onEvent), new DockerSource(hostRoot, onEvent)];
+}
 
 interface Files {
 	readonly cache: Claims;
@@ -176,4 +227,8 @@ function readFiles(hostRoot: string | null): Files {
 		subnetEnv: readSubnetEnv(hostRoot),
 		hosts: readHosts(hostRoot),
 	};
+}
+
+function shown({ cache, leases, subnetEnv, hosts }: Files): string {
+	return JSON.stringify([cache, [...leases], subnetEnv, [...hosts]]);
 }

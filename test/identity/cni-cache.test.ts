@@ -45,6 +45,7 @@ test("a cniCacheV1 file tells the pod, its veth and its addresses", () => {
 		sandbox: ID,
 		netnsPath: "/var/run/netns/cni-1",
 		pid: null,
+		inode: null,
 		device: "veth61dfc48a",
 		addresses: ["10.244.1.2", "fd00:10:244:1::2"],
 		sinceMs: 5,
