@@ -7,28 +7,9 @@
 #define WEFT_FOLLOW_H
 
 #include "details.h"
-#include "fingerprint.h"
 #include "maps.h"
 #include "packet.h"
 #include "pointer.h"
-
-/* In jiffies, so 1 s to 10 s: what was not seen for longer is not followed any more. */
-#define WEFT_FOLLOW_JIFFIES 1024
-
-static __always_inline __u32 weft_seal(const struct weft_slot *slot, __u32 body, __u64 id, __u64 label)
-{
-	return weft_finish((id ^ knobs.netns) * WEFT_ODD_4 + label * WEFT_ODD_1 + body * WEFT_ODD_2 +
-			   slot->key * WEFT_ODD_5 + slot->place * WEFT_ODD_6 + slot->flow * WEFT_ODD_7 +
-			   slot->source[0] * WEFT_ODD_8 + slot->source[1] * WEFT_ODD_1 +
-			   slot->destination[0] * WEFT_ODD_3 + slot->destination[1] * WEFT_ODD_2);
-}
-
-static __always_inline struct weft_slot *weft_slot_of(__u64 id)
-{
-	__u32 index = id & (WEFT_SLOTS - 1);
-
-	return bpf_map_lookup_elem(&slots, &index);
-}
 
 /* 0: neither is this skb's pointer in its slot, nor was any packet translated. */
 static __always_inline int weft_might_be_followed(struct __sk_buff *skb)
@@ -43,32 +24,6 @@ static __always_inline int weft_might_be_followed(struct __sk_buff *skb)
 	id = weft_pointer_id(skb, state);
 	slot = weft_slot_of(id);
 	return state->faces_used || (slot && weft_slot_tag(slot) == weft_tag(id));
-}
-
-static __always_inline void weft_copy_slot(volatile struct weft_slot *to,
-					   const volatile struct weft_slot *from)
-{
-	to->check = from->check;
-	to->key = from->key;
-	to->place = from->place;
-	to->flow = from->flow;
-	to->source[0] = from->source[0];
-	to->source[1] = from->source[1];
-	to->destination[0] = from->destination[0];
-	to->destination[1] = from->destination[1];
-}
-
-/* Fills `last` and returns 1 when this very packet was seen at an earlier hook. Needs the packet's details. */
-static __always_inline int weft_find_slot(const struct weft_slot *slot, struct weft_slot *last, __u64 id,
-					  const struct weft_packet *packet)
-{
-	weft_copy_slot(last, slot);
-	if ((__u32)bpf_jiffies64() - weft_slot_jiffies(last) > WEFT_FOLLOW_JIFFIES)
-		return 0;
-	if (weft_slot_seal(last) != weft_seal(last, weft_slot_body(last), id, weft_label(packet)))
-		return 0;
-	return weft_slot_is_fragment(last) || packet->flags & WEFT_FRAGMENT ||
-	       weft_slot_body(last) == weft_body(packet);
 }
 
 static __always_inline void weft_fill_slot(struct weft_slot *slot, struct __sk_buff *skb, __u64 id,
@@ -88,7 +43,7 @@ static __always_inline void weft_fill_slot(struct weft_slot *slot, struct __sk_b
 		.destination = {destination[0], destination[1]},
 	};
 
-	here.check = (__u64)body << 32 | weft_seal(&here, body, id, weft_label(packet));
+	here.check = (__u64)body << 32 | weft_seal(&here, body, knobs.netns, id, weft_label(packet));
 	weft_copy_slot(slot, &here);
 }
 

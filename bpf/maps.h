@@ -13,7 +13,7 @@
 #include "faces.h"
 #include "instance.h"
 #include "packet.h"
-#include "slots.h"
+#include "sightings.h"
 
 /* Index: CPU. One producer a ring: many CPUs on one ring reach a sixth of the rate. */
 struct {
@@ -54,27 +54,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct weft_cpu);
 } cpus SEC(".maps");
-
-/* What all instances share. User space clears `faces_used` after it has emptied `faces`. */
-struct weft_shared {
-	__u32 faces_used; /* not 0: `faces` may hold something */
-	__u32 padding;
-	struct weft_event event[0]; /* no storage: brings the layout into the object's BTF */
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct weft_shared);
-} shared SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, WEFT_SLOTS);
-	__type(key, __u32);
-	__type(value, struct weft_slot);
-} slots SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -3,15 +3,15 @@
 #ifndef WEFT_POINTER_H
 #define WEFT_POINTER_H
 
-#include <linux/bpf.h>
+#include <linux/types.h>
 #include "instance.h"
 
 /*
- * The skb's address as a number, less a constant: ctx is the sk_buff. The verifier forbids arithmetic on
+ * The skb's address as a number, less a constant: a tc program's ctx is the sk_buff. The verifier forbids arithmetic on
  * ctx except the difference of two pointers (and that only with CAP_PERFMON), so a map value that all
  * instances share is subtracted. The keyed bijection hides the address and spreads its bits.
  */
-static __always_inline __u64 weft_pointer_id(struct __sk_buff *skb, const void *anchor)
+static __always_inline __u64 weft_pointer_id(const void *skb, const void *anchor)
 {
 	__u64 id = (__u64)skb;
 

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* The slots: looked up by the tracer and by whoever wants to know where a packet was seen last. */
+#ifndef WEFT_SIGHTINGS_H
+#define WEFT_SIGHTINGS_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include "event.h"
+#include "fingerprint.h"
+#include "packet.h"
+#include "pointer.h"
+#include "slots.h"
+
+/* What all instances share. User space clears `faces_used` after it has emptied `faces`. */
+struct weft_shared {
+	__u32 faces_used; /* not 0: `faces` may hold something */
+	__u32 padding;
+	struct weft_event event[0]; /* no storage: brings the layout into the object's BTF */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct weft_shared);
+} shared SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, WEFT_SLOTS);
+	__type(key, __u32);
+	__type(value, struct weft_slot);
+} slots SEC(".maps");
+
+/* In jiffies, so 1 s to 10 s: what was not seen for longer is not followed any more. */
+#define WEFT_FOLLOW_JIFFIES 1024
+
+static __always_inline __u32 weft_seal(const struct weft_slot *slot, __u32 body, __u32 netns, __u64 id,
+				       __u64 label)
+{
+	return weft_finish((id ^ netns) * WEFT_ODD_4 + label * WEFT_ODD_1 + body * WEFT_ODD_2 +
+			   slot->key * WEFT_ODD_5 + slot->place * WEFT_ODD_6 + slot->flow * WEFT_ODD_7 +
+			   slot->source[0] * WEFT_ODD_8 + slot->source[1] * WEFT_ODD_1 +
+			   slot->destination[0] * WEFT_ODD_3 + slot->destination[1] * WEFT_ODD_2);
+}
+
+static __always_inline struct weft_slot *weft_slot_of(__u64 id)
+{
+	__u32 index = id & (WEFT_SLOTS - 1);
+
+	return bpf_map_lookup_elem(&slots, &index);
+}
+
+static __always_inline void weft_copy_slot(volatile struct weft_slot *to,
+					   const volatile struct weft_slot *from)
+{
+	to->check = from->check;
+	to->key = from->key;
+	to->place = from->place;
+	to->flow = from->flow;
+	to->source[0] = from->source[0];
+	to->source[1] = from->source[1];
+	to->destination[0] = from->destination[0];
+	to->destination[1] = from->destination[1];
+}
+
+/* Fills `last` and returns 1 when this very packet was seen at an earlier hook. Needs the packet's details. */
+static __always_inline int weft_find_slot(const struct weft_slot *slot, struct weft_slot *last, __u64 id,
+					  __u32 netns, const struct weft_packet *packet)
+{
+	weft_copy_slot(last, slot);
+	if ((__u32)bpf_jiffies64() - weft_slot_jiffies(last) > WEFT_FOLLOW_JIFFIES)
+		return 0;
+	if (weft_slot_seal(last) != weft_seal(last, weft_slot_body(last), netns, id, weft_label(packet)))
+		return 0;
+	return weft_slot_is_fragment(last) || packet->flags & WEFT_FRAGMENT ||
+	       weft_slot_body(last) == weft_body(packet);
+}
+
+#endif
