@@ -29,7 +29,7 @@ const examples = `
 Examples:
   sudo weft lab up                                     two nodes, four pods, services
   sudo weft lab exec default/client -- ping -c 3 10.244.2.2
-  sudo weft lab exec default/client -- nc -vz 10.96.0.11 80
+  sudo weft lab exec default/client -- ip address
   sudo weft lab exec node:node-a -- bridge fdb show dev flannel.1
   sudo weft trace --lab default/client default/server
   sudo weft lab down`;
