@@ -147,6 +147,12 @@ time              packet      veth cni0 flan eth0  total
 	);
 });
 
+test("where the route says whither, the row says so, too", () => {
+	const blame: Blame = { ...noFdb, reason: "→ 203.0.113.7, not watched", remedy: null, expected: null };
+	const lines = tableOf().path(pathOf(crossNode.slice(0, 2), { verdict: "forwarded", blame }));
+	assert.match(lines.at(-1) ?? "", / 3\.1 → 203\.0\.113\.7, not watched$/);
+});
+
 test("another shape and another flow bring their own header; the same ones do not", () => {
 	const table = tableOf();
 	table.ready(readyOf());
@@ -264,7 +270,22 @@ test("weak evidence and incomplete paths say so", () => {
 	const rows = (["order", "ambiguous"] as const).map((evidence) => table.path(pathOf(crossNode, { evidence })).at(-1));
 	assert.match(rows[0] ?? "", / ✓ \(by order\)$/);
 	assert.match(rows[1] ?? "", / ✓ \(ambiguous\)$/);
-	assert.match(table.path(pathOf(crossNode.slice(0, 5), { verdict: "incomplete" })).at(-1) ?? "", / \?$/);
+	const blame: Blame = { ...noFdb, reason: "tracing began in between", remedy: null };
+	const [row, why] = table.path(pathOf(crossNode.slice(0, 5), { verdict: "incomplete", blame }));
+	assert.match(row ?? "", / \?$/);
+	assert.equal(why, "  incomplete: tracing began in between");
+});
+
+test("replies that do not show the service's face are of the same flow", () => {
+	const table = tableOf({ width: () => 200 });
+	table.ready(readyOf({ to: { text: "any", name: "any", node: null, addresses: [] } }));
+	const service = { ip: "10.96.0.11", port: 80, name: "default/web" };
+	assert.equal(
+		table.path(pathOf(crossNode, { service }))[0],
+		"default/client @node-a → default/web (10.96.0.11:80) → default/server @node-b",
+	);
+	assert.equal(table.path(synAck).length, 1);
+	assert.match(table.path(synAck)[0] ?? "", / ✓$/);
 });
 
 test("a flooded frame names its copies", () => {
@@ -408,10 +429,18 @@ test("three seconds of silence: what the veths saw, and what to check, once", ()
 		"  check: is default/client sending at all? Both veths are watched and idle",
 	]);
 	assert.deepEqual(table.status(idle), []);
+});
+
+test("a pause between packets is no riddle, unless other packets pass meanwhile", () => {
+	const table = tableOf();
+	table.ready(readyOf());
 	table.path(pathOf(crossNode));
-	table.status(idle);
-	table.status(idle);
-	assert.match(table.status(statusOf({ fromSeen: 1, toSeen: null }))[1] ?? "", /nothing that fits/);
+	const idle = statusOf({ fromSeen: 7, toSeen: 6 });
+	assert.deepEqual([...table.status(idle), ...table.status(idle), ...table.status(idle)], []);
+	assert.deepEqual(table.status(statusOf({ fromSeen: 9, toSeen: 6 })), [
+		"  no packet for 4 s: default/client's veth saw 9 packets, default/server's veth saw 6 packets",
+		"  check: default/client sends, but nothing that fits: is it meant for default/server, and does FILTER fit?",
+	]);
 });
 
 test("losses that all had their rows are not told again", () => {

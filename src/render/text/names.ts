@@ -12,11 +12,18 @@ export function nameOfEndpoint(endpoint: Endpoint): string {
 	return atNode(name, endpoint.node);
 }
 
-/** Both ends of a path in the direction of its requests, and the service between them. */
+/** Both ends of a path in the direction of its requests: the same for both directions, whatever NAT did. */
 export function nameOfFlow({ flow }: Path, reply: boolean): string {
 	const [client, server] = reply ? [flow.destination, flow.source] : [flow.source, flow.destination];
-	const service = flow.service === null ? "" : ` → ${nameOfService(flow.service)}`;
-	return `${nameOfEndpoint(client)}${service} → ${nameOfEndpoint(server)}`;
+	return `${nameOfEndpoint(client)} → ${nameOfEndpoint(server)}`;
+}
+
+/** The same with the service that stands between the ends, where the path shows it. */
+export function nameWithService(path: Path, reply: boolean): string {
+	const { service } = path.flow;
+	if (service === null || reply) return nameOfFlow(path, reply);
+	const { source, destination } = path.flow;
+	return `${nameOfEndpoint(source)} → ${nameOfService(service)} → ${nameOfEndpoint(destination)}`;
 }
 
 function nameOfService(service: {

@@ -5,7 +5,7 @@ import { type Colours, coloursFor } from "./colours.js";
 import { Facing } from "./facing.js";
 import { headerRow, type Layout, layOut } from "./layout.js";
 import { Line } from "./line.js";
-import { nameOfEnd, nameOfFlow, nameOfTunnel, outerOf } from "./names.js";
+import { nameOfEnd, nameOfFlow, nameOfTunnel, nameWithService, outerOf } from "./names.js";
 import { type Rewriting, rewritings } from "./nat.js";
 import { describePacket } from "./packet.js";
 import { type Placement, place, shapeOf, trunk } from "./shape.js";
@@ -51,6 +51,9 @@ export class TraceTable {
 	#explained = new Set<string>();
 	#silentSeconds = 0;
 	#silenceTold = false;
+	#anyPath = false;
+	/** Packets that the ends' veths had seen when the silence began. */
+	#seenBefore = 0;
 
 	constructor(options: TraceTableOptions) {
 		this.#options = options;
@@ -80,6 +83,7 @@ export class TraceTable {
 	path(path: Path): string[] {
 		this.#silentSeconds = 0;
 		this.#silenceTold = false;
+		this.#anyPath = true;
 		const reply = this.#facing.isReply(path);
 		const above: Line[] = [];
 		let placement = this.#fit(path, reply);
@@ -106,22 +110,28 @@ export class TraceTable {
 
 	/** How many were not shown, once a second; after 3 s without a packet, what to check. */
 	status(status: Status): string[] {
-		const { latency } = status;
 		const lostUnseen = status.lost > this.#brokenShown;
 		this.#brokenShown = 0;
-		if (status.alike > 0 || lostUnseen) {
-			this.#silentSeconds = 0;
-			const seconds = status.seconds < 1.5 ? "1 s" : `${Math.round(status.seconds)} s`;
-			const line = new Line().add(`  +${grouped(status.alike)} alike in ${seconds}`, "dim");
-			if (latency !== null) {
-				const [p50, p99, max] = [latency.p50Ns, latency.p99Ns, latency.maxNs].map(microseconds);
-				line.add(`   p50 ${p50}  p99 ${p99}  max ${max}`, "dim");
-			}
-			line.add(`   lost ${grouped(status.lost)}`, status.lost > 0 ? "red" : "dim");
-			return [line.toString(this.#colours, this.#options.width())];
+		if (status.alike === 0 && !lostUnseen) return this.#silence(status);
+		this.#silentSeconds = 0;
+		const { latency } = status;
+		const seconds = status.seconds < 1.5 ? "1 s" : `${Math.round(status.seconds)} s`;
+		const line = new Line().add(`  +${grouped(status.alike)} alike in ${seconds}`, "dim");
+		if (latency !== null) {
+			const [p50, p99, max] = [latency.p50Ns, latency.p99Ns, latency.maxNs].map(microseconds);
+			line.add(`   p50 ${p50}  p99 ${p99}  max ${max}`, "dim");
 		}
+		line.add(`   lost ${grouped(status.lost)}`, status.lost > 0 ? "red" : "dim");
+		return [line.toString(this.#colours, this.#options.width())];
+	}
+
+	/** A pause between packets is no riddle: silence is told when there was none yet, or when others passed meanwhile. */
+	#silence(status: Status): string[] {
+		const seen = (status.fromSeen ?? 0) + (status.toSeen ?? 0);
+		if (this.#silentSeconds === 0) this.#seenBefore = seen;
 		this.#silentSeconds += status.seconds;
 		if (this.#silentSeconds < 3 || this.#silenceTold || this.#ready === null) return [];
+		if (this.#anyPath && seen <= this.#seenBefore) return [];
 		this.#silenceTold = true;
 		return silenceLines(this.#silentSeconds, status, this.#ready).map((line) => line.toString(this.#colours));
 	}
@@ -151,7 +161,8 @@ export class TraceTable {
 		const known = flow === this.#flow;
 		this.#flow = flow;
 		this.#tunnel = tunnel;
-		return [known ? new Line().add(tunnel, "cyan") : this.#above(flow, tunnel)];
+		if (known) return [new Line().add(tunnel, "cyan")];
+		return [this.#above(flow === this.#asked ? flow : nameWithService(path, reply), tunnel)];
 	}
 
 	/** Rows of another flow under the same columns say whose they are; from the second in a row on a line above does. */
@@ -198,7 +209,7 @@ export class TraceTable {
 		if (!broken) line.endAt(layout.total, microseconds(path.latencyNs) + plusMinus(path.clockErrorNs));
 		if (!broken || placement.behind === -1) line.add(" ").add(mark.text, mark.style);
 		const flow = this.#flowOf(path, reply);
-		return flow === this.#flow ? line : line.add(`   ${flow}`, "dim");
+		return flow === this.#flow ? line : line.add(`   ${nameWithService(path, reply)}`, "dim");
 	}
 
 	#natLines(changed: readonly Rewriting[]): Line[] {
