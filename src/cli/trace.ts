@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { askQuestion } from "../collector/question.js";
 import type { NodeSpec, StartTrace, TraceRequest } from "../collector/request.js";
+import { CliError } from "./errors.js";
 import { jsonListener, textListener } from "./listeners.js";
 import { addShared } from "./options.js";
 import { LineOutput } from "./output.js";
@@ -60,6 +61,7 @@ export function define(command: Command): void {
 			const request = requestOf(words, options);
 			// Before anything is touched: what is asked wrongly is told to everybody, root or not.
 			askQuestion(request);
+			refuseUnbuilt(request);
 			const local = request.agents.length === 0 && request.read === null;
 			if (local) requireTracingRights("tracing on this machine");
 			const nodes = local ? await nodesOf(request) : null;
@@ -68,6 +70,12 @@ export function define(command: Command): void {
 		});
 	addShared(command, ["namespace", "count", "duration", "all", "time", "output", "agent", "lab", "netns", "hostRoot"]);
 	addShared(command, ["attach", "sample", "write", "read"]);
+}
+
+/** What the options promise and the collector cannot do yet is refused, not ignored. */
+function refuseUnbuilt({ agents, read, write }: TraceRequest): void {
+	const option = agents.length > 0 ? "--agent" : read !== null ? "--read" : write !== null ? "--write" : null;
+	if (option !== null) throw new CliError(`${option} is not built yet`, "trace on the node itself, without it");
 }
 
 /** A lab's nodes know each other's names; null: the one node that this machine, or the namespace, is. */
