@@ -247,8 +247,15 @@ class LocalTrace {
 			[from, this.#request.from],
 			[to, this.#request.to],
 		] as const) {
-			if (isUnknown(end, resolveEnd(end, lookup))) throw describeUnknown(end, text, lookup);
+			if (!isUnknown(end, resolveEnd(end, lookup))) continue;
+			const { suggestion } = describeUnknown(end, text, lookup);
+			const elsewhere = end.kind === "pod" ? "; a pod of another node is known by its address, or with --agent" : "";
+			throw new TraceError(`no ${end.kind} ${text} is known on ${this.#nodeNames()}: ${suggestion}${elsewhere}`);
 		}
+	}
+
+	#nodeNames(): string {
+		return this.#observers.map(({ spec }) => spec.name).join(" and ");
 	}
 
 	#resolved(end: Question["from"]): ResolvedEnd {

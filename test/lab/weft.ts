@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import type { Ready, Summary } from "../../src/collector/report.js";
+import type { HookChange, Ready, Summary } from "../../src/collector/report.js";
 import type { Path } from "../../src/path/path.js";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
@@ -14,6 +14,8 @@ export interface RunningWeft {
 	readonly ready: Ready;
 	/** Paths so far, in the order they came. */
 	readonly paths: Path[];
+	/** Devices that came or went. */
+	readonly changes: HookChange[];
 	/** Ctrl-C, then the summary and the rest of the paths. */
 	stop(): Promise<Summary>;
 }
@@ -26,6 +28,7 @@ export async function startWeft(...args: string[]): Promise<RunningWeft> {
 		errors += text;
 	});
 	const paths: Path[] = [];
+	const changes: HookChange[] = [];
 	let summary: Summary | null = null;
 	const lines = createInterface({ input: child.stdout });
 	const closed = once(child, "close");
@@ -36,9 +39,12 @@ export async function startWeft(...args: string[]): Promise<RunningWeft> {
 			(error: unknown) => reject(error),
 		);
 		lines.on("line", (line) => {
-			const message = JSON.parse(line) as Ready | Path | Summary;
+			// One that is killed may leave half a line.
+			if (!line.endsWith("}")) return;
+			const message = JSON.parse(line) as Ready | Path | HookChange | Summary;
 			if (message.type === "ready") resolve(message);
 			else if (message.type === "path") paths.push(message);
+			else if (message.type === "hook") changes.push(message);
 			else if (message.type === "summary") summary = message;
 		});
 	});
@@ -46,6 +52,7 @@ export async function startWeft(...args: string[]): Promise<RunningWeft> {
 		process: child,
 		ready,
 		paths,
+		changes,
 		stop: async () => {
 			child.kill("SIGINT");
 			const [code] = (await closed) as [number | null];
