@@ -14,6 +14,8 @@
 #include "rcu.h"
 #include "rings.h"
 #include "tcx_link.h"
+#include "tracing_link.h"
+#include "tracing_link.h"
 
 #include <algorithm>
 
@@ -46,6 +48,8 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports)
 	NetlinkMonitor::define(env);
 	TcxLink::define(env);
 	ClsactLink::define(env);
+	TracingLink::define(env);
+	TracingLink::define(env);
 	Rings::define(env);
 
 	add<BpfObject::open>(env, exports, "openObject");
@@ -54,11 +58,14 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports)
 	add<TcxLink::query>(env, exports, "queryTcx");
 	add<ClsactLink::attach>(env, exports, "attachClsact");
 	add<ClsactLink::removeStale>(env, exports, "removeStaleClsact");
+	add<TracingLink::attach>(env, exports, "attachTracing");
+	add<TracingLink::attach>(env, exports, "attachTracing");
 	add<Netns::open>(env, exports, "openNetns");
 	add<Netlink::open>(env, exports, "openNetlink");
 	add<NetlinkMonitor::open>(env, exports, "monitorNetlink");
 	add<btfLayouts>(env, exports, "btfLayouts");
 	add<btfEnums>(env, exports, "btfEnums");
+	add<kernelEnum>(env, exports, "kernelEnum");
 	add<synchronizePrograms>(env, exports, "synchronizePrograms");
 	add<clocks>(env, exports, "clocks");
 	std::vector<bool> online = onlineCpus();

@@ -19,7 +19,10 @@ public:
 	int fd() const;
 
 private:
+	Napi::Value missed(const Napi::CallbackInfo &info);
 	Napi::Value testRun(const Napi::CallbackInfo &info);
+	/** recursionMisses(): runs that were skipped because the program was running on that CPU. */
+	Napi::Value recursionMisses(const Napi::CallbackInfo &info);
 	Napi::Value close(const Napi::CallbackInfo &info);
 
 	Fd fd_;

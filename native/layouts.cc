@@ -17,6 +17,10 @@ struct CloseObject {
 	void operator()(bpf_object *object) const { bpf_object__close(object); }
 };
 
+struct CloseBtf {
+	void operator()(btf *btf) const { btf__free(btf); }
+};
+
 /** Opens the object only to let libbpf find and check its BTF. */
 class ObjectBtf
 {
@@ -69,6 +73,16 @@ void addMembers(Napi::Object members, const btf *btf, const btf_type *type, cons
 	}
 }
 
+Napi::Object valuesOf(Napi::Env env, const btf *btf, const btf_type *type)
+{
+	Napi::Object values = Napi::Object::New(env);
+	for (uint32_t index = 0; index < btf_vlen(type); index++) {
+		const struct btf_enum &value = ::btf_enum(type)[index];
+		values.Set(btf__name_by_offset(btf, value.name_off), value.val);
+	}
+	return values;
+}
+
 } // namespace
 
 Napi::Value btfLayouts(const Napi::CallbackInfo &info)
@@ -99,16 +113,22 @@ Napi::Value btfEnums(const Napi::CallbackInfo &info)
 	for (uint32_t id = 1; id < btf__type_cnt(btf); id++) {
 		const btf_type *type = btf__type_by_id(btf, id);
 		std::string name = btf__name_by_offset(btf, type->name_off);
-		if (!btf_is_enum(type) || name.empty())
-			continue;
-		Napi::Object values = Napi::Object::New(info.Env());
-		for (uint32_t index = 0; index < btf_vlen(type); index++) {
-			const struct btf_enum &value = ::btf_enum(type)[index];
-			values.Set(btf__name_by_offset(btf, value.name_off), value.val);
-		}
-		enums.Set(name, values);
+		if (btf_is_enum(type) && !name.empty())
+			enums.Set(name, valuesOf(info.Env(), btf, type));
 	}
 	return enums;
+}
+
+Napi::Value kernelEnum(const Napi::CallbackInfo &info)
+{
+	std::string name = stringOf(info[0], "name");
+	std::unique_ptr<btf, CloseBtf> kernel(btf__load_vmlinux_btf());
+	if (!kernel)
+		throw Failure("read the kernel's BTF", errno);
+	int32_t id = btf__find_by_name_kind(kernel.get(), name.c_str(), BTF_KIND_ENUM);
+	if (id < 0)
+		return info.Env().Null();
+	return valuesOf(info.Env(), kernel.get(), btf__type_by_id(kernel.get(), static_cast<uint32_t>(id)));
 }
 
 } // namespace weft

@@ -55,8 +55,12 @@ export interface BpfProgram extends Closeable {
 	readonly name: string;
 	/** Kernel id of the program. */
 	readonly id: number;
+	/** How often it was skipped because it would have interrupted itself (recursion_misses); tracepoints only. */
+	missed(): number;
 	/** BPF_PROG_TEST_RUN. `ifindex`, `gsoSize` and so on go through `context`, a raw struct __sk_buff. */
 	testRun(packet: Uint8Array, options?: { repeat?: number; context?: Uint8Array }): TestRun;
+	/** Runs of a tracepoint program that were skipped because they would have interrupted another on their CPU. */
+	recursionMisses(): number;
 }
 
 export interface TestRun {
@@ -164,6 +168,10 @@ export interface Native {
 	 * removes what is left when this one is killed.
 	 */
 	attachClsact(attach: TcAttach): ClsactLink;
+	/** Puts a `tp_btf/…` program on its tracepoint, for the whole machine. */
+	attachTracing(program: BpfProgram): Closeable;
+	/** A program of SEC "tp_btf/…" on its tracepoint: for the whole machine. */
+	attachTracing(program: BpfProgram): Closeable;
 	/** Removes filters whose owner is dead from the devices of a namespace; how many. Those of the living stay. */
 	removeStaleClsact(netns: Netns): number;
 	/** `/proc/1/ns/net`, `/run/netns/x`; null: the caller's own. */
@@ -180,6 +188,8 @@ export interface Native {
 	btfLayouts(elf: Uint8Array): Readonly<Record<string, StructLayout>>;
 	/** The named enums of an object's BTF: name → value name → value. */
 	btfEnums(elf: Uint8Array): Readonly<Record<string, Readonly<Record<string, number>>>>;
+	/** Values of an enum of the running kernel, from its BTF; null: it has none of that name. */
+	kernelEnum(name: string): Readonly<Record<string, number>> | null;
 	/** Resolved when every program that ran at the time of the call has ended (an RCU grace period, 10 to 20 ms). */
 	synchronizePrograms(): Promise<void>;
 	/** CLOCK_MONOTONIC and CLOCK_REALTIME read together, ns; the bracket's width is their error. */
