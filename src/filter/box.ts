@@ -139,8 +139,7 @@ export function contains(outer: Box, inner: Box): boolean {
 }
 
 /** How much is given away by merging: bits of selectivity, weighted by what traffic they keep out. */
-export function mergeCost(a: Box, b: Box): number {
-	const merged = hull(a, b);
+export function mergeCost(a: Box, b: Box, merged = hull(a, b)): number {
 	return looseness(merged) * 2 - looseness(a) - looseness(b);
 }
 

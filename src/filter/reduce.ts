@@ -12,8 +12,7 @@ export function reduce(boxes: readonly Box[], most: number): readonly Box[] {
 	if (first !== undefined && most === 1) return [boxes.reduce(hull, first)];
 	let rest = withoutContained(pairUp(withoutContained(distinct(boxes))));
 	if (rest.length > ALL_PAIRS && rest.length > most) rest = mergeNeighbours(rest, Math.max(most, ALL_PAIRS));
-	while (rest.length > most) rest = withoutContained(mergeCheapest(rest));
-	return rest;
+	return rest.length > most ? mergeCheapest(rest, most) : rest;
 }
 
 function distinct(boxes: readonly Box[]): Box[] {
@@ -45,23 +44,37 @@ function pairUp(boxes: readonly Box[]): Box[] {
 	return result;
 }
 
-function mergeCheapest(boxes: readonly Box[]): Box[] {
-	let least = Number.POSITIVE_INFINITY;
-	let merged: Box | null = null;
-	let first = 0;
-	let second = 0;
-	for (let i = 0; i < boxes.length; i++) {
-		for (let j = i + 1; j < boxes.length; j++) {
-			const a = boxes[i] as Box;
-			for (const b of orientations(boxes[j] as Box)) {
-				const cost = mergeCost(a, b);
-				if (cost >= least) continue;
-				[least, merged, first, second] = [cost, hull(a, b), i, j];
-			}
-		}
+interface Merge {
+	readonly a: Box;
+	readonly b: Box;
+	readonly merged: Box;
+	readonly cost: number;
+}
+
+/** Merges the cheapest pair, again and again. Costs are kept: only those of the newest box are reckoned anew. */
+function mergeCheapest(boxes: readonly Box[], most: number): Box[] {
+	let rest = [...boxes];
+	let merges = rest.flatMap((box, i) => mergesOf(box, rest.slice(i + 1)));
+	while (rest.length > most) {
+		const cheapest = merges.reduce((least, merge) => (merge.cost < least.cost ? merge : least));
+		const { merged } = cheapest;
+		const others = rest.filter((box) => box !== cheapest.a && box !== cheapest.b && !contains(merged, box));
+		const left = new Set(others);
+		merges = merges.filter(({ a, b }) => left.has(a) && left.has(b));
+		merges.push(...mergesOf(merged, others));
+		rest = [...others, merged];
 	}
-	if (merged === null) return [...boxes];
-	return [...boxes.filter((_, i) => i !== first && i !== second), merged];
+	return rest;
+}
+
+function mergesOf(a: Box, others: readonly Box[]): Merge[] {
+	return others.map((b) => {
+		const either = orientations(b).map((turned) => {
+			const merged = hull(a, turned);
+			return { a, b, merged, cost: mergeCost(a, turned, merged) };
+		});
+		return either.reduce((least, merge) => (merge.cost < least.cost ? merge : least));
+	});
 }
 
 function orientations(box: Box): readonly Box[] {
