@@ -68,9 +68,11 @@ struct sk_buff {
 	unsigned char *data;
 };
 
+enum skb_drop_reason { WEFT_NO_REASON };
+
 /* Its members are the tracepoint's arguments: skb, location, reason (Linux 5.17), rx_sk (6.11). */
 struct trace_event_raw_kfree_skb {
-	int reason;
+	enum skb_drop_reason reason; /* CO-RE takes no int for an enum */
 	void *rx_sk;
 };
 
