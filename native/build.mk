@@ -55,9 +55,9 @@ $(NATIVE_BUILD)/layout.o: scripts/layout.c $(wildcard bpf/*.h)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) -O2 -g -target bpf -c -o $@ $<
 
-$(LAYOUT): $(NATIVE_BUILD)/layout.o build/bpf/trace.bpf.o $(NATIVE_ADDON) scripts/layout.mjs
+$(LAYOUT): scripts/layout.mjs $(NATIVE_ADDON) $(NATIVE_BUILD)/layout.o $(filter build/bpf/%.o,$(BPF_OBJECTS))
 	$(say) LAYOUT $@
-	$(Q)node scripts/layout.mjs $(NATIVE_ADDON) $(NATIVE_BUILD)/layout.o build/bpf/trace.bpf.o $@
+	$(Q)node $< $@ $(filter-out $<,$^)
 
 # Programs that the addon's tests load.
 NATIVE_TEST_PROGRAMS := $(patsubst %.c,dist/%.o,$(wildcard test/native/*.bpf.c))
