@@ -10,8 +10,8 @@ import { join } from "node:path";
 import type { SourceSink } from "../src/packet/source.js";
 import { Joiner } from "../src/path/joiner.js";
 import type { PathView } from "../src/path/path-view.js";
-import { replay } from "../src/render/recording/reader.js";
-import { RecordingWriter } from "../src/render/recording/writer.js";
+import { replay } from "../src/recording/reader.js";
+import { RecordingWriter } from "../src/recording/writer.js";
 import { cpuNs } from "./cpu.js";
 import { Traffic } from "./recording.js";
 

@@ -5,7 +5,7 @@ import { OuterTable } from "../../src/packet/outers.js";
 import type { Sightings } from "../../src/packet/sightings.js";
 import type { SourceId } from "../../src/packet/source.js";
 import { TupleTable } from "../../src/packet/tuples.js";
-import type { ReplaySink } from "../../src/render/recording/reader.js";
+import type { ReplaySink } from "../../src/recording/reader.js";
 
 export interface Tables {
 	readonly tuples: TupleTable;

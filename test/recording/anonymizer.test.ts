@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { type AddressWords, formatWords, isIpv4Mapped, parseWords } from "../../src/packet/addresses.js";
-import { AddressCipher } from "../../src/render/recording/addresscipher.js";
-import { Anonymizer } from "../../src/render/recording/anonymizer.js";
-import { replay } from "../../src/render/recording/reader.js";
-import { RecordingWriter } from "../../src/render/recording/writer.js";
-import { HOOK, Kept, listing, rowsOf, SOURCE, tables } from "./recording-calls.js";
+import { AddressCipher } from "../../src/recording/addresscipher.js";
+import { Anonymizer } from "../../src/recording/anonymizer.js";
+import { replay } from "../../src/recording/reader.js";
+import { RecordingWriter } from "../../src/recording/writer.js";
+import { HOOK, Kept, listing, rowsOf, SOURCE, tables } from "./calls.js";
 
 const KEY = new Uint8Array(32).fill(7);
 const cipher = new AddressCipher(new Uint8Array(16).fill(1));

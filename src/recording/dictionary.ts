@@ -1,4 +1,4 @@
-import { Interner } from "../../packet/interner.js";
+import { Interner } from "../packet/interner.js";
 import { MAX_ROWS } from "./rows.js";
 
 /**

@@ -1,5 +1,5 @@
-import { allocateSightings, COLUMNS } from "../../packet/columns.js";
-import type { Sightings } from "../../packet/sightings.js";
+import { allocateSightings, COLUMNS } from "../packet/columns.js";
+import type { Sightings } from "../packet/sightings.js";
 
 /**
  * The columns of a batch in bytes, little-endian. Each column is a base (its least value) and what every row is above

@@ -9,9 +9,9 @@ import type { Expectation } from "../../src/path/expectation.js";
 import { Joiner } from "../../src/path/joiner.js";
 import { materialise } from "../../src/path/materialise.js";
 import type { PathView } from "../../src/path/path-view.js";
-import { replay } from "../../src/render/recording/reader.js";
-import { RecordingWriter } from "../../src/render/recording/writer.js";
-import { Kept, type Tables, tables } from "./recording-calls.js";
+import { replay } from "../../src/recording/reader.js";
+import { RecordingWriter } from "../../src/recording/writer.js";
+import { Kept, type Tables, tables } from "./calls.js";
 
 const HEADER = { weft: "0.1.0", createdAt: "2026-11-22T12:00:00Z", details: null };
 

@@ -1,5 +1,5 @@
-import type { Direction, Hook, HookId, NetnsCookie, Role } from "../../packet/hook.js";
-import type { LossCause } from "../../packet/source.js";
+import type { Direction, Hook, HookId, NetnsCookie, Role } from "../packet/hook.js";
+import type { LossCause } from "../packet/source.js";
 import { RecordingError } from "./format.js";
 
 /** What a Source calls besides batches, as it stands in a recording; `source` is a number of the file. */

@@ -1,6 +1,6 @@
 import { closeSync, createReadStream, createWriteStream, fstatSync, openSync } from "node:fs";
-import type { OuterTable } from "../../packet/outers.js";
-import type { TupleTable } from "../../packet/tuples.js";
+import type { OuterTable } from "../packet/outers.js";
+import type { TupleTable } from "../packet/tuples.js";
 import { RecordingError, type RecordingHeader } from "./format.js";
 import { type Replayed, type ReplaySink, replay } from "./reader.js";
 import { RecordingWriter, type WriterOptions } from "./writer.js";

@@ -1,7 +1,7 @@
 import { createHmac, randomBytes } from "node:crypto";
-import { formatWords, networkWord, parsePrefix, parseWords, prefixOf } from "../../packet/addresses.js";
-import type { Hook } from "../../packet/hook.js";
-import type { SourceId } from "../../packet/source.js";
+import { formatWords, networkWord, parsePrefix, parseWords, prefixOf } from "../packet/addresses.js";
+import type { Hook } from "../packet/hook.js";
+import type { SourceId } from "../packet/source.js";
 import { AddressCipher } from "./addresscipher.js";
 import type { Json } from "./format.js";
 

@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { recordTo, replayFrom } from "../../src/render/recording/file.js";
-import { RecordingError } from "../../src/render/recording/format.js";
-import { HOOK, listing, rowsOf, SOURCE, tables } from "./recording-calls.js";
+import { recordTo, replayFrom } from "../../src/recording/file.js";
+import { RecordingError } from "../../src/recording/format.js";
+import { HOOK, listing, rowsOf, SOURCE, tables } from "./calls.js";
 
 const HEADER = { weft: "0.1.0", createdAt: "2026-11-22T12:00:00Z", details: null };
 

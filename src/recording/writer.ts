@@ -1,10 +1,10 @@
 import type { Writable } from "node:stream";
 import { finished } from "node:stream/promises";
-import type { Hook } from "../../packet/hook.js";
-import { OUTER_WORDS, type OuterTable } from "../../packet/outers.js";
-import type { Sightings } from "../../packet/sightings.js";
-import type { LossCause, SourceClock, SourceId, SourceSink } from "../../packet/source.js";
-import { TUPLE_WORDS, type TupleTable } from "../../packet/tuples.js";
+import type { Hook } from "../packet/hook.js";
+import { OUTER_WORDS, type OuterTable } from "../packet/outers.js";
+import type { Sightings } from "../packet/sightings.js";
+import type { LossCause, SourceClock, SourceId, SourceSink } from "../packet/source.js";
+import { TUPLE_WORDS, type TupleTable } from "../packet/tuples.js";
 import type { Anonymizer } from "./anonymizer.js";
 import { encodeBlock, encodePreamble } from "./blocks.js";
 import type { Call } from "./calls.js";

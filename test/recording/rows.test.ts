@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { allocateSightings, COLUMNS } from "../../src/packet/columns.js";
 import type { Sightings } from "../../src/packet/sightings.js";
-import { decodeRows, encodeRows, MAX_ROWS } from "../../src/render/recording/rows.js";
+import { decodeRows, encodeRows, MAX_ROWS } from "../../src/recording/rows.js";
 
 type Column = (typeof COLUMNS)[number];
 

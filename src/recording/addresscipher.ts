@@ -6,7 +6,7 @@ import {
 	type Prefix,
 	parsePrefix,
 	prefixContains,
-} from "../../packet/addresses.js";
+} from "../packet/addresses.js";
 
 /**
  * Replaces addresses so that two that share their first n bits still share exactly n: subnets stay subnets (the scheme

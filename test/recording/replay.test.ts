@@ -4,12 +4,12 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { COLUMNS } from "../../src/packet/columns.js";
 import type { SourceId } from "../../src/packet/source.js";
-import { encodeBlock, encodePreamble } from "../../src/render/recording/blocks.js";
-import { crc32, tabled } from "../../src/render/recording/crc32.js";
-import { BlockType, type Json, RecordingError } from "../../src/render/recording/format.js";
-import { type Replayed, replay } from "../../src/render/recording/reader.js";
-import { RecordingWriter, type WriterOptions } from "../../src/render/recording/writer.js";
-import { HOOK, Kept, listing, rowsOf, SOURCE, type Tables, tables } from "./recording-calls.js";
+import { encodeBlock, encodePreamble } from "../../src/recording/blocks.js";
+import { crc32, tabled } from "../../src/recording/crc32.js";
+import { BlockType, type Json, RecordingError } from "../../src/recording/format.js";
+import { type Replayed, replay } from "../../src/recording/reader.js";
+import { RecordingWriter, type WriterOptions } from "../../src/recording/writer.js";
+import { HOOK, Kept, listing, rowsOf, SOURCE, type Tables, tables } from "./calls.js";
 
 const HEADER = { weft: "0.1.0", createdAt: "2026-11-22T12:00:00Z", details: { question: "default/client" } };
 
