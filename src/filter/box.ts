@@ -1,4 +1,4 @@
-import { bytesOf, type Prefix, prefixOf } from "../packet/addresses.js";
+import { bytesOf, isIpv4Mapped, type Prefix, prefixContains, prefixOf } from "../packet/addresses.js";
 import { ANY_TAG, type KernelRule } from "./rule.js";
 
 /**
@@ -74,6 +74,7 @@ export function intersect(a: Box, b: Box): Box | null {
 	const destinationPorts = intersectRanges(a.destinationPorts, b.destinationPorts);
 	const length = intersectRanges(a.length, b.length);
 	const contradiction = a.flagsMask & b.flagsMask & (a.flagsValue ^ b.flagsValue);
+	if (!sameKind(source, destination)) return null;
 	if (isEmpty(sourcePorts) || isEmpty(destinationPorts) || isEmpty(length) || contradiction !== 0) return null;
 	return {
 		ifindex,
@@ -118,6 +119,21 @@ export function hull(a: Box, b: Box): Box {
 		eitherWay: a.eitherWay || b.eitherWay,
 	};
 }
+
+/** One packet's addresses are of one family. */
+export function sameKind(source: Prefix, destination: Prefix): boolean {
+	const [a, b] = [kindOf(source), kindOf(destination)];
+	return a === 0 || b === 0 || a === b;
+}
+
+/** 4 or 6; 0: a prefix that holds both. */
+function kindOf(prefix: Prefix): number {
+	const mapped = isIpv4Mapped(prefix.words);
+	if (prefix.bits >= 96 && mapped) return 4;
+	return prefixContains(prefix, FIRST_IPV4) ? 0 : 6;
+}
+
+const FIRST_IPV4 = [0, 0, 0xffff, 0] as const;
 
 export function swap(box: Box): Box {
 	return {

@@ -2,7 +2,18 @@ import { isIpv4Mapped, prefixOf } from "../packet/addresses.js";
 import type { NetnsCookie } from "../packet/hook.js";
 import { TcpFlag } from "../packet/sightings.js";
 import type { Expression } from "./ast.js";
-import { type Box, FAMILY_IPV4, FAMILY_IPV6, FULL, intersect, prefixCovers, rangeCovers, swap, toRule } from "./box.js";
+import {
+	type Box,
+	FAMILY_IPV4,
+	FAMILY_IPV6,
+	FULL,
+	intersect,
+	prefixCovers,
+	rangeCovers,
+	sameKind,
+	swap,
+	toRule,
+} from "./box.js";
 import type { NameResolver } from "./evaluate.js";
 import { complementOf, primitiveBoxes } from "./primitive.js";
 import { reduce } from "./reduce.js";
@@ -201,6 +212,7 @@ function replaced(box: Box, faces: readonly Face[]): readonly Box[] {
 		const source = prefixOf(face.address, 128);
 		const family = box.family === 0 || box.family === familyOf(face) ? box.family : null;
 		if (family === null) return [];
+		if (!sameKind(source, box.destination)) return [];
 		return [{ ...box, source, sourcePorts: { min: face.port, max: face.port }, protocol: face.protocol }];
 	});
 }
