@@ -16,18 +16,20 @@ export function textListener(output: LineOutput, time: TimeForm, stop: AbortSign
 		width: () => (stdout.isTTY ? stdout.columns || 80 : Number.POSITIVE_INFINITY),
 		time,
 	});
+	/** The terminal shows ^C at the cursor: whatever comes first after it goes on behind it, or begins a line. */
+	let behindCtrlC = false;
+	const after = (lines: readonly string[], between: string): readonly string[] => {
+		if (behindCtrlC || lines.length === 0 || !stdout.isTTY || stop.reason !== "interrupt") return lines;
+		behindCtrlC = true;
+		return [`${between}${lines[0] ?? ""}`, ...lines.slice(1)];
+	};
 	return {
 		ready: (ready) => output.always(table.ready(ready)),
-		path: (path) => output.row(table.path(path)),
-		status: (status) => output.row(table.status(status)),
-		hook: (change) => output.row(table.hook(change)),
+		path: (path) => output.row(after(table.path(path), "\n")),
+		status: (status) => output.row(after(table.status(status), "\n")),
+		hook: (change) => output.row(after(table.hook(change), "\n")),
 		warning,
-		summary(summary) {
-			const [first = "", ...others] = table.summary(summary, output.dropped);
-			// The terminal has just shown ^C at the cursor.
-			const behind = stdout.isTTY && stop.reason === "interrupt" ? " " : "";
-			output.always([behind + first, ...others]);
-		},
+		summary: (summary) => output.always(after(table.summary(summary, output.dropped), " ")),
 	};
 }
 
