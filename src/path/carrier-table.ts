@@ -20,8 +20,8 @@ export class CarrierTable {
 	source: Uint16Array;
 	path: Uint32Array;
 	/** Fingerprint, two words. */
-	keyA: Uint32Array;
-	keyB: Uint32Array;
+	keyA: Int32Array;
+	keyB: Int32Array;
 	hook: Uint16Array;
 	rank: Uint8Array;
 	/** ifindex of the device by which it came in, as the last ingress hook showed it; else what the first egress said. */
@@ -45,8 +45,8 @@ export class CarrierTable {
 		this.high = new Uint32Array(n);
 		this.source = new Uint16Array(n);
 		this.path = new Uint32Array(n);
-		this.keyA = new Uint32Array(n);
-		this.keyB = new Uint32Array(n);
+		this.keyA = new Int32Array(n);
+		this.keyB = new Int32Array(n);
 		this.hook = new Uint16Array(n);
 		this.rank = new Uint8Array(n);
 		this.cameBy = new Uint32Array(n);

@@ -1,3 +1,4 @@
+import { allocateSightings } from "../packet/columns.js";
 import type { Hook } from "../packet/hook.js";
 import type { OuterTable } from "../packet/outers.js";
 import type { Sightings } from "../packet/sightings.js";
@@ -22,8 +23,10 @@ import { type PathSink, PathView } from "./path-view.js";
 import { RangeIndex } from "./range-index.js";
 import { RecentKeys } from "./recent-keys.js";
 import { RecentPaths } from "./recent-paths.js";
+import { Sight } from "./sight.js";
 import { TupleFacts } from "./tuple-facts.js";
 import { WaitingList } from "./waiting-list.js";
+import type { Workshop } from "./workshop.js";
 
 export interface JoinerOptions {
 	/** The tables in which `tuple` and `outer` of the rows are ids. */
@@ -95,8 +98,9 @@ export class Joiner implements SourceSink {
 		this.#suspects = new WaitingList(paths, 1);
 		this.#flooded = new WaitingList(paths, 2);
 		const tables = { paths, hops, hooks, tuples, outers };
-		this.#assembler = new Assembler({
+		const workshop: Workshop = {
 			...tables,
+			sight: new Sight(allocateSightings(1)),
 			carriers: new CarrierTable(INITIAL_PATHS),
 			facts: this.#facts,
 			keys: new KeyIndex(paths),
@@ -115,8 +119,8 @@ export class Joiner implements SourceSink {
 			limits,
 			view: new PathView(tables, (source) => this.#byIndex[source]?.clock.errorNs ?? 0),
 			sink,
-			release: this.#release,
-		});
+		};
+		this.#assembler = new Assembler(workshop, this.#release);
 	}
 
 	/** The hook of an id that was announced. @throws RangeError for others. */

@@ -3,7 +3,7 @@ import { TcpFlag } from "../packet/sightings.js";
 import { Kind } from "./tuple-facts.js";
 
 /**
- * A key of 64 bits in two words over what neither NAT, routing nor encapsulation changes in a packet: equal packets
+ * A key of 64 bits in two signed words over what neither NAT, routing nor encapsulation changes in a packet: equal packets
  * have equal keys, others differ but for 2^-64. Segment sizes are left out: a wire may change them and leave the packet.
  */
 
@@ -24,7 +24,7 @@ export function keyA(rows: Sightings, i: number, kind: number): number {
 	sum = (sum + Math.imul(rows.payload[i] as number, 0x27d4eb2f)) | 0;
 	sum = (sum + Math.imul(shapeOf(rows, i), 0x297a2d39)) | 0;
 	sum = Math.imul(sum ^ (sum >>> 16), 0x7feb352d);
-	return (sum ^ (sum >>> 15)) >>> 0;
+	return sum ^ (sum >>> 15);
 }
 
 /** @param kind of the tuple, see TupleFacts */
@@ -41,7 +41,7 @@ export function keyB(rows: Sightings, i: number, kind: number): number {
 	sum = (sum + Math.imul(id ^ (id << 9), 0x846ca68b)) | 0;
 	sum = (sum + Math.imul(rows.payload[i] as number, 0x58f38ded)) | 0;
 	sum = (sum + Math.imul(shapeOf(rows, i), 0x6c8e9cf5)) | 0;
-	return (sum ^ (sum >>> 16)) >>> 0;
+	return sum ^ (sum >>> 16);
 }
 
 /** An ICMP error quotes addresses that NAT rewrites: its payload does not count. */

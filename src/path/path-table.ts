@@ -46,8 +46,8 @@ export class PathTable {
 	revision: Uint16Array;
 	first: Float64Array;
 	latest: Float64Array;
-	keyA: Uint32Array;
-	keyB: Uint32Array;
+	keyA: Int32Array;
+	keyB: Int32Array;
 	tuple: Uint32Array;
 	sequence: Uint32Array;
 	acknowledgement: Uint32Array;
@@ -102,8 +102,8 @@ export class PathTable {
 		this.revision = new Uint16Array(n);
 		this.first = new Float64Array(n);
 		this.latest = new Float64Array(n);
-		this.keyA = new Uint32Array(n);
-		this.keyB = new Uint32Array(n);
+		this.keyA = new Int32Array(n);
+		this.keyB = new Int32Array(n);
 		this.tuple = new Uint32Array(n);
 		this.sequence = new Uint32Array(n);
 		this.acknowledgement = new Uint32Array(n);

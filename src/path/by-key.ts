@@ -1,0 +1,138 @@
+import { Next } from "./due-cache.js";
+import { Rank } from "./hook-table.js";
+import type { OpenPaths } from "./open-paths.js";
+import { Mark, State } from "./path-table.js";
+import { Protocol } from "./protocols.js";
+import type { Sight } from "./sight.js";
+import type { Workshop } from "./workshop.js";
+
+/** Equal packets that are looked at for one join. */
+const MAX_CANDIDATES = 64;
+
+/** Joins by equal fields, where the pointer cannot be the same: over the wire, in the copies of a flooded frame. */
+export class ByKey {
+	readonly #shop: Workshop;
+	readonly #open: OpenPaths;
+
+	constructor(shop: Workshop, open: OpenPaths) {
+		this.#shop = shop;
+		this.#open = open;
+	}
+
+	/** Joins the sighting to an equal packet that another node has seen leaving, or that got a new skb on this one. */
+	joinAcross(sight: Sight): boolean {
+		const { paths, hops, hooks, keys, facts } = this.#shop;
+		const open = this.#open;
+		let tries = MAX_CANDIDATES;
+		for (let path = keys.find(sight.keyA, sight.keyB); path !== 0 && tries > 0; tries--) {
+			const candidate = path;
+			path = paths.sameNext[path] as number;
+			const last = paths.lastHop[candidate] as number;
+			const lastHook = hops.hook[last] as number;
+			if (hooks.source[lastHook] === sight.source && !this.#isReallocated(lastHook, sight)) continue;
+			if (!this.#isSamePacket(candidate, sight) || !this.#isAcross(candidate, sight)) continue;
+			const before = hops.tuple[last] as number;
+			if (!facts.sameDirection(before, sight.tuple)) open.alias(before, sight.tuple);
+			open.doubt(candidate, sight, paths.latest[candidate] as number);
+			if (((paths.marks[candidate] as number) & Mark.shared) !== 0) open.mark(candidate, Mark.order);
+			open.carry(candidate, sight);
+			open.mark(candidate, Mark.manifold);
+			open.append(candidate, sight, 0);
+			open.settle(candidate, sight);
+			return true;
+		}
+		return false;
+	}
+
+	/** A bridge that floods: joins a copy under another pointer, behind the port by which its original came. */
+	joinFlood(sight: Sight): boolean {
+		const { paths, recentAt } = this.#shop;
+		const before = this.#floodedFrom(sight.hook, sight.ingress);
+		if (before < 0) return false;
+		for (let n = 0; n < recentAt.depth; n++) {
+			const path = recentAt.at(before, n);
+			if (path === 0) return false;
+			if (paths.state[path] !== State.open) continue;
+			if (paths.keyA[path] !== sight.keyA || paths.keyB[path] !== sight.keyB) continue;
+			if (!this.#isSamePacket(path, sight) || !this.#isBranch(path, before, sight)) continue;
+			this.#branchOff(path, sight);
+			return true;
+		}
+		return false;
+	}
+
+	#branchOff(path: number, sight: Sight): void {
+		const { paths, carriers, suspects, flooded } = this.#shop;
+		const open = this.#open;
+		const branch = Math.min(255, (paths.branches[path] as number) + 1);
+		paths.branches[path] = branch;
+		carriers.branch[open.carry(path, sight)] = branch;
+		if (((paths.marks[path] as number) & Mark.flooded) === 0) {
+			suspects.remove(path);
+			flooded.add(path, sight.now);
+		}
+		open.mark(path, Mark.flooded | Mark.manifold);
+		open.append(path, sight, branch);
+		open.settle(path, sight);
+	}
+
+	/** The hook that has seen the original of a copy at a bridge's port: another port, or the bridge itself; -1: none. */
+	#floodedFrom(hook: number, ingress: number): number {
+		const { hooks } = this.#shop;
+		if (hooks.egress[hook] === 0 || hooks.master[hook] === 0) return -1;
+		const port = hooks.ingressHookAt(hook, ingress);
+		return port >= 0 && hooks.master[port] === hooks.master[hook] ? port : hooks.bridgeEgressOf(hook);
+	}
+
+	/** Has the path passed `before`, and not yet this hook? */
+	#isBranch(path: number, before: number, sight: Sight): boolean {
+		const { paths, hops, facts } = this.#shop;
+		let passed = false;
+		for (let hop = paths.firstHop[path] as number; hop !== 0; hop = hops.next[hop] as number) {
+			if (hops.hook[hop] === sight.hook) return false;
+			passed = passed || (hops.hook[hop] === before && facts.sameDirection(hops.tuple[hop] as number, sight.tuple));
+		}
+		return passed;
+	}
+
+	/** The keys agree; do the fields? */
+	#isSamePacket(path: number, sight: Sight): boolean {
+		const { paths, facts } = this.#shop;
+		const { rows, i } = sight;
+		return (
+			paths.sequence[path] === rows.sequence[i] &&
+			paths.payload[path] === rows.payload[i] &&
+			paths.ipId[path] === rows.ipId[i] &&
+			paths.tsval[path] === rows.tsval[i] &&
+			paths.acknowledgement[path] === rows.acknowledgement[i] &&
+			(facts.kind(paths.tuple[path] as number) & 0xff) === sight.protocol
+		);
+	}
+
+	/** Can the path, last seen elsewhere, have come to this hook? */
+	#isAcross(path: number, sight: Sight): boolean {
+		const { paths, hops, hooks, facts, dues } = this.#shop;
+		for (let hop = paths.firstHop[path] as number; hop !== 0; hop = hops.next[hop] as number) {
+			if (hops.hook[hop] === sight.hook) return false;
+		}
+		const last = paths.lastHop[path] as number;
+		const tuple = hops.tuple[last] as number;
+		if (facts.sameDirection(tuple, sight.tuple)) return true;
+		// NAT where nobody looks: 96 bits of numbers that only this connection has speak for themselves.
+		const hook = hops.hook[last] as number;
+		if (hooks.egress[hook] === 1 || sight.protocol !== Protocol.tcp) return false;
+		if (paths.acknowledgement[path] === 0 || paths.tsval[path] === 0) return false;
+		return dues.next(hook, tuple) === Next.across;
+	}
+
+	/** Did a packet last seen at `before` of the same node come to the tunnel under another pointer? */
+	#isReallocated(before: number, sight: Sight): boolean {
+		const { hooks } = this.#shop;
+		return (
+			sight.rank === Rank.tunnelEgress &&
+			hooks.egress[before] === 0 &&
+			hooks.source[before] === sight.source &&
+			hooks.ifindex[before] === sight.ingress
+		);
+	}
+}

@@ -1,0 +1,43 @@
+import { Rank } from "./hook-table.js";
+import type { Sight } from "./sight.js";
+import type { Workshop } from "./workshop.js";
+
+/**
+ * Whether a pointer that is seen again carries the packet that it carried before. The pointer and the fingerprint must
+ * agree, the hook must be one to which the packet can have gone from where it was, by the device that it came by.
+ */
+export class ByPointer {
+	readonly #shop: Workshop;
+
+	constructor(shop: Workshop) {
+		this.#shop = shop;
+	}
+
+	goesOn(carrier: number, sight: Sight): boolean {
+		const { hooks, carriers } = this.#shop;
+		if (carriers.keyA[carrier] !== sight.keyA || carriers.keyB[carrier] !== sight.keyB) return false;
+		const { hook, rank } = sight;
+		const last = carriers.hook[carrier] as number;
+		const before = carriers.rank[carrier] as number;
+		if (rank <= before && !isNextHost(rank, before, hook, last)) return false;
+		const tuple = carriers.tuple[carrier] as number;
+		const cameBy = carriers.cameBy[carrier] as number;
+		const { ingress } = sight;
+		if (tuple !== sight.tuple && !this.#isTranslated(tuple, sight, cameBy, ingress)) return false;
+		if (hooks.egress[hook] === 0) return hooks.entersAfter(hook, last);
+		return ingress === cameBy || hooks.ingressFits(hook, cameBy, ingress);
+	}
+
+	/** Is this another face of the same packet? One that the node made itself is not one that came to it. */
+	#isTranslated(before: number, sight: Sight, cameBy: number, ingress: number): boolean {
+		const { facts, hooks } = this.#shop;
+		if (facts.sameDirection(before, sight.tuple)) return true;
+		if (hooks.egress[sight.hook] === 1 && ingress === 0 && cameBy !== 0) return false;
+		return facts.isNat(before, sight.tuple);
+	}
+}
+
+/** Devices that are nothing special may stand on each other (VLANs, bonds). */
+function isNextHost(rank: number, before: number, hook: number, last: number): boolean {
+	return rank === before && hook !== last && (rank === Rank.hostIngress || rank === Rank.hostEgress);
+}

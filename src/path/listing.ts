@@ -1,0 +1,111 @@
+import { EventFlag, Family } from "../packet/sightings.js";
+import { Next } from "./due-cache.js";
+import { Rank } from "./hook-table.js";
+import { Mark } from "./path-table.js";
+import { Protocol } from "./protocols.js";
+import type { Workshop } from "./workshop.js";
+
+/** Lists open paths where their next sighting will look for them, when that may come without their pointer. */
+export class Listing {
+	readonly #shop: Workshop;
+
+	constructor(shop: Workshop) {
+		this.#shop = shop;
+	}
+
+	/**
+	 * The path has a new newest hop.
+	 * @param next what is due, one of Next
+	 * @returns a path whose range has to be given up for this one's; 0: none
+	 */
+	list(path: number, next: number, hook: number, kind: number): number {
+		const { paths, hooks, keys, recentAt } = this.#shop;
+		const rank = hooks.rank[hook] as number;
+		const egress = hooks.egress[hook] === 1;
+		if (rank === Rank.bridgeEgress || (!egress && hooks.master[hook] !== 0)) recentAt.note(hook, path);
+		const leaving = next === Next.across || (egress && rank >= Rank.tunnelEgress);
+		const marks = paths.marks[path] as number;
+		if ((marks & Mark.keyed) === 0 && (leaving || this.#mayBeReallocated(path, hook, rank))) {
+			keys.add(path);
+			this.#noteWeak(path, kind & 0xff);
+		}
+		if ((marks & Mark.ranged) !== 0) return 0;
+		return leaving || this.#mayBeRecut(path, hook, rank) ? this.#listRange(path, kind & 0xff) : 0;
+	}
+
+	unlist(path: number): void {
+		const { paths, keys, facts, ranges } = this.#shop;
+		const marks = paths.marks[path] as number;
+		if ((marks & Mark.keyed) !== 0) keys.remove(path);
+		if ((marks & Mark.ranged) !== 0) ranges.remove(facts.root(paths.tuple[path] as number), path);
+		paths.marks[path] = (paths.marks[path] as number) & ~(Mark.keyed | Mark.ranged);
+	}
+
+	/** Sets the range of a new path: TCP bytes, or IP IDs of UDP, and the unit in which hops tell how much they saw. */
+	setRange(path: number, kind: number): void {
+		const { paths } = this.#shop;
+		const segments = paths.segments[path] as number;
+		const gsoSize = paths.gsoSize[path] as number;
+		const payload = paths.payload[path] as number;
+		const each = Math.ceil(segments / 64);
+		if ((kind & 0xff) === Protocol.tcp) {
+			paths.rangeStart[path] = paths.sequence[path] as number;
+			paths.rangeSpan[path] = payload;
+			paths.unit[path] = gsoSize > 0 && segments > 1 ? gsoSize * each : payload;
+		} else {
+			paths.rangeStart[path] = ((paths.ipId[path] as number) << 16) >>> 0;
+			paths.rangeSpan[path] = (segments << 16) >>> 0;
+			paths.unit[path] = (each << 16) >>> 0;
+		}
+	}
+
+	/**
+	 * Has the packet a field that tells it from all others? A segment without an IP ID has not: a retransmission within
+	 * one tick of TSval repeats every field.
+	 */
+	isStrong(path: number, protocol: number): boolean {
+		const { paths } = this.#shop;
+		if (paths.ipId[path] !== 0) return true;
+		return (protocol === Protocol.icmp || protocol === Protocol.icmpv6) && paths.sequence[path] !== 0;
+	}
+
+	/** May segments be merged, or a big skb be cut, before it leaves this node? */
+	#mayBeRecut(path: number, hook: number, rank: number): boolean {
+		const { paths, hooks } = this.#shop;
+		if (rank === Rank.nicIngress || rank === Rank.tunnelIngress) return true;
+		return (paths.segments[path] as number) > 1 && hooks.watchesRank(hooks.source[hook] as number, Rank.nicEgress);
+	}
+
+	/**
+	 * IPv6 makes a new skb where a tunnel wants more headroom than there is (ip6_finish_output2, skb_expand_head): between
+	 * cni0→i and flannel-v6.1→e the pointer changes.
+	 */
+	#mayBeReallocated(path: number, hook: number, rank: number): boolean {
+		const { paths, hooks } = this.#shop;
+		if (((paths.flags[path] as number) & EventFlag.familyMask) !== Family.ipv6) return false;
+		if (rank !== Rank.bridgeIngress && rank !== Rank.hostIngress) return false;
+		return hooks.watchesRank(hooks.source[hook] as number, Rank.tunnelEgress);
+	}
+
+	#listRange(path: number, protocol: number): number {
+		const { paths, facts, ranges, limits } = this.#shop;
+		const isCut =
+			protocol === Protocol.tcp
+				? (paths.payload[path] as number) > 0
+				: protocol === Protocol.udp && (paths.segments[path] as number) > 1;
+		if (!isCut) return 0;
+		const root = facts.root(paths.tuple[path] as number);
+		const crowded = ranges.count(root) >= limits.rangesPerDirection ? ranges.front(root) : 0;
+		ranges.add(root, path);
+		paths.marks[path] = (paths.marks[path] as number) | Mark.ranged;
+		return crowded;
+	}
+
+	/** Remembers packets that have nothing of their own, so that equal ones know of each other even when one is gone. */
+	#noteWeak(path: number, protocol: number): void {
+		const { paths, recent, limits, sight } = this.#shop;
+		if (this.isStrong(path, protocol)) return;
+		const seen = recent.note(paths.keyA[path] as number, paths.keyB[path] as number, sight.now);
+		if (sight.now - seen < limits.suspectNs) paths.marks[path] = (paths.marks[path] as number) | Mark.shared;
+	}
+}

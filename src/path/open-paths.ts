@@ -1,0 +1,294 @@
+import { EventFlag } from "../packet/sightings.js";
+import type { Occasion } from "./closing.js";
+import { Next } from "./due-cache.js";
+import { type DropReport, type Judgement, VERDICTS } from "./judgement.js";
+import { Listing } from "./listing.js";
+import { Mark, State } from "./path-table.js";
+import { Protocol } from "./protocols.js";
+import type { Sight } from "./sight.js";
+import type { Workshop } from "./workshop.js";
+
+/** 65,536 IP IDs last longer than this at any rate that a hook can keep up with, ns. */
+const ID_WRAP_NS = 5e6;
+
+/** The life of a path, from its first sighting to the sink: what all ways of joining do with it. */
+export class OpenPaths {
+	readonly #shop: Workshop;
+	readonly #listing: Listing;
+	#serial = 0;
+
+	constructor(shop: Workshop) {
+		this.#shop = shop;
+		this.#listing = new Listing(shop);
+	}
+
+	/** A new path that begins with this sighting. */
+	open(sight: Sight): void {
+		const { paths, hooks, dues } = this.#shop;
+		const { rows, i, hook, tuple } = sight;
+		const path = this.#allocate();
+		const flags = rows.flags[i] as number;
+		paths.serial[path] = ++this.#serial;
+		paths.first[path] = sight.now;
+		paths.keyA[path] = sight.keyA;
+		paths.keyB[path] = sight.keyB;
+		paths.tuple[path] = tuple;
+		paths.sequence[path] = rows.sequence[i] as number;
+		paths.acknowledgement[path] = rows.acknowledgement[i] as number;
+		paths.ipId[path] = rows.ipId[i] as number;
+		paths.tsval[path] = rows.tsval[i] as number;
+		paths.payload[path] = rows.payload[i] as number;
+		paths.hash[path] = rows.hash[i] as number;
+		paths.length[path] = rows.length[i] as number;
+		paths.gsoSize[path] = rows.gsoSize[i] as number;
+		paths.segments[path] = rows.segments[i] as number;
+		paths.flags[path] = flags;
+		paths.tcpFlags[path] = rows.tcpFlags[i] as number;
+		paths.subscribers[path] = 0;
+		paths.firstHop[path] = 0;
+		paths.lastHop[path] = 0;
+		this.carry(path, sight);
+		if (hooks.isMidway(hook, sight.ingress, (flags & EventFlag.inner) !== 0)) paths.marks[path] = Mark.midway;
+		this.#listing.setRange(path, sight.kind);
+		this.append(path, sight, 0);
+		const next = dues.next(hook, tuple);
+		if (next === Next.arrived || next === Next.gone) this.#finishAt(path, next);
+		else this.#wait(path, next, sight);
+	}
+
+	/** The sighting's pointer, which has no carrier, carries this path from now on. Returns the carrier. */
+	carry(path: number, sight: Sight): number {
+		const { hooks, carriers, paths } = this.#shop;
+		const { rows, i, hook } = sight;
+		const carrier = carriers.add(sight.source, rows.skbLow[i] as number, rows.skbHigh[i] as number);
+		carriers.path[carrier] = path;
+		carriers.sibling[carrier] = paths.carrier[path] as number;
+		paths.carrier[path] = carrier;
+		carriers.keyA[carrier] = sight.keyA;
+		carriers.keyB[carrier] = sight.keyB;
+		carriers.hook[carrier] = hook;
+		carriers.rank[carrier] = sight.rank;
+		carriers.cameBy[carrier] = hooks.egress[hook] === 0 ? (hooks.ifindex[hook] as number) : sight.ingress;
+		carriers.tuple[carrier] = sight.tuple;
+		carriers.branch[carrier] = 0;
+		carriers.whole[carrier] = 1;
+		carriers.time[carrier] = sight.now;
+		return carrier;
+	}
+
+	/** The carrier's packet is seen further on. */
+	advance(carrier: number, sight: Sight): void {
+		const { hooks, carriers, losses } = this.#shop;
+		const before = carriers.tuple[carrier] as number;
+		if (before !== sight.tuple) this.alias(before, sight.tuple);
+		const since = carriers.time[carrier] as number;
+		if (losses.youngest >= since) this.doubt(carriers.path[carrier] as number, sight, since);
+		carriers.hook[carrier] = sight.hook;
+		carriers.rank[carrier] = sight.rank;
+		carriers.tuple[carrier] = sight.tuple;
+		carriers.time[carrier] = sight.now;
+		if (hooks.egress[sight.hook] === 0) carriers.cameBy[carrier] = hooks.ifindex[sight.hook] as number;
+	}
+
+	/** The pointer carries another packet now. A closed path that nothing carries any more is forgotten. */
+	dropCarrier(carrier: number): void {
+		const { paths, carriers } = this.#shop;
+		const path = carriers.path[carrier] as number;
+		const rest = carriers.sibling[carrier] as number;
+		if (paths.carrier[path] === carrier) paths.carrier[path] = rest;
+		else {
+			let at = paths.carrier[path] as number;
+			while (carriers.sibling[at] !== carrier) at = carriers.sibling[at] as number;
+			carriers.sibling[at] = rest;
+		}
+		carriers.free(carrier);
+		if (paths.state[path] === State.closed && paths.carrier[path] === 0) this.free(path);
+	}
+
+	/** Adds a hop that sees the whole path; on a manifold one the hop may be there already. */
+	pass(path: number, carrier: number, sight: Sight): void {
+		const { paths, carriers } = this.#shop;
+		const branch = carriers.branch[carrier] as number;
+		const manifold = ((paths.marks[path] as number) & Mark.manifold) !== 0;
+		const hop = manifold ? this.hopAt(path, sight.hook, branch) : 0;
+		if (hop === 0) this.append(path, sight, branch);
+		else this.addTo(path, hop, sight);
+	}
+
+	/** A new last hop, complete unless the caller says otherwise. */
+	append(path: number, sight: Sight, branch: number): number {
+		const { paths, hops } = this.#shop;
+		const { rows, i } = sight;
+		const hop = hops.allocate();
+		hops.hook[hop] = sight.hook;
+		hops.first[hop] = sight.now;
+		hops.last[hop] = sight.now;
+		hops.packets[hop] = 1;
+		hops.bytes[hop] = rows.length[i] as number;
+		hops.tuple[hop] = sight.tuple;
+		hops.outer[hop] = rows.outer[i] as number;
+		hops.branch[hop] = branch;
+		hops.coverLow[hop] = 0xffffffff;
+		hops.coverHigh[hop] = 0xffffffff;
+		const last = paths.lastHop[path] as number;
+		if (last === 0) paths.firstHop[path] = hop;
+		else hops.next[last] = hop;
+		paths.lastHop[path] = hop;
+		paths.latest[path] = sight.now;
+		paths.subscribers[path] = (paths.subscribers[path] as number) | (rows.subscribers[i] as number);
+		return hop;
+	}
+
+	/** One more skb at a hop of the path. */
+	addTo(path: number, hop: number, sight: Sight): void {
+		const { paths, hops } = this.#shop;
+		hops.packets[hop] = (hops.packets[hop] as number) + 1;
+		hops.bytes[hop] = (hops.bytes[hop] as number) + sight.length;
+		hops.last[hop] = sight.now;
+		paths.latest[path] = sight.now;
+		paths.subscribers[path] = (paths.subscribers[path] as number) | (sight.rows.subscribers[sight.i] as number);
+	}
+
+	/** 0: it has not passed there. */
+	hopAt(path: number, hook: number, branch: number): number {
+		const { paths, hops } = this.#shop;
+		let hop = paths.firstHop[path] as number;
+		while (hop !== 0 && (hops.hook[hop] !== hook || hops.branch[hop] !== branch)) hop = hops.next[hop] as number;
+		return hop;
+	}
+
+	/** The open path's newest hop has seen all of it: it has arrived, or waits on. */
+	settle(path: number, sight: Sight): void {
+		const { paths, dues } = this.#shop;
+		const next = dues.next(sight.hook, sight.tuple);
+		if (next === Next.wait || next === Next.across) {
+			const crowded = this.#listing.list(path, next, sight.hook, sight.kind);
+			if (crowded !== 0) this.#giveUp(crowded);
+		} else if (((paths.marks[path] as number) & (Mark.flooded | Mark.orphan)) !== 0) {
+			this.mark(path, Mark.arrived);
+		} else {
+			this.#finishAt(path, next);
+		}
+	}
+
+	mark(path: number, mark: number): void {
+		const { paths } = this.#shop;
+		paths.marks[path] = (paths.marks[path] as number) | mark;
+	}
+
+	/** NAT made `after` of `before`: all that is known of one holds for the other. */
+	alias(before: number, after: number): void {
+		const { facts, ranges } = this.#shop;
+		const moved = facts.alias(before, after);
+		if (moved !== 0) ranges.merge(moved, facts.root(after));
+	}
+
+	/** Between `since` and now something may have been lost: then what only order tells apart is not certain. */
+	doubt(path: number, sight: Sight, since: number): void {
+		const { hooks, hops, losses, paths } = this.#shop;
+		if (losses.youngest < since) return;
+		const { protocol, now } = sight;
+		if (this.#listing.isStrong(path, protocol) && (protocol === Protocol.tcp || now - since < ID_WRAP_NS)) return;
+		const from = hooks.source[hops.hook[paths.lastHop[path] as number] as number] as number;
+		if (losses.touches(from, since, now) || losses.touches(sight.source, since, now)) this.mark(path, Mark.ambiguous);
+	}
+
+	/** Says how the open path ended, as far as is known. */
+	judge(path: number, occasion: Occasion): void {
+		const { dropped, closing, sight } = this.#shop;
+		const drop = dropped.size === 0 ? undefined : dropped.get(path);
+		if (drop === undefined) this.#close(path, closing.suspect(path, sight.now, occasion));
+		else this.#close(path, closing.dropped(this.hopAt(path, drop.hook.id, 0), drop.report));
+	}
+
+	/** The kernel threw away what the carrier carried: the end of its path, unless copies or other segments go on. */
+	drop(carrier: number, report: DropReport): void {
+		const { carriers, paths, closing, dropped, hooks } = this.#shop;
+		const path = carriers.path[carrier] as number;
+		const marks = paths.marks[path] as number;
+		if ((marks & Mark.flooded) !== 0) return;
+		const hook = carriers.hook[carrier] as number;
+		const hop = this.hopAt(path, hook, carriers.branch[carrier] as number);
+		if (paths.state[path] === State.closed) this.revise(path, closing.dropped(hop, report));
+		else if (carriers.whole[carrier] === 1 && (marks & Mark.fragments) === 0) {
+			this.#close(path, closing.dropped(hop, report));
+		} else dropped.set(path, { report, hook: hooks.get(hook) });
+	}
+
+	/** What was said of a closed path no longer holds. */
+	revise(path: number, judgement: Judgement): void {
+		const { paths, counters, view, sink } = this.#shop;
+		paths.revision[path] = (paths.revision[path] as number) + 1;
+		counters.verdicts[VERDICTS[paths.verdict[path] as number] ?? "incomplete"]--;
+		counters.verdicts[judgement.verdict]++;
+		counters.revised++;
+		paths.verdict[path] = VERDICTS.indexOf(judgement.verdict);
+		sink.revise(view.show(path, judgement));
+	}
+
+	/** Forgets a closed path and its carriers. */
+	free(path: number): void {
+		const { paths, carriers, closed } = this.#shop;
+		if (closed.has(path)) closed.remove(path);
+		for (let carrier = paths.carrier[path] as number; carrier !== 0; ) {
+			const next = carriers.sibling[carrier] as number;
+			carriers.free(carrier);
+			carrier = next;
+		}
+		this.#release(path);
+	}
+
+	#wait(path: number, next: number, sight: Sight): void {
+		this.#shop.suspects.add(path, sight.now);
+		const crowded = this.#listing.list(path, next, sight.hook, sight.kind);
+		if (crowded !== 0) this.#giveUp(crowded);
+	}
+
+	/** Room for a path, if need be by giving up the oldest. */
+	#allocate(): number {
+		const { paths, suspects, flooded, closed } = this.#shop;
+		const path = paths.allocate();
+		if (path !== 0) return path;
+		if (closed.oldest !== 0) this.free(closed.oldest);
+		else {
+			const oldest = suspects.oldest !== 0 ? suspects.oldest : flooded.oldest;
+			this.#giveUp(oldest);
+			if (paths.state[oldest] !== State.free) this.free(oldest);
+		}
+		return paths.allocate();
+	}
+
+	#giveUp(path: number): void {
+		this.#shop.counters.evicted++;
+		this.judge(path, "full");
+	}
+
+	#finishAt(path: number, next: number): void {
+		const { closing } = this.#shop;
+		this.#close(path, next === Next.arrived ? closing.arrived(path) : closing.gone(path));
+	}
+
+	#close(path: number, judgement: Judgement): void {
+		const { paths, suspects, flooded, closed, dropped, counters, view, sink, limits, sight } = this.#shop;
+		if (((paths.marks[path] as number) & (Mark.keyed | Mark.ranged)) !== 0) this.#listing.unlist(path);
+		if (suspects.has(path)) suspects.remove(path);
+		else if (flooded.has(path)) flooded.remove(path);
+		if (dropped.size > 0) dropped.delete(path);
+		paths.state[path] = State.closed;
+		paths.verdict[path] = VERDICTS.indexOf(judgement.verdict);
+		counters.verdicts[judgement.verdict]++;
+		sink.path(view.show(path, judgement));
+		if (paths.carrier[path] === 0) {
+			this.#release(path);
+			return;
+		}
+		closed.add(path, sight.now);
+		if (closed.count > limits.closedPaths) this.free(closed.oldest);
+	}
+
+	#release(path: number): void {
+		const { paths, hops } = this.#shop;
+		hops.freeList(paths.firstHop[path] as number);
+		paths.free(path);
+	}
+}

@@ -1,0 +1,2 @@
+/** IPPROTO numbers that joining tells apart. */
+export const Protocol = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58, sctp: 132 } as const;

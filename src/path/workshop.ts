@@ -1,0 +1,41 @@
+import type { Hook } from "../packet/hook.js";
+import type { CarrierTable } from "./carrier-table.js";
+import type { Closing } from "./closing.js";
+import type { Counters } from "./counters.js";
+import type { PendingDrops } from "./drops.js";
+import type { DueCache } from "./due-cache.js";
+import type { DropReport } from "./judgement.js";
+import type { KeyIndex } from "./key-index.js";
+import type { Losses } from "./losses.js";
+import type { Limits } from "./options.js";
+import type { PathSink, PathView, Tables } from "./path-view.js";
+import type { RangeIndex } from "./range-index.js";
+import type { RecentKeys } from "./recent-keys.js";
+import type { RecentPaths } from "./recent-paths.js";
+import type { Sight } from "./sight.js";
+import type { TupleFacts } from "./tuple-facts.js";
+import type { WaitingList } from "./waiting-list.js";
+
+/** All that joining works on; the Joiner makes and owns it. */
+export interface Workshop extends Tables {
+	readonly sight: Sight;
+	readonly carriers: CarrierTable;
+	readonly facts: TupleFacts;
+	readonly keys: KeyIndex;
+	readonly ranges: RangeIndex;
+	readonly recent: RecentKeys;
+	readonly recentAt: RecentPaths;
+	readonly suspects: WaitingList;
+	readonly flooded: WaitingList;
+	readonly closed: WaitingList;
+	readonly dues: DueCache;
+	readonly closing: Closing;
+	readonly losses: Losses;
+	readonly drops: PendingDrops;
+	/** Open paths of which a part was dropped, while the rest may go on. */
+	readonly dropped: Map<number, { readonly report: DropReport; readonly hook: Hook }>;
+	readonly counters: Counters;
+	readonly limits: Limits;
+	readonly view: PathView;
+	readonly sink: PathSink;
+}
