@@ -101,8 +101,12 @@ describe("dropped packets", () => {
 	});
 
 	it("of other namespaces are counted, and no more", async () => {
-		const { drops, counters } = await watching(({ foreign }) => knock(foreign, 50));
-		assert.ok((counters["foreign"] ?? 0) >= 50);
+		let sent = 0;
+		const { drops, counters } = await watching(({ foreign }) => {
+			knock(foreign, 50);
+			sent = noPorts(foreign);
+		});
+		assert.ok(sent > 10 && (counters["foreign"] ?? 0) >= sent);
 		assert.equal(drops.filter((each) => each.reason === "NO_SOCKET").length, 0);
 	});
 

@@ -276,6 +276,11 @@ export class PacketBuilder {
 		return this.#with(null, null, (inner) => Uint8Array.from([...bytes, ...inner]));
 	}
 
+	/** These headers behind those of `outer`. */
+	behind(outer: PacketBuilder): PacketBuilder {
+		return new PacketBuilder([...outer.#layers, ...this.#layers]);
+	}
+
 	build(): Uint8Array {
 		let bytes = new Uint8Array(0);
 		let next: Layer | null = null;
