@@ -81,6 +81,8 @@ describe("the kernel's rules", () => {
 		["icmp[icmptype] == icmp-echo", ["proto 1 icmp 8/null"]],
 		["greater 1000", ["len 1000-0"]],
 		["less 100", ["len 0-100"]],
+		["len < 100", ["len 0-99"]],
+		["not greater 100", ["len 0-99"]],
 		["vlan 5", ["vlan 5"]],
 		["vlan", ["vlan 65535"]],
 		["tcp and udp", []],
@@ -150,6 +152,8 @@ describe("the kernel's rules across a path", () => {
 		assert.deepEqual(rulesOf("icmp and greater 1000"), ["family 2 proto 1 len 930-0"]);
 		assert.deepEqual(rulesOf("tcp[tcpflags] & (tcp-syn|tcp-fin) != 0"), ["proto 6"]);
 		assert.deepEqual(rulesOf("tcp[tcpflags] & (tcp-syn|tcp-rst) != 0"), ["proto 6 any 6"]);
+		assert.deepEqual(rulesOf("tcp[tcpflags] == tcp-syn"), ["proto 6 flags 2/22"]);
+		assert.deepEqual(rulesOf("tcp[tcpflags] == tcp-fin|tcp-ack"), ["proto 6 flags 16/22"]);
 	});
 
 	it("match an END's own veth as a device, and its address elsewhere", () => {

@@ -229,6 +229,14 @@ describe("retransmissions", () => {
 		assert.equal(record.rtt?.maxNs, 527_000);
 	});
 
+	it("nor when the original had arrived", () => {
+		const again: Shot = { ...first, at: 1300 };
+		const answer: Shot = { way: "←", at: 1320, flags: A, seq: 1, ack: 3000 };
+		const record = new Network().shoot(first, again, answer).flow();
+		assert.equal(record.rtt, null);
+		assert.equal(record.forward.retransmissions, 1);
+	});
+
 	it("of a SYN count, and the handshake is timed from the last one", () => {
 		const [opening, ...rest] = HANDSHAKE;
 		assert.ok(opening !== undefined);
@@ -330,6 +338,21 @@ describe("the table", () => {
 		for (let id = 1; id <= 8; id++) network.table.forgetTuple(id);
 		network.shoot(...throughService(TALK));
 		assert.equal(network.flow().reverse.payloadBytes, 3000);
+	});
+
+	it("takes a retired id for what it names now", () => {
+		const network = new Network().shoot({ way: "→", at: 0, port: 1, protocol: "udp" });
+		const { tuples, table } = network;
+		tuples.retire(tuples.tick(), (id) => table.forgetTuple(id));
+		assert.equal(tuples.used, 0);
+		network.shoot({ way: "→", at: 10, port: 2, protocol: "udp" });
+		assert.deepEqual(
+			network.records().map(({ flow, forward }) => [flow.source.port, forward.packets]),
+			[
+				[1, 1],
+				[2, 1],
+			],
+		);
 	});
 
 	it("accounts for every path", () => {
