@@ -48,6 +48,20 @@ export class Owners {
 		this.#index();
 	}
 
+	/** Those there are now and those that are remembered. */
+	all(): readonly Owner[] {
+		return [...this.#gone, ...this.#current.values()];
+	}
+
+	/** As `all` gave them. */
+	restore(owners: readonly Owner[]): void {
+		this.#gone = owners.filter(({ untilMs }) => untilMs !== null);
+		const present = owners.filter(({ untilMs }) => untilMs === null);
+		this.#current = new Map(present.map((owner) => [identityOf(owner.pod), owner]));
+		this.#begun = true;
+		this.#index();
+	}
+
 	current(): readonly Pod[] {
 		return [...this.#current.values()].map(({ pod }) => pod);
 	}
@@ -66,7 +80,7 @@ export class Owners {
 
 	#index(): void {
 		for (const index of [this.#byAddress, this.#byNetns, this.#byDevice]) index.clear();
-		for (const owner of [...this.#gone, ...this.#current.values()]) {
+		for (const owner of this.all()) {
 			const { addresses, netns, node, ifindex } = owner.pod;
 			for (const address of addresses) append(this.#byAddress, address, owner);
 			if (netns !== null) append(this.#byNetns, netns, owner);

@@ -1,18 +1,15 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
-import { IdentityWatch } from "../../src/identity/watch.js";
-import { addon } from "../../src/kernel/addon.js";
-import type { Lab } from "../../src/lab/lab.js";
-import { WiringWatch } from "../../src/wiring/watch.js";
 import { cluster } from "../lab/cluster.js";
+import { churn } from "./churn.js";
+import { followNode, until } from "./follow.js";
 
 describe("names in a lab", () => {
 	const lab = cluster({ servers: false, pods: 1 });
 
 	test("every pod of each node has its own name, by veth, address and namespace, and services have theirs", async () => {
 		for (const node of lab().state.nodes) {
-			const { wiring, identity, close } = watchNode(lab(), node.name);
+			const { wiring, identity, close } = followNode(lab(), node.name);
 			try {
 				await identity.ready;
 				const { directory } = identity;
@@ -46,8 +43,11 @@ describe("names in a lab", () => {
 		}
 	});
 
+	test("160 pods come and go, none is ever called by another's name, and nothing of them is kept", () =>
+		churn(lab(), 160));
+
 	test("a pod that comes is named within a second, one that goes keeps its name for late packets", async () => {
-		const { identity, close } = watchNode(lab(), "node-a");
+		const { identity, close } = followNode(lab(), "node-a");
 		try {
 			const { pod } = await lab().addPod("node-a", { name: "late" });
 			const named = () => identity.directory.podByAddress(pod.address.ipv4, Date.now())?.name;
@@ -60,24 +60,3 @@ describe("names in a lab", () => {
 		}
 	});
 });
-
-function watchNode(lab: Lab, name: string) {
-	const node = lab.state.nodes.find((each) => each.name === name);
-	assert.ok(node);
-	const options = { netns: `/run/netns/${node.netns}`, hostRoot: node.root };
-	const wiring = new WiringWatch({ ...options, native: addon(), node: name }, () => identity.rewired(wiring.wiring));
-	const identity = new IdentityWatch(options, wiring.wiring, () => {});
-	const close = () => {
-		wiring.close();
-		identity.close();
-	};
-	return { wiring, identity, close };
-}
-
-async function until(condition: () => boolean): Promise<void> {
-	const deadline = performance.now() + 2000;
-	while (!condition()) {
-		assert.ok(performance.now() < deadline, "not within 2 s");
-		await sleep(5);
-	}
-}

@@ -1,4 +1,6 @@
 import type { Link, Route } from "../../wiring/model.js";
+import type { Container } from "../claim.js";
+import { DOCKER } from "../runtime/docker.js";
 import { counted, type Evidence, type Explanation, type Known, listed } from "./explanation.js";
 
 /** A bridge: who is plugged in, and when nobody is, how one can see that it is idle and why. */
@@ -10,20 +12,23 @@ export function explainBridge(known: Known, link: Link): Explanation {
 function inUse(known: Known, link: Link, ports: readonly Link[]): Explanation {
 	const { view, directory, pasted } = known;
 	const pods = directory.resolved().filter((pod) => ports.some((port) => port.ifindex === pod.ifindex));
+	const docker = pods.filter((pod) => pod.namespace === DOCKER);
 	const addresses = addressesOf(known, link);
 	const who =
 		pods.length > 0
 			? `Plugged in: ${listed(pods.map((pod) => `${pod.namespace}/${pod.name} by ${pod.device}`))}.`
 			: `Plugged in: ${listed(ports.map((port) => port.name))}${pasted ? "; each leads into another namespace, a pod's as a rule" : ""}.`;
+	const users = docker.length === pods.length && docker.length > 0 ? "containers'" : "pods'";
 	const gateway =
 		addresses.length === 0
 			? "It has no address of its own: it only switches."
-			: `Its own address ${listed(addresses)} is the pods' gateway: what they send to anybody who is not on this bridge goes up to the node by it, and is routed from there.`;
+			: `Its own address ${listed(addresses)} is the ${users} gateway: what they send to anybody who is not on this bridge goes up to the node by it, and is routed from there.`;
 	return {
 		...frame(known, link),
 		headline: `${link.name} is a bridge, a switch in the kernel, with ${counted(ports.length, "port")}`,
 		words: [
 			who,
+			...docker.map(({ name, containers }) => whatDockerRuns(name, containers)),
 			gateway,
 			"A packet from one port to another is switched: it passes both ports, and not the bridge device itself.",
 		],
@@ -85,6 +90,14 @@ function whyDockersIsIdle(busy: Link | null): string {
 			? ""
 			: " Kubernetes with CNI does not use it: a pod's pause container is started without a Docker network, the CNI plugin makes its veth, and the pod's other containers join its namespace.";
 	return `Docker makes it for containers of a plain docker run.${cni} It is not useless: the next docker run would be plugged in here.`;
+}
+
+/** A plain container, and those that share its namespace. */
+function whatDockerRuns(name: string, containers: readonly Container[]): string {
+	const guests = containers.map((one) => one.name).filter((one) => one !== name);
+	const shared =
+		guests.length === 0 ? "" : `; ${listed(guests)} ${guests.length === 1 ? "shares" : "share"} its network`;
+	return `${name} is a container of a plain docker run, no pod${shared}.`;
 }
 
 /** By its address range and name, neither of which is proof: it is said as a habit, not as a fact. */
