@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
 import { type PacketBuilder, packet, synOptions, timestamps } from "./packet.js";
 import { type Parsed, type ParseOptions, parse } from "./reference.js";
@@ -114,6 +115,12 @@ function isRefused(bytes: Uint8Array): boolean {
 	);
 }
 
+/** Of anything else the kernel knows the type from the device, which BPF_PROG_TEST_RUN has not. */
+function isIp(bytes: Uint8Array): boolean {
+	const version = (bytes[0] ?? 0) >> 4;
+	return version === 4 || version === 6;
+}
+
 const FIELDS: readonly (keyof Parsed & keyof Event)[] = [
 	"parse",
 	"flags",
@@ -149,12 +156,16 @@ async function fuzz(options: ParseOptions, link: (inner: PacketBuilder) => Packe
 			seed: SEED,
 		})
 		.map(([index, changes]) => changed(sound[index] ?? new Uint8Array(0), changes))
-		.filter((bytes) => !isRefused(bytes));
+		.filter((bytes) => !isRefused(bytes) && (!options.l3 || isIp(bytes)));
 	const tracer = new Tracer(1 << 22);
 	try {
 		const { trace } = tracer.load({ ...options, matchAll: 1 });
 		tracer.drain();
-		for (const bytes of packets) trace.testRun(bytes);
+		for (const [i, bytes] of packets.entries()) {
+			trace.testRun(bytes);
+			// The rings are emptied while the event loop turns.
+			if (i % 2000 === 1999) await sleep(5);
+		}
 		const counters = tracer.counters();
 		const events = await tracer.finish();
 		assert.equal(events.length, packets.length);
@@ -164,12 +175,8 @@ async function fuzz(options: ParseOptions, link: (inner: PacketBuilder) => Packe
 			const expected = comparable(parse(bytes, options));
 			const seen = comparable({ ...event });
 			causes.set(event.parse, (causes.get(event.parse) ?? 0) + 1);
-			// Of neither IP version: the ethertype is what test_run made of bytes 12 and 13.
-			const skip = options.l3 && (event.flags & 3) === 0 ? "sourcePort" : null;
 			for (const field of FIELDS) {
-				if (field !== skip) {
-					assert.equal(seen[field], expected[field], `${field} of ${Buffer.from(bytes).toString("hex")}`);
-				}
+				assert.equal(seen[field], expected[field], `${field} of ${Buffer.from(bytes).toString("hex")}`);
 			}
 		}
 		for (const [cause, count] of causes) {

@@ -183,7 +183,7 @@ function network(cursor: Cursor, parsed: Parsed, ethertype: number | null): void
 			arp(cursor, parsed);
 			break;
 		default:
-			// A null ethertype is the skb's, which only the kernel knows: the caller does not compare it.
+			// A null ethertype is the skb's, which only the kernel knows.
 			parsed.sourcePort = ethertype ?? 0;
 	}
 }
