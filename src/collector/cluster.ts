@@ -1,5 +1,5 @@
 import { globMatches } from "../filter/pattern.js";
-import type { EndLookup, EndNode, EndPod, EndService } from "../filter/resolve.js";
+import type { EndHostPort, EndLookup, EndNode, EndPod, EndService } from "../filter/resolve.js";
 import type { Directory } from "../identity/owner.js";
 
 /** Who is there, as plain data that crosses to a worker: the part of a Directory that resolving ends needs. */
@@ -7,11 +7,12 @@ export interface Cluster {
 	readonly pods: readonly EndPod[];
 	readonly services: readonly EndService[];
 	readonly nodes: readonly EndNode[];
+	readonly hostPorts: readonly EndHostPort[];
 }
 
-export const NOBODY: Cluster = { pods: [], services: [], nodes: [] };
+export const NOBODY: Cluster = { pods: [], services: [], nodes: [], hostPorts: [] };
 
-export function clusterOf(directory: Directory): Cluster {
+export function clusterOf(directory: Directory, hostPorts: readonly EndHostPort[] = []): Cluster {
 	return {
 		pods: directory.pods("*/*").map(({ namespace, name, node, addresses, netns, ifindex }) => ({
 			namespace,
@@ -23,6 +24,7 @@ export function clusterOf(directory: Directory): Cluster {
 		})),
 		services: directory.services("*/*"),
 		nodes: directory.nodes().map(({ name, address, subnets }) => ({ name, address, subnets })),
+		hostPorts,
 	};
 }
 
@@ -31,5 +33,6 @@ export function lookupOver(cluster: Cluster): EndLookup {
 		pods: (glob) => cluster.pods.filter((pod) => globMatches(glob, `${pod.namespace}/${pod.name}`)),
 		services: (name) => cluster.services.filter((service) => globMatches(name, service.name)),
 		nodes: () => cluster.nodes,
+		hostPorts: () => cluster.hostPorts,
 	};
 }

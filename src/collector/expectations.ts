@@ -4,16 +4,22 @@ import type { Expectation } from "../path/expectation.js";
 import { WiringExpectation } from "../wiring/expectation.js";
 import type { Due, Wiring } from "../wiring/model.js";
 import { underlayAddresses } from "../wiring/roles.js";
+import { type ConnectionLookup, connectionsFirst, RuleTranslation, type Translation } from "../wiring/translation.js";
 import type { Cluster } from "./cluster.js";
-import { ServiceTranslation } from "./translation.js";
 
 /** Where packets are due on each of several nodes; whoever asks names a hook, and the hook its node. */
 export class Expectations implements Expectation {
 	readonly #hooks = new Map<HookId, Hook>();
 	readonly #places = new Map<string, HookId>();
-	#nodes = new Map<string, WiringExpectation>();
+	readonly #nodes = new Map<string, WiringExpectation>();
+	readonly #connections: (node: string) => ConnectionLookup | null;
 	#nodeNames = new Map<string, string>();
 	#generation = 0;
+
+	/** @param connections asks a node's conntrack; null where that cannot be asked */
+	constructor(connections: (node: string) => ConnectionLookup | null = () => null) {
+		this.#connections = connections;
+	}
 
 	get generation(): number {
 		return this.#generation;
@@ -27,18 +33,12 @@ export class Expectations implements Expectation {
 		for (const wiring of wirings) {
 			for (const address of underlayAddresses(wiring)) this.#nodeNames.set(address, wiring.node);
 		}
-		const translation = new ServiceTranslation(cluster);
-		this.#nodes = new Map(
-			wirings.map((wiring) => [
-				wiring.node,
-				new WiringExpectation(wiring, {
-					hook: (id) => this.#hooks.get(id) ?? null,
-					at: (netns, ifindex, direction) => this.#places.get(placeOf(netns, ifindex, direction)) ?? null,
-					nodeName: (address) => this.#nodeNames.get(address) ?? null,
-					translation,
-				}),
-			]),
-		);
+		for (const wiring of wirings) {
+			const translation = this.#translation(wiring, cluster);
+			const known = this.#nodes.get(wiring.node);
+			if (known !== undefined) known.update(wiring, translation);
+			else this.#nodes.set(wiring.node, this.#expectation(wiring, translation));
+		}
 		this.#generation++;
 	}
 
@@ -58,6 +58,22 @@ export class Expectations implements Expectation {
 		const hook = this.#hooks.get(id);
 		const node = hook === undefined ? undefined : this.#nodes.get(hook.node);
 		return node === undefined ? { kind: "unknown" } : node.due(id, tuple);
+	}
+
+	#expectation(wiring: Wiring, translation: Translation): WiringExpectation {
+		return new WiringExpectation(wiring, {
+			hook: (id) => this.#hooks.get(id) ?? null,
+			at: (netns, ifindex, direction) => this.#places.get(placeOf(netns, ifindex, direction)) ?? null,
+			nodeName: (address) => this.#nodeNames.get(address) ?? null,
+			translation,
+		});
+	}
+
+	#translation(wiring: Wiring, { services, hostPorts }: Cluster): Translation {
+		const own = new Set(wiring.host.addresses.map(({ address }) => address));
+		const rules = new RuleTranslation(services, hostPorts, (address) => own.has(address));
+		const lookup = this.#connections(wiring.node);
+		return lookup === null ? rules : connectionsFirst(lookup, rules, (destination) => own.has(destination));
 	}
 }
 

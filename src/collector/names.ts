@@ -24,14 +24,15 @@ export function nameEnds(path: Path, directory: Directory): Path {
 }
 
 /**
- * The face that NAT put on, or took off: a request is for it at its first hop, a reply comes from it at its last. A
- * source that changed into anything but a service's face was masqueraded.
+ * The face that NAT put on, or took off: a request is for it at its first hop, a reply comes from it at its last. What
+ * else changed was masqueraded, or published on the node.
  */
 function serviceOf(first: Hop, last: Hop, protocol: string, directory: Directory): ServiceRef | null {
-	if (first.destination !== last.destination) return service(first.destination, protocol, directory);
-	if (first.source === last.source) return null;
-	const reply = service(last.source, protocol, directory);
-	return reply?.name === null ? null : reply;
+	const asked = first.destination === last.destination ? null : service(first.destination, protocol, directory);
+	const answering = first.source === last.source ? null : service(last.source, protocol, directory);
+	if (asked !== null && asked.name !== null) return asked;
+	if (answering !== null && answering.name !== null) return answering;
+	return answering === null ? asked : null;
 }
 
 function service(face: string | null, protocol: string, directory: Directory): ServiceRef | null {

@@ -19,6 +19,14 @@ export interface EndLookup {
 	/** Services of this namespace/name; all of them for a star on both sides of the slash. */
 	services(name: string): readonly EndService[];
 	nodes(): readonly EndNode[];
+	/** Ports of nodes that lead to one pod (CNI's portmap). */
+	hostPorts?(): readonly EndHostPort[];
+}
+
+export interface EndHostPort {
+	readonly port: number;
+	readonly protocol: "tcp" | "udp" | "sctp";
+	readonly endpoint: { readonly ip: string; readonly port: number };
 }
 
 export interface EndPod {
@@ -133,11 +141,16 @@ export function describeUnknown(end: End, text: string, lookup: EndLookup): Filt
 	});
 }
 
-/** Every service of the directory, as the kernel table wants them. */
+/** Every service and published port of the directory, as the kernel table wants them. */
 export function translations(lookup: EndLookup): readonly Translation[] {
-	return lookup
-		.services("*/*")
-		.map((service) => ({ faces: facesOf(service, lookup), endpoints: endpointsOf(service) }));
+	const services = lookup.services("*/*");
+	return [
+		...services.map((service) => ({ faces: facesOf(service, lookup), endpoints: endpointsOf(service) })),
+		...(lookup.hostPorts?.() ?? []).map(({ port, protocol, endpoint }) => ({
+			faces: portsOfNodes(port, PROTOCOL_NUMBERS[protocol], lookup),
+			endpoints: faceOf(endpoint.ip, PROTOCOL_NUMBERS[protocol], endpoint.port),
+		})),
+	];
 }
 
 const NOTHING: Omit<ResolvedEnd, "kind"> = {
@@ -202,13 +215,14 @@ function firstAddresses(subnet: string): Prefix[] {
 function facesOf(service: EndService, lookup: EndLookup): Face[] {
 	const protocol = PROTOCOL_NUMBERS[service.protocol];
 	const { nodePort } = service;
-	const nodePorts =
-		nodePort === null
-			? []
-			: lookup
-					.nodes()
-					.flatMap((node) => nodeAddresses(node).map(({ words }) => ({ address: words, protocol, port: nodePort })));
-	return [...faceOf(service.ip, protocol, service.port), ...nodePorts];
+	return [
+		...faceOf(service.ip, protocol, service.port),
+		...(nodePort === null ? [] : portsOfNodes(nodePort, protocol, lookup)),
+	];
+}
+
+function portsOfNodes(port: number, protocol: number, lookup: EndLookup): Face[] {
+	return lookup.nodes().flatMap((node) => nodeAddresses(node).map(({ words }) => ({ address: words, protocol, port })));
 }
 
 function endpointsOf(service: EndService): Face[] {
