@@ -6,6 +6,15 @@ BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -std=gnu11 -fno-strict-aliasing -Wall 
 # -target bpf does not look into the multiarch folder, where Debian keeps <asm/types.h>.
 BPF_CFLAGS += $(addprefix -idirafter ,$(wildcard /usr/include/$(shell uname -m)-linux-gnu))
 
+# What the tests put frames onto devices with.
+BPF_TEST_FRAMES := dist/test/bpf/frames
+BPF_OUTPUTS += $(BPF_TEST_FRAMES)
+
+$(BPF_TEST_FRAMES): test/bpf/frames.cc
+	$(say) CXX $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) -std=c++17 -O1 -Wall -Wextra -Werror -o $@ $<
+
 .PHONY: bpf
 bpf: $(BPF_OUTPUTS)
 
@@ -14,7 +23,7 @@ build/bpf/%.o: bpf/%.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BPF_OUTPUTS): dist/%: build/%
+$(BPF_OBJECTS:build/%=dist/%): dist/%: build/%
 	$(Q)mkdir -p $(@D)
 	$(Q)cp $< $@
 
