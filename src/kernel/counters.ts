@@ -1,5 +1,6 @@
 import { ENUMS, LAYOUT } from "./layout.generated.js";
 import type { BpfMap } from "./native.js";
+import { perCpu, u32Key, u64 } from "./values.js";
 
 /** struct weft_counters of bpf/counters.h over all CPUs, in packets. `matched` = `emitted` + `ringFull`, exactly. */
 export interface Counters {
@@ -38,11 +39,8 @@ export function addCounters(sum: Counters, more: Counters): void {
 /** What a hook set counted so far. Exact once its programs no longer run; before that, as of some moment per CPU. */
 export function readCounters(map: BpfMap, hookSet: number): Counters {
 	const sum = noCounters();
-	const values = map.lookup(keyOf(hookSet));
-	if (values === null) return sum;
-	const view = new DataView(values.buffer, values.byteOffset, values.byteLength);
 	const { size, members: at } = LAYOUT.weft_counters;
-	for (let base = 0; base < values.byteLength; base += roundedUp(size)) {
+	for (const [view, base] of perCpu(map.lookup(u32Key(hookSet)), size)) {
 		sum.seen += u64(view, base + at.seen.offset);
 		sum.matched += u64(view, base + at.matched.offset);
 		sum.emitted += u64(view, base + at.emitted.offset);
@@ -57,19 +55,5 @@ export function readCounters(map: BpfMap, hookSet: number): Counters {
 
 /** For a hook set that begins anew under a number used before. */
 export function clearCounters(map: BpfMap, hookSet: number, cpus: number): void {
-	map.update(keyOf(hookSet), new Uint8Array(cpus * roundedUp(LAYOUT.weft_counters.size)));
-}
-
-/** Values of per-CPU maps are rounded up to 8 bytes. */
-function roundedUp(size: number): number {
-	return (size + 7) & ~7;
-}
-
-function keyOf(hookSet: number): Uint8Array {
-	return new Uint8Array(Uint32Array.of(hookSet).buffer);
-}
-
-/** Exact up to 2⁵³. */
-function u64(view: DataView, offset: number): number {
-	return view.getUint32(offset, true) + view.getUint32(offset + 4, true) * 2 ** 32;
+	map.update(u32Key(hookSet), new Uint8Array(cpus * ((LAYOUT.weft_counters.size + 7) & ~7)));
 }

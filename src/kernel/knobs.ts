@@ -24,6 +24,12 @@ export interface Knobs {
 	readonly tunnelPorts: readonly number[];
 	/** At most 16. */
 	readonly rules: readonly KernelRule[];
+	/** Of the stopwatch: entries of `segments`, less one. */
+	readonly segmentMask?: number;
+	/** Of the stopwatch: enum weft_group. */
+	readonly groupBy?: number;
+	/** Of the stopwatch: on egress count from the packet's first hook as well. */
+	readonly transit?: boolean;
 }
 
 type Member = { readonly offset: number; readonly size: number };
@@ -51,6 +57,9 @@ export function encodeKnobs(knobs: Knobs): Uint8Array {
 	put(view, 0, at.rule_count, knobs.rules.length);
 	put(view, 0, at.match_all_subscribers, knobs.matchAll);
 	put(view, 0, at.tunnel_port_count, knobs.tunnelPorts.length);
+	put(view, 0, at.segment_mask, knobs.segmentMask ?? 0);
+	put(view, 0, at.group_by, knobs.groupBy ?? 0);
+	put(view, 0, at.transit, Number(knobs.transit ?? false));
 	knobs.tunnelPorts.forEach((port, index) => {
 		put(view, index * 2, { offset: at.tunnel_ports.offset, size: 2 }, port);
 	});

@@ -1,0 +1,142 @@
+import { randomBytes } from "node:crypto";
+import type { Direction, NetnsCookie } from "../packet/hook.js";
+import { addon } from "./addon.js";
+import { type AttachType, preferredAttachType } from "./attach.js";
+import { explained } from "./error.js";
+import { type Announce, type AttachFailure, HookSets, type KnobsOf } from "./hook-sets.js";
+import { LAYOUT, LIMITS } from "./layout.generated.js";
+import type { BpfMap } from "./native.js";
+import { InstrumentObject } from "./object.js";
+import type { HookPlace, HookTarget } from "./place.js";
+import { readSegments, type Segment } from "./segments.js";
+import { perCpu, u32Key, u64 } from "./values.js";
+
+export interface StopwatchOptions {
+	readonly attach: AttachType | "auto";
+	/** Pairs of hooks and groups that are told apart; a power of two. Default 1024. */
+	readonly segments?: number;
+	/** enum weft_group: 0 not at all, 1 by protocol, 2 by flow. */
+	readonly groupBy: number;
+	/** Also from a packet's first hook to each egress. */
+	readonly transit: boolean;
+}
+
+/** VXLAN's UDP ports in a namespace. */
+export type TunnelPortsOf = (netns: NetnsCookie) => readonly number[];
+
+export interface StopwatchCounters {
+	/** Packets at all hooks. */
+	readonly seen: number;
+	/** Of them, what found no room among the segments. */
+	readonly untracked: number;
+}
+
+export interface StopwatchHookSet {
+	readonly hookSet: number;
+	readonly netns: NetnsCookie;
+	readonly direction: Direction;
+}
+
+/** Times packets from hook to hook inside the kernel: no packet comes up, only histograms are read. */
+export class Stopwatch {
+	readonly attachType: AttachType;
+	readonly #options: StopwatchOptions;
+	readonly #object: InstrumentObject;
+	readonly #sets: HookSets;
+	readonly #counters: BpfMap;
+	readonly #retired = { seen: 0, untracked: 0 };
+	readonly #pointerKey = randomBytes(8).readBigUInt64LE() | 1n;
+	readonly #hashSalt = randomBytes(8).readBigUInt64LE();
+
+	/** @throws KernelError without the addon, without privileges, or on a kernel that cannot */
+	constructor(options: StopwatchOptions) {
+		this.#options = options;
+		this.attachType = options.attach === "auto" ? explained("ask for TCX", preferredAttachType) : options.attach;
+		const segments = options.segments ?? LIMITS.segments;
+		this.#object = new InstrumentObject({
+			file: "latency.bpf.o",
+			program: "weft_latency",
+			noop: "weft_noop",
+			entries: { segments, histograms: segments },
+		});
+		this.#counters = this.#object.map("latency_counters");
+		this.#sets = new HookSets(this.#object, this.attachType, {
+			opened: ({ id }) => {
+				const size = (LAYOUT.weft_latency_counters.size + 7) & ~7;
+				this.#counters.update(u32Key(id), new Uint8Array(size * addon().possibleCpus));
+			},
+			closed: ({ id }) => addTo(this.#retired, this.#read(id)),
+		});
+	}
+
+	/** As Hooks.attach. @throws KernelError */
+	attach<Target extends HookTarget>(
+		targets: readonly Target[],
+		tunnelPortsOf: TunnelPortsOf,
+		announce: Announce<Target>,
+	): Promise<readonly AttachFailure<Target>[]> {
+		return this.#sets.attach(targets, this.#knobsOf(tunnelPortsOf), announce);
+	}
+
+	detach(places: readonly HookPlace[]): Promise<void> {
+		return this.#sets.detach(places);
+	}
+
+	get hookSets(): readonly StopwatchHookSet[] {
+		return this.#sets.sets.map(({ id, netns, direction }) => ({ hookSet: id, netns, direction }));
+	}
+
+	/** Every segment so far, over all CPUs, as of now. */
+	segments(): readonly Segment[] {
+		return readSegments(this.#object.map("segments"), this.#object.map("histograms"));
+	}
+
+	counters(): StopwatchCounters {
+		const total = { ...this.#retired };
+		for (const { id } of this.#sets.sets) addTo(total, this.#read(id));
+		return total;
+	}
+
+	/** What was counted is final when this resolves; the hooks stay, doing nothing, until `close`. */
+	async stop(): Promise<void> {
+		await this.#sets.quiet();
+		await addon().synchronizePrograms();
+	}
+
+	async close(): Promise<void> {
+		await this.#sets.close();
+		this.#object.close();
+	}
+
+	#read(hookSet: number): StopwatchCounters {
+		const total = { seen: 0, untracked: 0 };
+		const { size, members: at } = LAYOUT.weft_latency_counters;
+		for (const [view, base] of perCpu(this.#counters.lookup(u32Key(hookSet)), size)) {
+			total.seen += u64(view, base + at.seen.offset);
+			total.untracked += u64(view, base + at.untracked.offset);
+		}
+		return total;
+	}
+
+	#knobsOf(tunnelPortsOf: TunnelPortsOf): KnobsOf {
+		const { groupBy, transit, segments } = this.#options;
+		return (netns) => ({
+			pointerKey: this.#pointerKey,
+			hashSalt: this.#hashSalt,
+			generation: 0,
+			follow: false,
+			sampleMask: 0,
+			matchAll: 0,
+			rules: [],
+			tunnelPorts: tunnelPortsOf(netns),
+			segmentMask: (segments ?? LIMITS.segments) - 1,
+			groupBy,
+			transit,
+		});
+	}
+}
+
+function addTo(total: { seen: number; untracked: number }, more: StopwatchCounters): void {
+	total.seen += more.seen;
+	total.untracked += more.untracked;
+}
