@@ -230,7 +230,7 @@ export class FlowTable implements PathSink {
 	/** Who talks and by which way: the same for nearly all packets of a direction, so asked once. */
 	#learn(view: FlowPath, flow: Flow, way: WayIndex, takesFaces: boolean): void {
 		const { seen } = flow.ways[way];
-		const last = lastOfTrunk(view);
+		const last = this.#lastHop(view);
 		const firstTuple = view.tupleAt(0);
 		const lastTuple = view.tupleAt(last);
 		const firstHook = view.hook(0);
@@ -241,6 +241,14 @@ export class FlowTable implements PathSink {
 		if (takesFaces) this.#learnFaces(view, flow, way);
 		this.#learnEnds(flow, way);
 		this.#learnTunnels(view, flow, way);
+	}
+
+	/** Where it arrived. Flooded copies end elsewhere: of them only those count that a trunk without an end leaves. */
+	#lastHop(view: FlowPath): number {
+		const last = view.hopCount - 1;
+		let trunk = last;
+		while (trunk > 0 && view.branch(trunk) !== 0) trunk--;
+		return trunk === last || reachesPod(this.#options.hook(view.hook(trunk))) ? trunk : last;
 	}
 
 	/** Every tuple that the packet had on its way is a face of the same connection. */
@@ -420,13 +428,6 @@ function leavesPod(hook: Hook): boolean {
 
 function reachesPod(hook: Hook): boolean {
 	return hook.role === "pod" ? hook.direction === "egress" : hook.role === "inside" && hook.direction === "ingress";
-}
-
-/** Flooded copies end elsewhere. */
-function lastOfTrunk(view: FlowPath): number {
-	let last = view.hopCount - 1;
-	while (last > 0 && view.branch(last) !== 0) last--;
-	return last;
 }
 
 function hasPorts(tuple: Tuple): boolean {
