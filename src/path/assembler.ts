@@ -1,4 +1,5 @@
 import type { Sightings } from "../packet/sightings.js";
+import { ByDatagram, isFragment } from "./by-datagram.js";
 import { ByKey } from "./by-key.js";
 import { ByPointer } from "./by-pointer.js";
 import { ByRange } from "./by-range.js";
@@ -7,7 +8,7 @@ import { Rank } from "./hook-table.js";
 import { keyA, keyB } from "./key.js";
 import type { RowReader, TiedRow } from "./merge.js";
 import { OpenPaths } from "./open-paths.js";
-import { State } from "./path-table.js";
+import { Mark, State } from "./path-table.js";
 import type { Sight } from "./sight.js";
 import { compareRows } from "./tie.js";
 import type { Workshop } from "./workshop.js";
@@ -19,6 +20,7 @@ import type { Workshop } from "./workshop.js";
  *     else the pointer carries another packet: the carrier is taken from its path, and
  *     where packets begin                      → a new path
  *     elsewhere: equal key; overlapping range  → the path goes on, by a new carrier
+ *     a fragment, or fragments put together    → the datagram's path goes on
  *     else                                     → a new path
  */
 export class Assembler implements RowReader {
@@ -29,6 +31,7 @@ export class Assembler implements RowReader {
 	readonly #byPointer: ByPointer;
 	readonly #byKey: ByKey;
 	readonly #byRange: ByRange;
+	readonly #byDatagram: ByDatagram;
 
 	/** @param release gets every batch back whose rows were read */
 	constructor(shop: Workshop, release: (rows: Sightings) => void) {
@@ -38,6 +41,7 @@ export class Assembler implements RowReader {
 		this.#byPointer = new ByPointer(shop);
 		this.#byKey = new ByKey(shop, this.#open);
 		this.#byRange = new ByRange(shop, this.#open);
+		this.#byDatagram = new ByDatagram(shop, this.#open);
 	}
 
 	row(source: number, rows: Sightings, i: number): void {
@@ -77,13 +81,17 @@ export class Assembler implements RowReader {
 
 	/** Judges what has waited its time by now, in the order in which it began to wait. */
 	expire(): void {
-		const { sight, paths, suspects, flooded, closed, drops, limits } = this.#shop;
+		const { sight, paths, suspects, flooded, orphans, closed, drops, limits } = this.#shop;
 		const now = this.now[0] as number;
 		sight.now = now;
 		if (drops.next < now) this.#applyDrops(now);
 		for (let path = flooded.oldest; path !== 0; path = flooded.oldest) {
 			if ((paths.since[path] as number) + limits.floodNs > now) break;
 			this.#open.judge(path, "due");
+		}
+		for (let path = orphans.oldest; path !== 0; path = orphans.oldest) {
+			if ((paths.since[path] as number) + limits.orphanNs > now) break;
+			this.#open.expireOrphan(path);
 		}
 		for (let path = suspects.oldest; path !== 0; path = suspects.oldest) {
 			const since = paths.since[path] as number;
@@ -104,17 +112,21 @@ export class Assembler implements RowReader {
 
 	/** The trace is over: judges everything that is open. */
 	finish(): void {
-		const { suspects, flooded } = this.#shop;
+		const { suspects, flooded, orphans } = this.#shop;
 		this.#applyDrops(Number.POSITIVE_INFINITY);
+		for (let path = orphans.oldest; path !== 0; path = orphans.oldest) this.#open.expireOrphan(path);
 		for (let path = flooded.oldest; path !== 0; path = flooded.oldest) this.#open.judge(path, "end");
 		for (let path = suspects.oldest; path !== 0; path = suspects.oldest) this.#open.judge(path, "end");
 	}
 
 	#place(sight: Sight): void {
-		const { carriers } = this.#shop;
+		const { carriers, paths } = this.#shop;
 		const { rows, i } = sight;
 		const carrier = carriers.find(sight.source, rows.skbLow[i] as number, rows.skbHigh[i] as number);
-		if (carrier !== 0) {
+		if (carrier !== 0 && ((paths.marks[carriers.path[carrier] as number] as number) & Mark.fragments) !== 0) {
+			if (this.#byDatagram.follow(carrier, sight)) return;
+			this.#open.dropCarrier(carrier);
+		} else if (carrier !== 0) {
 			if (this.#byPointer.goesOn(carrier, sight)) {
 				this.#follow(carrier, sight);
 				return;
@@ -141,12 +153,18 @@ export class Assembler implements RowReader {
 
 	/** No pointer leads here. */
 	#enter(sight: Sight): void {
+		const { datagrams } = this.#shop;
 		const { rank } = sight;
+		if (isFragment(sight)) {
+			if (!this.#byDatagram.join(sight)) this.#byDatagram.begin(sight);
+			return;
+		}
 		const begins = rank === Rank.podIngress || rank === Rank.insideEgress;
 		if (!begins) {
 			if (this.#byKey.joinAcross(sight)) return;
 			if (this.#byKey.joinFlood(sight)) return;
 			if (this.#byRange.join(sight, false)) return;
+			if (datagrams.size > 0 && this.#byDatagram.join(sight)) return;
 		}
 		this.#open.open(sight);
 	}

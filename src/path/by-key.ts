@@ -117,12 +117,12 @@ export class ByKey {
 		}
 		const last = paths.lastHop[path] as number;
 		const tuple = hops.tuple[last] as number;
+		const hook = hops.hook[last] as number;
+		if (hooks.source[hook] !== sight.source && dues.next(hook, tuple) !== Next.across) return false;
 		if (facts.sameDirection(tuple, sight.tuple)) return true;
 		// NAT where nobody looks: 96 bits of numbers that only this connection has speak for themselves.
-		const hook = hops.hook[last] as number;
 		if (hooks.egress[hook] === 1 || sight.protocol !== Protocol.tcp) return false;
-		if (paths.acknowledgement[path] === 0 || paths.tsval[path] === 0) return false;
-		return dues.next(hook, tuple) === Next.across;
+		return paths.acknowledgement[path] !== 0 && paths.tsval[path] !== 0;
 	}
 
 	/** Did a packet last seen at `before` of the same node come to the tunnel under another pointer? */

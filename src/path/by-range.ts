@@ -1,4 +1,5 @@
 import { highBits, lowBits, unitsOf } from "./coverage.js";
+import { Next } from "./due-cache.js";
 import type { OpenPaths } from "./open-paths.js";
 import { Mark, State } from "./path-table.js";
 import { Protocol } from "./protocols.js";
@@ -68,14 +69,15 @@ export class ByRange {
 	}
 
 	#mayBePart(path: number, sight: Sight): boolean {
-		const { paths, hops, hooks } = this.#shop;
+		const { paths, hops, hooks, dues } = this.#shop;
 		const hop = this.#open.hopAt(path, sight.hook, 0);
 		if (sight.protocol === Protocol.tcp) {
 			if (paths.tsval[path] !== sight.tsval) return false;
 		} else if (!this.#isDatagramPart(path, hop, sight)) return false;
 		if (hop !== 0) return this.#hasRoom(path, hop);
-		const last = hops.hook[paths.lastHop[path] as number] as number;
-		if (hooks.source[last] !== sight.source) return true;
+		const lastHop = paths.lastHop[path] as number;
+		const last = hops.hook[lastHop] as number;
+		if (hooks.source[last] !== sight.source) return dues.next(last, hops.tuple[lastHop] as number) === Next.across;
 		if ((paths.segments[path] as number) < 2 && sight.segments < 2) return false;
 		return sight.rank > (hooks.rank[last] as number);
 	}
@@ -101,7 +103,8 @@ export class ByRange {
 			let rivalled = false;
 			for (let m = 0; m < count && !rivalled; m++) {
 				const rival = found[m] as number;
-				if (m === n || rival === 0 || !this.#overlap(path, rival)) continue;
+				if (m === n || rival === 0 || this.#isOrphan(path) || this.#isOrphan(rival)) continue;
+				if (!this.#overlap(path, rival)) continue;
 				rivalled = this.#prefers(rival, path, sight);
 				if (!rivalled && !this.#idFits(path, sight)) this.#open.mark(path, Mark.order);
 			}
@@ -109,6 +112,11 @@ export class ByRange {
 			if (!rivalled) found[kept++] = path;
 		}
 		return kept;
+	}
+
+	/** It stands for a path that is not known yet, or for parts of others: no rival. */
+	#isOrphan(path: number): boolean {
+		return ((this.#shop.paths.marks[path] as number) & Mark.orphan) !== 0;
 	}
 
 	#prefers(a: number, b: number, sight: Sight): boolean {

@@ -1,3 +1,4 @@
+import { MAX_OPTIONS } from "./datagram-index.js";
 import type { DueCache } from "./due-cache.js";
 import { type HookTable, Rank } from "./hook-table.js";
 import type { HopTable } from "./hop-table.js";
@@ -119,13 +120,22 @@ export class Closing {
 	/** The last hop that saw the whole range, when its successor did not; 0: no such. */
 	#lastWhole(path: number): number {
 		if (((this.#paths.marks[path] as number) & (Mark.manifold | Mark.fragments)) === 0) return 0;
-		const { next, coverLow, coverHigh } = this.#hops;
+		const { next } = this.#hops;
 		for (let hop = this.#paths.firstHop[path] as number; ; ) {
 			const following = next[hop] as number;
 			if (following === 0) return 0;
-			if (coverLow[following] !== coverLow[hop] || coverHigh[following] !== coverHigh[hop]) return hop;
+			if (this.#isWhole(path, hop) && !this.#isWhole(path, following)) return hop;
 			hop = following;
 		}
+	}
+
+	#isWhole(path: number, hop: number): boolean {
+		const { coverLow, coverHigh, leadingBytes } = this.#hops;
+		if (((this.#paths.marks[path] as number) & Mark.fragments) === 0) {
+			return coverLow[hop] === 0xffffffff && coverHigh[hop] === 0xffffffff;
+		}
+		const total = this.#paths.total[path] as number;
+		return total > 0 && (leadingBytes[hop] as number) >= total - MAX_OPTIONS;
 	}
 
 	#midway(path: number): Judgement {

@@ -164,6 +164,13 @@ export class HookTable {
 		return port >= 0 && this.master[port] === ingress;
 	}
 
+	/** Is it where packets come off the wire? */
+	isEntry(hook: number): boolean {
+		const rank = this.rank[hook] as number;
+		if (rank === Rank.nicIngress) return true;
+		return rank === Rank.tunnelIngress && !this.watchesRank(this.source[hook] as number, Rank.nicIngress);
+	}
+
 	/** May a packet that was at `last` come in at `hook`, an ingress hook, under the same skb? */
 	entersAfter(hook: number, last: number): boolean {
 		const rank = this.rank[hook] as number;

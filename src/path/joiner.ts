@@ -8,6 +8,7 @@ import { Assembler } from "./assembler.js";
 import { CarrierTable } from "./carrier-table.js";
 import { Closing } from "./closing.js";
 import { type Accounts, zeroCounters } from "./counters.js";
+import { DatagramIndex } from "./datagram-index.js";
 import { PendingDrops } from "./drops.js";
 import { DueCache } from "./due-cache.js";
 import type { Expectation } from "./expectation.js";
@@ -42,6 +43,8 @@ export interface JoinerOptions {
 /** What joining on several nodes waits for a next hop, besides the clocks' error: the wire, and the batches' delay. */
 const ACROSS_NS = 1e9;
 const BATCH_DELAY_NS = 200e6;
+/** What an arrival waits for its departure, besides the clocks' error. */
+const ORPHAN_NS = 1e6;
 const INITIAL_PATHS = 2 ** 12;
 
 interface SourceState {
@@ -73,6 +76,7 @@ export class Joiner implements SourceSink {
 	readonly #dues: DueCache;
 	readonly #suspects: WaitingList;
 	readonly #flooded: WaitingList;
+	readonly #orphans: WaitingList;
 	readonly #release: (rows: Sightings) => void;
 	readonly #assembler: Assembler;
 	readonly #sources = new Map<SourceId, SourceState>();
@@ -97,6 +101,7 @@ export class Joiner implements SourceSink {
 		this.#dues = new DueCache(options.expectation ?? null, hooks, tuples);
 		this.#suspects = new WaitingList(paths, 1);
 		this.#flooded = new WaitingList(paths, 2);
+		this.#orphans = new WaitingList(paths, 3);
 		const tables = { paths, hops, hooks, tuples, outers };
 		const workshop: Workshop = {
 			...tables,
@@ -107,9 +112,11 @@ export class Joiner implements SourceSink {
 			ranges: this.#ranges,
 			recent: new RecentKeys(),
 			recentAt: new RecentPaths(),
+			datagrams: new DatagramIndex(),
 			suspects: this.#suspects,
 			flooded: this.#flooded,
-			closed: new WaitingList(paths, 3),
+			orphans: this.#orphans,
+			closed: new WaitingList(paths, 4),
 			dues: this.#dues,
 			closing: new Closing(paths, hops, hooks, this.#dues, losses),
 			losses,
@@ -220,7 +227,7 @@ export class Joiner implements SourceSink {
 			lost: { ...this.#lost },
 			queued: this.#merge.queued,
 			paths: { ...verdicts },
-			openPaths: this.#suspects.count + this.#flooded.count,
+			openPaths: this.#suspects.count + this.#flooded.count + this.#orphans.count,
 			evicted,
 			revised,
 			drops,
@@ -287,5 +294,6 @@ export class Joiner implements SourceSink {
 		}
 		const error = Math.max(...this.#byIndex.map(({ clock }) => clock.errorNs));
 		this.#limits.suspectNs = Math.min(this.#suspectNs, ACROSS_NS + 2 * error + BATCH_DELAY_NS);
+		this.#limits.orphanNs = ORPHAN_NS + 2 * error;
 	}
 }

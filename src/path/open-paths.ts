@@ -1,4 +1,5 @@
 import { EventFlag } from "../packet/sightings.js";
+import { Adoption } from "./adoption.js";
 import type { Occasion } from "./closing.js";
 import { Next } from "./due-cache.js";
 import { type DropReport, type Judgement, VERDICTS } from "./judgement.js";
@@ -15,16 +16,57 @@ const ID_WRAP_NS = 5e6;
 export class OpenPaths {
 	readonly #shop: Workshop;
 	readonly #listing: Listing;
+	readonly #adoption: Adoption;
 	#serial = 0;
 
 	constructor(shop: Workshop) {
 		this.#shop = shop;
 		this.#listing = new Listing(shop);
+		this.#adoption = new Adoption(shop, this);
 	}
 
 	/** A new path that begins with this sighting. */
 	open(sight: Sight): void {
-		const { paths, hooks, dues } = this.#shop;
+		const { hook, tuple } = sight;
+		const path = this.#begin(sight);
+		if (this.#isOrphan(sight)) {
+			this.#waitForSender(path, sight);
+			return;
+		}
+		const next = this.#shop.dues.next(hook, tuple);
+		if (next === Next.arrived || next === Next.gone) this.#finishAt(path, next);
+		else this.#wait(path, next, sight);
+	}
+
+	/** Off the wire, where the node that sent it may be watched and its clock be late. */
+	#isOrphan(sight: Sight): boolean {
+		const { hooks } = this.#shop;
+		return hooks.nodes > 1 && hooks.egress[sight.hook] === 0 && hooks.isEntry(sight.hook);
+	}
+
+	#waitForSender(path: number, sight: Sight): void {
+		const { orphans } = this.#shop;
+		this.mark(path, Mark.orphan);
+		orphans.add(path, sight.now);
+		const crowded = this.#listing.list(path, Next.across, sight.hook, sight.kind);
+		if (crowded !== 0) this.#giveUp(crowded);
+	}
+
+	/** The orphan has waited for its sender. */
+	expireOrphan(path: number): void {
+		this.#adoption.expire(path);
+	}
+
+	/** A new path of which this sighting is a fragment: it is settled when a hop has seen all. Returns the path. */
+	openFragments(sight: Sight): number {
+		const path = this.#begin(sight);
+		this.mark(path, Mark.fragments);
+		this.#shop.suspects.add(path, sight.now);
+		return path;
+	}
+
+	#begin(sight: Sight): number {
+		const { paths, hooks } = this.#shop;
 		const { rows, i, hook, tuple } = sight;
 		const path = this.#allocate();
 		const flags = rows.flags[i] as number;
@@ -51,9 +93,7 @@ export class OpenPaths {
 		if (hooks.isMidway(hook, sight.ingress, (flags & EventFlag.inner) !== 0)) paths.marks[path] = Mark.midway;
 		this.#listing.setRange(path, sight.kind);
 		this.append(path, sight, 0);
-		const next = dues.next(hook, tuple);
-		if (next === Next.arrived || next === Next.gone) this.#finishAt(path, next);
-		else this.#wait(path, next, sight);
+		return path;
 	}
 
 	/** The sighting's pointer, which has no carrier, carries this path from now on. Returns the carrier. */
@@ -78,11 +118,17 @@ export class OpenPaths {
 
 	/** The carrier's packet is seen further on. */
 	advance(carrier: number, sight: Sight): void {
-		const { hooks, carriers, losses } = this.#shop;
+		const { carriers, losses } = this.#shop;
 		const before = carriers.tuple[carrier] as number;
 		if (before !== sight.tuple) this.alias(before, sight.tuple);
 		const since = carriers.time[carrier] as number;
 		if (losses.youngest >= since) this.doubt(carriers.path[carrier] as number, sight, since);
+		this.move(carrier, sight);
+	}
+
+	/** The carrier is at this hook now. */
+	move(carrier: number, sight: Sight): void {
+		const { hooks, carriers } = this.#shop;
 		carriers.hook[carrier] = sight.hook;
 		carriers.rank[carrier] = sight.rank;
 		carriers.tuple[carrier] = sight.tuple;
@@ -159,12 +205,20 @@ export class OpenPaths {
 
 	/** The open path's newest hop has seen all of it: it has arrived, or waits on. */
 	settle(path: number, sight: Sight): void {
-		const { paths, dues } = this.#shop;
-		const next = dues.next(sight.hook, sight.tuple);
+		this.settleAt(path, sight.hook, sight.tuple);
+	}
+
+	settleAt(path: number, hook: number, tuple: number): void {
+		const { paths, dues, facts } = this.#shop;
+		const next = dues.next(hook, tuple);
 		if (next === Next.wait || next === Next.across) {
-			const crowded = this.#listing.list(path, next, sight.hook, sight.kind);
+			if (((paths.marks[path] as number) & Mark.fragments) !== 0) return;
+			const crowded = this.#listing.list(path, next, hook, facts.kind(tuple));
 			if (crowded !== 0) this.#giveUp(crowded);
-		} else if (((paths.marks[path] as number) & (Mark.flooded | Mark.orphan)) !== 0) {
+			if (next === Next.across) this.#adoption.adopt(path);
+		} else if (((paths.marks[path] as number) & Mark.orphan) !== 0) {
+			return;
+		} else if (((paths.marks[path] as number) & Mark.flooded) !== 0) {
 			this.mark(path, Mark.arrived);
 		} else {
 			this.#finishAt(path, next);
@@ -242,16 +296,23 @@ export class OpenPaths {
 		this.#shop.suspects.add(path, sight.now);
 		const crowded = this.#listing.list(path, next, sight.hook, sight.kind);
 		if (crowded !== 0) this.#giveUp(crowded);
+		if (next === Next.across) this.#adoption.adopt(path);
+	}
+
+	/** Forgets an open path of which nothing is to be said: another has its hops. */
+	forget(path: number): void {
+		this.#listing.unlist(path);
+		this.free(path);
 	}
 
 	/** Room for a path, if need be by giving up the oldest. */
 	#allocate(): number {
-		const { paths, suspects, flooded, closed } = this.#shop;
+		const { paths, suspects, flooded, orphans, closed } = this.#shop;
 		const path = paths.allocate();
 		if (path !== 0) return path;
 		if (closed.oldest !== 0) this.free(closed.oldest);
 		else {
-			const oldest = suspects.oldest !== 0 ? suspects.oldest : flooded.oldest;
+			const oldest = suspects.oldest || flooded.oldest || orphans.oldest;
 			this.#giveUp(oldest);
 			if (paths.state[oldest] !== State.free) this.free(oldest);
 		}
@@ -269,11 +330,13 @@ export class OpenPaths {
 	}
 
 	#close(path: number, judgement: Judgement): void {
-		const { paths, suspects, flooded, closed, dropped, counters, view, sink, limits, sight } = this.#shop;
+		const { paths, suspects, flooded, orphans, closed, dropped, counters, view, sink, limits, sight } = this.#shop;
 		if (((paths.marks[path] as number) & (Mark.keyed | Mark.ranged)) !== 0) this.#listing.unlist(path);
 		if (suspects.has(path)) suspects.remove(path);
 		else if (flooded.has(path)) flooded.remove(path);
+		else if (orphans.has(path)) orphans.remove(path);
 		if (dropped.size > 0) dropped.delete(path);
+		if (((paths.marks[path] as number) & Mark.fragments) !== 0) this.#shop.datagrams.remove(path);
 		paths.state[path] = State.closed;
 		paths.verdict[path] = VERDICTS.indexOf(judgement.verdict);
 		counters.verdicts[judgement.verdict]++;

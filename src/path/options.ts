@@ -8,6 +8,8 @@ export interface Limits {
 	readonly closedPaths: number;
 	/** How long a path waits for its next hook before it is judged, ns. */
 	suspectNs: number;
+	/** How long an arrival waits for its departure, when another node is watched, ns: as wrong as clocks may be. */
+	orphanNs: number;
 	/** How long copies of a flooded frame are awaited, ns. */
 	readonly floodNs: number;
 }
@@ -17,5 +19,6 @@ export const DEFAULT_LIMITS: Limits = {
 	rangesPerDirection: 2 ** 12,
 	closedPaths: 2 ** 13,
 	suspectNs: 2e9,
+	orphanNs: 1e6,
 	floodNs: 100e6,
 };

@@ -27,8 +27,8 @@ export const Mark = {
 	manifold: 0x0200,
 	/** The terminal hook saw it. */
 	arrived: 0x0400,
-	/** Listed by datagram. */
-	datagram: 0x0800,
+	/** An orphan whose hops a path has taken over in part. */
+	adopted: 0x0800,
 } as const;
 
 /**

@@ -2,6 +2,7 @@ import type { Hook } from "../packet/hook.js";
 import type { CarrierTable } from "./carrier-table.js";
 import type { Closing } from "./closing.js";
 import type { Counters } from "./counters.js";
+import type { DatagramIndex } from "./datagram-index.js";
 import type { PendingDrops } from "./drops.js";
 import type { DueCache } from "./due-cache.js";
 import type { DropReport } from "./judgement.js";
@@ -25,8 +26,10 @@ export interface Workshop extends Tables {
 	readonly ranges: RangeIndex;
 	readonly recent: RecentKeys;
 	readonly recentAt: RecentPaths;
+	readonly datagrams: DatagramIndex;
 	readonly suspects: WaitingList;
 	readonly flooded: WaitingList;
+	readonly orphans: WaitingList;
 	readonly closed: WaitingList;
 	readonly dues: DueCache;
 	readonly closing: Closing;

@@ -1,0 +1,186 @@
+import { EventFlag, Family } from "../packet/sightings.js";
+import { type Datagram, MAX_OPTIONS } from "./datagram-index.js";
+import type { OpenPaths } from "./open-paths.js";
+import { Protocol } from "./protocols.js";
+import type { Sight } from "./sight.js";
+import type { Workshop } from "./workshop.js";
+
+/** Bytes of transport headers that `payload` leaves out in a first fragment or a whole datagram. */
+const HEADER_BYTES: Readonly<Record<number, number>> = {
+	[Protocol.icmp]: 8,
+	[Protocol.tcp]: 20,
+	[Protocol.udp]: 8,
+	[Protocol.icmpv6]: 8,
+	[Protocol.sctp]: 12,
+};
+/** One bit of coverage: fragments are longer but for the last, so no two begin in one. */
+const UNIT_BYTES = 1024;
+
+/**
+ * Joins fragments. A datagram is one path, however many skbs carry it: conntrack reassembles it on its way and cuts it
+ * again (nf_defrag_ipv4, nf_ct_frag6_gather, ip_do_fragment). Only its first fragment tells ports; what all have is the
+ * source, the protocol and the ID, and often the pointer. Datagrams in fragments are few: objects will do.
+ */
+export class ByDatagram {
+	readonly #shop: Workshop;
+	readonly #open: OpenPaths;
+
+	constructor(shop: Workshop, open: OpenPaths) {
+		this.#shop = shop;
+		this.#open = open;
+	}
+
+	/** A pointer is seen again and does not carry the same packet: does it carry the same datagram? */
+	follow(carrier: number, sight: Sight): boolean {
+		const { carriers, hooks, datagrams } = this.#shop;
+		const datagram = datagrams.of(carriers.path[carrier] as number);
+		if (datagram === undefined) return false;
+		if (sight.rank <= (carriers.rank[carrier] as number) || !this.#isPart(datagram, sight)) return false;
+		if (hooks.egress[sight.hook] === 0 && !hooks.entersAfter(sight.hook, carriers.hook[carrier] as number))
+			return false;
+		this.#open.move(carrier, sight);
+		this.#add(datagram, sight);
+		return true;
+	}
+
+	/** Joins a fragment, or a datagram that was put together, to what was seen of it. */
+	join(sight: Sight): boolean {
+		for (const datagram of this.#shop.datagrams.withId(sight.ipId)) {
+			if (!this.#isPart(datagram, sight) || !this.#isDueHere(datagram, sight)) continue;
+			this.#open.carry(datagram.path, sight);
+			this.#add(datagram, sight);
+			return true;
+		}
+		return false;
+	}
+
+	/** Opens a path with a fragment. */
+	begin(sight: Sight): void {
+		const { paths, hops, datagrams } = this.#shop;
+		const path = this.#open.openFragments(sight);
+		const datagram: Datagram = {
+			path,
+			ipId: sight.ipId,
+			protocol: sight.protocol,
+			family: sight.flags & EventFlag.familyMask,
+			faces: [sight.tuple],
+			total: 0,
+		};
+		datagrams.add(datagram);
+		const hop = paths.firstHop[path] as number;
+		hops.coverLow[hop] = 0;
+		hops.coverHigh[hop] = 0;
+		this.#note(datagram, hop, sight);
+	}
+
+	/** The same ID, protocol and source; or put together, which leaves IPv6 no ID, to the right length. */
+	#isPart(datagram: Datagram, sight: Sight): boolean {
+		const family = sight.flags & EventFlag.familyMask;
+		if (datagram.protocol !== sight.protocol || datagram.family !== family) return false;
+		if (isFragment(sight) || family === Family.ipv4) {
+			if (datagram.ipId !== sight.ipId) return false;
+		} else if (datagram.total === 0 || Math.abs(bytesOf(sight) - datagram.total) > MAX_OPTIONS) {
+			return false;
+		}
+		return datagram.faces.some((face) => this.#sharesAddress(face, sight.tuple));
+	}
+
+	/** NAT may have changed one address; both it changes only under one pointer. */
+	#sharesAddress(a: number, b: number): boolean {
+		const { tuples } = this.#shop;
+		if (a === b) return true;
+		const same = (from: number) =>
+			[0, 1, 2, 3].every((word) => tuples.word(a, from + word) === tuples.word(b, from + word));
+		return same(0) || same(4);
+	}
+
+	/** Is this hook next for it, or one that has not seen this part yet? */
+	#isDueHere(datagram: Datagram, sight: Sight): boolean {
+		const { paths, hops, hooks } = this.#shop;
+		const hop = this.#open.hopAt(datagram.path, sight.hook, 0);
+		if (hop !== 0) return !this.#hasSeen(hop, sight);
+		const last = hops.hook[paths.lastHop[datagram.path] as number] as number;
+		return hooks.source[last] !== sight.source || sight.rank > (hooks.rank[last] as number);
+	}
+
+	#hasSeen(hop: number, sight: Sight): boolean {
+		const { hops } = this.#shop;
+		const unit = Math.floor(offsetOf(sight) / UNIT_BYTES);
+		const word = (unit < 32 ? hops.coverLow[hop] : hops.coverHigh[hop]) as number;
+		return ((word >>> (unit & 31)) & 1) === 1;
+	}
+
+	#add(datagram: Datagram, sight: Sight): void {
+		const open = this.#open;
+		const { hops } = this.#shop;
+		const { path } = datagram;
+		if (!datagram.faces.includes(sight.tuple)) datagram.faces.push(sight.tuple);
+		let hop = open.hopAt(path, sight.hook, 0);
+		if (hop === 0) {
+			hop = open.append(path, sight, 0);
+			hops.coverLow[hop] = 0;
+			hops.coverHigh[hop] = 0;
+		} else {
+			open.addTo(path, hop, sight);
+			if (offsetOf(sight) === 0) {
+				hops.first[hop] = sight.now;
+				hops.tuple[hop] = sight.tuple;
+			}
+		}
+		this.#note(datagram, hop, sight);
+		if (!isLater(sight)) this.#learn(path, hop, sight);
+		if (this.#isWhole(datagram, hop)) open.settleAt(path, sight.hook, hops.tuple[hop] as number);
+	}
+
+	/** A face with ports at a later hop tells NAT, once the first hop has shown its own. */
+	#learn(path: number, hop: number, sight: Sight): void {
+		const { paths, facts, tuples } = this.#shop;
+		const first = paths.tuple[path] as number;
+		if (hop === paths.firstHop[path] || first === sight.tuple || tuples.sourcePort(first) === 0) return;
+		if (facts.isNat(first, sight.tuple)) this.#open.alias(first, sight.tuple);
+	}
+
+	/** Notes which part the sighting is; `leadingBytes` of a datagram's hops are the IP payload that they saw. */
+	#note(datagram: Datagram, hop: number, sight: Sight): void {
+		const { hops, paths } = this.#shop;
+		const offset = offsetOf(sight);
+		const unit = Math.floor(offset / UNIT_BYTES);
+		if (unit < 32) hops.coverLow[hop] = ((hops.coverLow[hop] as number) | (1 << unit)) >>> 0;
+		else hops.coverHigh[hop] = ((hops.coverHigh[hop] as number) | (1 << (unit & 31))) >>> 0;
+		hops.leadingBytes[hop] = (hops.leadingBytes[hop] as number) + bytesOf(sight);
+		if (isLast(sight)) datagram.total = Math.max(datagram.total, offset + bytesOf(sight));
+		paths.total[datagram.path] = datagram.total;
+		if (hop === paths.firstHop[datagram.path]) {
+			paths.payload[datagram.path] = (hops.leadingBytes[hop] as number) - (HEADER_BYTES[datagram.protocol] ?? 0);
+			paths.length[datagram.path] = hops.bytes[hop] as number;
+			if (offset === 0) paths.tuple[datagram.path] = sight.tuple;
+		}
+	}
+
+	#isWhole(datagram: Datagram, hop: number): boolean {
+		const seen = this.#shop.hops.leadingBytes[hop] as number;
+		return datagram.total > 0 && seen >= datagram.total - MAX_OPTIONS;
+	}
+}
+
+export function isFragment(sight: Sight): boolean {
+	return (sight.flags & EventFlag.fragment) !== 0;
+}
+
+function isLater(sight: Sight): boolean {
+	return (sight.flags & EventFlag.laterFragment) !== 0;
+}
+
+/** The last fragment, or all in one. */
+function isLast(sight: Sight): boolean {
+	return (sight.flags & EventFlag.moreFragments) === 0;
+}
+
+function offsetOf(sight: Sight): number {
+	return isLater(sight) ? sight.sequence : 0;
+}
+
+/** Bytes behind the IP headers. */
+function bytesOf(sight: Sight): number {
+	return sight.payload + (isLater(sight) ? 0 : (HEADER_BYTES[sight.protocol] ?? 0));
+}

@@ -1,0 +1,137 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { EventFlag, Family } from "../../src/packet/sightings.js";
+import { JOURNEYS } from "./journeys.js";
+import { hooksOf, run } from "./run.js";
+import { type Leg, Simulator, UDP } from "./simulator.js";
+
+/** A datagram of 3000 bytes as fragments of at most 1392 bytes: offset, bytes behind the IP header. */
+const CUT = [
+	[0, 1392],
+	[1392, 1392],
+	[2784, 224],
+] as const;
+const TOTAL = 3008;
+
+/**
+ * As facts/datapath saw it: in fragments at the pod's veth, whole at cni0→i (under the pointer of the fragment that came
+ * last), in fragments again behind it (the first under that pointer, the others under their old ones).
+ */
+function sendFragments(simulator: Simulator, legs: readonly Leg[], ipId: number, family: Family, lost?: string): void {
+	let pointers = CUT.map(() => simulator.takePointer("node-a"));
+	const number = simulator.sent.push({ hooks: [], fate: "whole" }) - 1;
+	for (const [n, leg] of legs.entries()) {
+		const before = legs[n - 1];
+		if (before !== undefined && before.node !== leg.node) {
+			pointers = CUT.map(() => simulator.takePointer(leg.node));
+			simulator.now += 20_000;
+		}
+		const ingress = iifAt(simulator, legs, n);
+		const common = { protocol: UDP, family };
+		if (leg.hook === "cni0→i") {
+			const skb = pointers[2] ?? 0;
+			const id = family === Family.ipv6 ? 0 : ipId;
+			simulator.emit(leg, { ...common, payload: TOTAL - 8, ipId: id, hash: 5 }, { skb, ingress, truth: [number] });
+			pointers = [skb, pointers[0] ?? 0, pointers[1] ?? 0];
+			simulator.now += 500;
+			continue;
+		}
+		for (const [k, [offset, bytes]] of CUT.entries()) {
+			if (lost === `${leg.node}/${leg.hook}` && k === 1) continue;
+			const flags =
+				EventFlag.fragment |
+				(offset > 0 ? EventFlag.laterFragment : 0) |
+				(k < CUT.length - 1 ? EventFlag.moreFragments : 0);
+			const at = offset > 0 ? withoutPorts(leg) : leg;
+			const payload = offset > 0 ? bytes : bytes - 8;
+			simulator.emit(
+				at,
+				{ ...common, payload, ipId, sequence: offset, hash: k },
+				{ skb: pointers[k] ?? 0, ingress, truth: [number], flags },
+			);
+			simulator.now += 100;
+		}
+	}
+	simulator.learn({ protocol: UDP, payload: 0, ipId, family }, legs);
+}
+
+function withoutPorts(leg: Leg): Leg {
+	const bare = (end: string) => `${end.slice(0, end.lastIndexOf(":"))}:0`;
+	return { ...leg, source: bare(leg.source), destination: bare(leg.destination) };
+}
+
+function iifAt(simulator: Simulator, legs: readonly Leg[], n: number): number {
+	let iif = 0;
+	for (const leg of legs.slice(0, n + 1)) {
+		const hook = simulator.hook(leg.node, leg.hook);
+		if (hook.direction === "ingress") iif = hook.ifindex;
+		else if (hook.role === "nic") iif = 0;
+	}
+	return iif;
+}
+
+const JOURNEY = "ClusterIP, backend elsewhere";
+
+for (const [name, family] of [
+	["IPv4", Family.ipv4],
+	["IPv6", Family.ipv6],
+] as const) {
+	test(`fragments of ${name}, put together and cut again on the way: one path with the right hops`, () => {
+		const simulator = new Simulator();
+		const legs = JOURNEYS[JOURNEY]?.(40_000) ?? [];
+		for (let n = 0; n < 3; n++) {
+			sendFragments(simulator, legs, 100 + n, family);
+			simulator.now += 1000;
+		}
+		const { paths } = run(simulator);
+		assert.equal(paths.length, 3);
+		for (const path of paths) {
+			assert.deepEqual(
+				hooksOf(simulator, path),
+				legs.map((leg) => `${leg.node}/${leg.hook}`),
+			);
+			assert.deepEqual(
+				path.hops.map(({ packets }) => packets),
+				[3, 1, 3, 3, 3, 3, 3, 3],
+			);
+			assert.equal(path.verdict, "delivered");
+			assert.equal(path.evidence, "exact");
+			assert.equal(path.payload, 3000);
+			assert.deepEqual(
+				path.hops.map(({ tuple }) => tuple.destinationPort),
+				legs.map((leg) => Number(leg.destination.split(":").at(-1))),
+			);
+		}
+	});
+}
+
+test("two pods that use the same IP ID at once are two datagrams", () => {
+	const simulator = new Simulator();
+	const start = simulator.now;
+	for (const journey of ["pod to pod, other node", "reply, other node"]) {
+		simulator.now = start;
+		const legs = JOURNEYS[journey]?.(40_000) ?? [];
+		sendFragments(
+			simulator,
+			legs.filter(({ hook }) => hook !== "cni0→i"),
+			7,
+			Family.ipv4,
+		);
+	}
+	const { paths } = run(simulator);
+	assert.equal(paths.length, 2);
+	for (const path of paths) assert.equal(path.hops.length, 7);
+});
+
+test("a fragment that is lost on the wire is a part lost", () => {
+	const simulator = new Simulator();
+	const legs = (JOURNEYS["pod to pod, other node"]?.(40_000) ?? []).slice(0, 5);
+	sendFragments(simulator, legs, 7, Family.ipv4, "node-b/eth0→i");
+	simulator.now += 1e10;
+	simulator.send({ protocol: UDP, payload: 1, ipId: 9 }, JOURNEYS["reply, other node"]?.(1) ?? []);
+	const { paths } = run(simulator);
+	assert.equal(paths[0]?.verdict, "lost");
+	assert.equal(paths[0]?.blame?.device, "eth0");
+	assert.equal(paths[0]?.blame?.node, "node-a");
+	assert.match(paths[0]?.blame?.reason ?? "", /a part of it was lost/);
+});
