@@ -34,6 +34,7 @@ export const shared = {
 	output: () =>
 		new Option("-o, --output <form>", "a table, or one JSON object a line").choices(["text", "json"]).default("text"),
 	write: () => new Option("-w, --write <file>", "record the sightings too"),
+	anonymize: () => new Option("--anonymize", "replace addresses and names in what -w writes"),
 	read: () =>
 		new Option("-r, --read <file>", "replay a recording; needs neither root nor addon").conflicts([
 			"write",
@@ -42,6 +43,7 @@ export const shared = {
 			"netns",
 			"hostRoot",
 			"attach",
+			"anonymize",
 		]),
 } as const;
 

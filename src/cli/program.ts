@@ -1,5 +1,5 @@
-import { readFileSync } from "node:fs";
 import { Command } from "commander";
+import { version } from "./version.js";
 
 /**
  * A command is one file of this folder that exports `define`: it gets its Command, already named and summed up, and
@@ -108,11 +108,4 @@ function termOf(name: string): string {
 function bareLab(argv: readonly string[]): string[] {
 	const end = argv.indexOf("--");
 	return argv.map((word, at) => (word === "--lab" && (end === -1 || at < end) ? "--lab=" : word));
-}
-
-function version(): string {
-	const file = new URL("../../../package.json", import.meta.url);
-	const parsed: unknown = JSON.parse(readFileSync(file, "utf8"));
-	const found = typeof parsed === "object" && parsed !== null && "version" in parsed ? parsed.version : null;
-	return typeof found === "string" ? found : "unknown";
 }

@@ -1,12 +1,13 @@
 import type { Command } from "commander";
 import { askQuestion } from "../collector/question.js";
 import type { NodeSpec, StartTrace, TraceRequest } from "../collector/request.js";
-import { CliError } from "./errors.js";
+import { CliError, UsageError } from "./errors.js";
 import { jsonListener, textListener } from "./listeners.js";
 import { addShared } from "./options.js";
 import { LineOutput } from "./output.js";
 import { requireTracingRights } from "./privilege.js";
 import { stopOnSignals } from "./signals.js";
+import { version } from "./version.js";
 
 const help = `
 Ends and filter:
@@ -24,6 +25,7 @@ Examples:
   weft trace client server --lab                       both nodes of the lab: whole paths
   weft trace client server --netns node-a              one node that is a network namespace
   weft trace client server -d 10s -w slow.weft; weft trace -r slow.weft
+  weft trace client server -w share.weft --anonymize   with addresses and names replaced, to show to others
 
 Reading a row:
   time → packet, then µs since the previous hop for each hop, ║ between nodes, the total, and how the path ended:
@@ -47,6 +49,7 @@ interface Options {
 	readonly output: "text" | "json";
 	readonly write?: string;
 	readonly read?: string;
+	readonly anonymize?: boolean;
 }
 
 export function define(command: Command): void {
@@ -61,21 +64,25 @@ export function define(command: Command): void {
 			const request = requestOf(words, options);
 			// Before anything is touched: what is asked wrongly is told to everybody, root or not.
 			askQuestion(request);
-			refuseUnbuilt(request);
+			refuseUnbuilt(request, options);
 			const local = request.agents.length === 0 && request.read === null;
 			if (local) requireTracingRights("tracing on this machine");
 			const nodes = local ? await nodesOf(request) : null;
-			const { startTrace } = await import("../collector/trace.js");
-			await runTrace({ ...request, nodes }, options, startTrace);
+			// A replay runs anywhere: what needs the addon is not even imported.
+			const start =
+				request.read === null
+					? (await import("../collector/trace.js")).startTrace
+					: (await import("../collector/replay.js")).startReplay;
+			await runTrace({ ...request, nodes }, options, start);
 		});
 	addShared(command, ["namespace", "count", "duration", "all", "time", "output", "agent", "lab", "netns", "hostRoot"]);
-	addShared(command, ["attach", "sample", "write", "read"]);
+	addShared(command, ["attach", "sample", "write", "anonymize", "read"]);
 }
 
 /** What the options promise and the collector cannot do yet is refused, not ignored. */
-function refuseUnbuilt({ agents, read, write }: TraceRequest): void {
-	const option = agents.length > 0 ? "--agent" : read !== null ? "--read" : write !== null ? "--write" : null;
-	if (option !== null) throw new CliError(`${option} is not built yet`, "trace on the node itself, without it");
+function refuseUnbuilt({ agents, write }: TraceRequest, { anonymize }: Options): void {
+	if (agents.length > 0) throw new CliError("--agent is not built yet", "trace on the node itself, without it");
+	if (anonymize === true && write === null) throw new UsageError("--anonymize is for what -w writes", "name a FILE");
 }
 
 /** A lab's nodes know each other's names; null: the one node that this machine, or the namespace, is. */
@@ -121,6 +128,8 @@ export function requestOf(words: readonly string[], options: Options): TraceRequ
 		agents: options.agent,
 		write: options.write ?? null,
 		read: options.read ?? null,
+		anonymize: options.anonymize ?? false,
+		version: version(),
 		everyPath: options.all || options.output === "json" || !process.stdout.isTTY,
 	};
 }

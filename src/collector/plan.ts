@@ -8,7 +8,7 @@ import { formatPrefix, formatWords } from "../packet/addresses.js";
 import { type EndScope, hookPoints } from "../wiring/hookpoints.js";
 import type { HookSite, Wiring } from "../wiring/model.js";
 import { tunnelPorts } from "../wiring/roles.js";
-import { lookupOver } from "./cluster.js";
+import { type Cluster, lookupOver } from "./cluster.js";
 import type { World } from "./protocol.js";
 import type { Question } from "./question.js";
 
@@ -17,8 +17,6 @@ export interface Plan {
 	readonly from: ResolvedEnd;
 	readonly to: ResolvedEnd;
 	readonly nodes: readonly NodePlan[];
-	/** The exact filter, for joined paths. */
-	test(hook: PathContext["hook"]): PathTest;
 }
 
 export interface NodePlan {
@@ -43,8 +41,14 @@ export function planFor(question: Question, world: World): Plan {
 		from,
 		to,
 		nodes: asked.map(({ wiring }) => planNode(question.filter, wiring, { from, to, resolve, lookup })),
-		test: (hook) => pathTest(question.filter, { from, to, resolve, hook }),
 	};
+}
+
+/** The exact filter, for joined paths. */
+export function exactTest({ from, to, filter }: Question, cluster: Cluster, hook: PathContext["hook"]): PathTest {
+	const lookup = lookupOver(cluster);
+	const resolve: NameResolver = ({ what, name }) => resolveName(what, name, lookup);
+	return pathTest(filter, { from: resolveEnd(from, lookup), to: resolveEnd(to, lookup), resolve, hook });
 }
 
 /** Two pods are asked for on their own nodes alone; anything wider may cross any node. */

@@ -1,3 +1,4 @@
+import type { Names } from "../identity/names.js";
 import type { Hook } from "../packet/hook.js";
 import type { JoinedPath } from "../path/path-view.js";
 import type { Wiring } from "../wiring/model.js";
@@ -21,6 +22,8 @@ export interface LocalNode {
 export interface World {
 	readonly nodes: readonly LocalNode[];
 	readonly cluster: Cluster;
+	/** Who is who, for a recording's later readers; null: nothing is recorded. */
+	readonly names: readonly Names[] | null;
 }
 
 export interface WorkerOptions {
@@ -30,8 +33,18 @@ export interface WorkerOptions {
 	readonly sample: number;
 	/** Bytes of each CPU's ring; null: by the number of CPUs. */
 	readonly ringBytes: number | null;
+	/** A recording to write; null: none. */
+	readonly record: RecordRequest | null;
 	/** Every path comes up; else only those that deserve a row. */
 	readonly everyPath: boolean;
+}
+
+export interface RecordRequest {
+	/** "-": standard output. */
+	readonly file: string;
+	readonly anonymize: boolean;
+	/** Version of weft. */
+	readonly weft: string;
 }
 
 export type ToWorker =

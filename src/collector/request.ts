@@ -31,6 +31,10 @@ export interface TraceRequest {
 	/** Recording to write, to read. */
 	readonly write: string | null;
 	readonly read: string | null;
+	/** Replace addresses and names in what is written. */
+	readonly anonymize?: boolean;
+	/** Of weft, for what is written. */
+	readonly version?: string;
 	/** Pipes and --all: no thinning. */
 	readonly everyPath: boolean;
 }

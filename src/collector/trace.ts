@@ -1,18 +1,16 @@
 import { Worker } from "node:worker_threads";
 import { describeUnknown, isUnknown, type ResolvedEnd, resolveEnd } from "../filter/resolve.js";
 import { MergedDirectory } from "../identity/merged.js";
-import { formatWords } from "../packet/addresses.js";
 import type { Hook } from "../packet/hook.js";
-import { materialise, type Surroundings } from "../path/materialise.js";
-import type { OuterHeader } from "../path/path.js";
+import type { JoinedPath } from "../path/path-view.js";
+import { announce } from "./announce.js";
 import { type Cluster, clusterOf, lookupOver } from "./cluster.js";
-import { nameEnds } from "./names.js";
+import { Naming } from "./naming.js";
 import { NodeObserver, nodeOf } from "./node-observer.js";
 import type { FromWorker, ToWorker, WorkerOptions, World } from "./protocol.js";
 import { askQuestion, type Question } from "./question.js";
-import type { Ready, ResolvedName, Summary } from "./report.js";
+import type { Summary } from "./report.js";
 import type { StartTrace, TraceListener, TraceRequest } from "./request.js";
-import { tunnelAddressOf, tunnelBetween } from "./tunnels.js";
 
 /** How long names of services may keep a trace from beginning. */
 const SERVICES_MS = 250;
@@ -40,11 +38,12 @@ class LocalTrace {
 	readonly #hooks = new Map<number, Hook>();
 	readonly #warned = new Set<string>();
 	#worker: Worker | null = null;
-	#surroundings: Surroundings | null = null;
+	#naming: Naming | null = null;
 	#settling: NodeJS.Timeout | null = null;
 	/** What the ENDs' own veths had counted when each was first asked. */
 	readonly #counted = new Map<string, number>();
 	#paths = 0;
+	#statusAt = performance.now();
 	#stopping = false;
 
 	constructor(request: TraceRequest, listener: TraceListener) {
@@ -58,7 +57,7 @@ class LocalTrace {
 		await Promise.race([Promise.all(this.#observers.map(({ ready }) => ready)), sleep(SERVICES_MS)]);
 		const cluster = this.#cluster();
 		this.#refuseUnknown(cluster);
-		const summary = this.#work({ nodes: this.#localNodes(), cluster });
+		const summary = this.#work(this.#world());
 		const stop = () => this.#stop();
 		signal.addEventListener("abort", stop, { once: true });
 		const { durationMs } = this.#request;
@@ -90,13 +89,14 @@ class LocalTrace {
 	}
 
 	#work(world: World): Promise<Summary> {
-		const { attach, sample, everyPath } = this.#request;
+		const { attach, sample, everyPath, write, anonymize, version } = this.#request;
 		const options: WorkerOptions = {
 			question: this.#question,
 			world,
 			attach,
 			sample,
 			ringBytes: null,
+			record: write === null ? null : { file: write, anonymize: anonymize ?? false, weft: version ?? "unknown" },
 			everyPath,
 		};
 		const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: options });
@@ -129,7 +129,7 @@ class LocalTrace {
 			case "second":
 				this.#listener.status({
 					type: "status",
-					seconds: (performance.now() - this.#begun) / 1000,
+					seconds: this.#sinceLastStatus(),
 					...message.report,
 					fromSeen: this.#seenAt("from"),
 					toSeen: this.#seenAt("to"),
@@ -149,35 +149,25 @@ class LocalTrace {
 
 	#ready({ hooks, wallClockBase }: FromWorker & { kind: "ready" }): void {
 		const wirings = () => this.#observers.map(({ wiring }) => wiring);
-		this.#surroundings = {
-			idPrefix: `${wallClockBase.toString(36)}-`,
-			wallClockBase,
-			hook: (id) => this.#hookOf(id),
-			tunnelAddress: (hook, peer) => tunnelAddressOf(wirings(), hook, peer),
-		};
-		const [from, to] = [this.#resolved(this.#question.from), this.#resolved(this.#question.to)];
-		const warnings = this.#observers.flatMap((observer) => observer.warnings);
-		const ready: Ready = {
-			type: "ready",
-			nodes: [...new Set(hooks.map(({ node }) => node))],
-			hooks: hooks.map(({ node, device, ifindex, direction, role }) => ({ node, device, ifindex, direction, role })),
-			readyMs: Math.round(performance.now() - this.#begun),
-			from: this.#name(this.#request.from, from),
-			to: this.#name(this.#request.to, to),
-			tunnel: this.#tunnel(from, to),
-			warnings,
-		};
+		this.#naming = new Naming({ directory: this.#directory, wirings }, wallClockBase, this.#hooks.values());
+		const ready = announce({
+			question: this.#question,
+			text: this.#request,
+			cluster: this.#cluster(),
+			wirings: wirings(),
+			hooks,
+			readyMs: performance.now() - this.#begun,
+			warnings: this.#observers.flatMap((observer) => observer.warnings),
+		});
 		// From here on the veths count.
 		this.#seenAt("from");
 		this.#seenAt("to");
 		this.#listener.ready(ready);
 	}
 
-	#path(joined: Parameters<typeof materialise>[0]): void {
-		if (this.#surroundings === null || this.#stopping) {
-			if (this.#surroundings === null || this.#countReached()) return;
-		}
-		this.#listener.path(nameEnds(materialise(joined, this.#surroundings), this.#directory));
+	#path(joined: JoinedPath): void {
+		if (this.#naming === null || (this.#stopping && this.#countReached())) return;
+		this.#listener.path(this.#naming.path(joined));
 		this.#paths++;
 		if (this.#countReached()) this.#stop();
 	}
@@ -188,8 +178,9 @@ class LocalTrace {
 
 	#hookChanged(hook: Hook, added: boolean): void {
 		this.#hooks.set(hook.id, hook);
+		this.#naming?.hook(hook);
 		// Before `ready` they are part of it; a device is told once, not for each direction.
-		if (this.#surroundings === null || hook.direction === "egress" || this.#stopping) return;
+		if (this.#naming === null || hook.direction === "egress" || this.#stopping) return;
 		const pod = this.#directory.podByDevice(hook.node, hook.ifindex, Date.now());
 		this.#listener.hook({
 			type: "hook",
@@ -200,17 +191,11 @@ class LocalTrace {
 		});
 	}
 
-	#hookOf(id: number): Hook {
-		const hook = this.#hooks.get(id);
-		if (hook === undefined) throw new RangeError(`hook ${id} was never announced`);
-		return hook;
-	}
-
 	#changed(): void {
 		if (this.#worker === null || this.#stopping) return;
 		this.#settling ??= setTimeout(() => {
 			this.#settling = null;
-			this.#tell({ kind: "world", world: { nodes: this.#localNodes(), cluster: this.#cluster() } });
+			this.#tell({ kind: "world", world: this.#world() });
 		}, SETTLE_MS);
 	}
 
@@ -232,12 +217,20 @@ class LocalTrace {
 		this.#listener.warning(line);
 	}
 
+	#world(): World {
+		const names = this.#request.write === null ? null : this.#observers.map(({ directory }) => directory.names());
+		return { nodes: this.#localNodes(), cluster: this.#cluster(), names };
+	}
+
 	#localNodes(): World["nodes"] {
 		return this.#observers.filter(({ spec }) => spec.watch).map(({ spec, wiring }) => ({ name: spec.name, wiring }));
 	}
 
 	#cluster(): Cluster {
-		return clusterOf(this.#directory);
+		return clusterOf(
+			this.#directory,
+			this.#observers.flatMap(({ directory }) => directory.portals.hostPorts),
+		);
 	}
 
 	#refuseUnknown(cluster: Cluster): void {
@@ -262,15 +255,11 @@ class LocalTrace {
 		return resolveEnd(end, lookupOver(this.#cluster()));
 	}
 
-	#name(text: string, end: ResolvedEnd): ResolvedName {
-		const addresses = end.prefixes.filter(({ bits }) => bits === 128).map(({ words }) => formatWords(...words));
-		const nodes = new Set(end.devices.map(({ node }) => node));
-		return {
-			text,
-			name: end.names.length === 1 ? (end.names[0] as string) : text,
-			node: nodes.size === 1 ? ([...nodes][0] as string) : null,
-			addresses,
-		};
+	/** Seconds. */
+	#sinceLastStatus(): number {
+		const before = this.#statusAt;
+		this.#statusAt = performance.now();
+		return (this.#statusAt - before) / 1000;
 	}
 
 	/** Packets through the END's own veths since the trace began, traced or not; null: no watched node has one. */
@@ -286,16 +275,6 @@ class LocalTrace {
 			sum = (sum ?? 0) + packets - before;
 		}
 		return sum;
-	}
-
-	#tunnel(from: ResolvedEnd, to: ResolvedEnd): OuterHeader | null {
-		const [a, b] = [from.devices[0]?.node, to.devices[0]?.node];
-		if (a === undefined || b === undefined || a === b) return null;
-		return tunnelBetween(
-			this.#observers.map(({ wiring }) => wiring),
-			a,
-			b,
-		);
 	}
 }
 

@@ -1,26 +1,17 @@
 import { randomBytes } from "node:crypto";
-import type { PathTest } from "../filter/path.js";
 import { addon } from "../kernel/addon.js";
-import { addCounters, type Counters, noCounters } from "../kernel/counters.js";
-import type { Hook, HookId } from "../packet/hook.js";
-import { OuterTable } from "../packet/outers.js";
+import { addCounters, noCounters } from "../kernel/counters.js";
+import { fanOut } from "../packet/fanout.js";
+import type { HookId } from "../packet/hook.js";
 import type { Sightings } from "../packet/sightings.js";
 import type { SourceId, SourceSink } from "../packet/source.js";
-import { TupleTable } from "../packet/tuples.js";
-import { Joiner } from "../path/joiner.js";
-import type { Verdict } from "../path/path.js";
 import type { JoinedPath, PathView } from "../path/path-view.js";
-import { Expectations } from "./expectations.js";
-import { FlowCount } from "./flow-count.js";
-import { traceLedger, UNPARSEABLE } from "./ledger.js";
 import { LocalSource } from "./local-source.js";
+import { Pipeline } from "./pipeline.js";
 import { type NodePlan, type Plan, planFor } from "./plan.js";
 import type { FromWorker, WorkerOptions, World } from "./protocol.js";
+import { Recorder } from "./recorder.js";
 import type { Summary } from "./report.js";
-import { TableUpkeep } from "./table-upkeep.js";
-import { Thinning } from "./thin.js";
-import { VerdictCount } from "./verdict-count.js";
-import { ViewFaces } from "./view-faces.js";
 
 /** Paths that go up in one message at the most. */
 const PATHS_A_MESSAGE = 512;
@@ -28,28 +19,19 @@ const PATHS_A_MESSAGE = 512;
 const MOST_UNREAD = 16_384;
 
 /**
- * A trace in the worker: sources → Joiner → exact filter → what goes up. The world is given from outside and may
+ * A trace in the worker: sources → pipeline → what goes up, and a recording beside it. The world is given from outside and may
  * change at any time; hooks, filters and expectations follow it.
  */
 export class Tracer {
 	readonly #options: WorkerOptions;
 	readonly #send: (message: FromWorker) => void;
-	readonly #tuples = new TupleTable();
-	readonly #outers = new OuterTable();
-	readonly #upkeep: TableUpkeep;
-	readonly #expectations = new Expectations();
-	readonly #joiner: Joiner;
+	readonly #pipeline: Pipeline;
+	readonly #recorder: Recorder | null;
 	readonly #sources = new Map<string, LocalSource>();
 	readonly #fingerprints = new Map<string, string>();
-	readonly #hooks = new Map<number, Hook>();
-	readonly #thinning = new Thinning();
-	readonly #verdicts = new VerdictCount();
-	readonly #flows: FlowCount;
-	readonly #faces: ViewFaces;
 	readonly #clock = addon().clocks();
 	readonly #hashSalt = randomBytes(8).readBigUInt64LE();
 	readonly #started = performance.now();
-	#test: PathTest = () => false;
 	#nextHookId = 0;
 	#batchOwner = new Map<Sightings, LocalSource>();
 	#unsent: JoinedPath[] = [];
@@ -59,24 +41,19 @@ export class Tracer {
 	#second: NodeJS.Timeout | null = null;
 	#hooksOnce = 0;
 
+	/** @throws RecordingError when the recording cannot be written */
 	constructor(options: WorkerOptions, send: (message: FromWorker) => void) {
 		this.#options = options;
 		this.#send = send;
-		this.#faces = new ViewFaces(this.#tuples);
-		this.#flows = new FlowCount(this.#tuples);
-		this.#joiner = new Joiner(
-			{
-				tuples: this.#tuples,
-				outers: this.#outers,
-				expectation: this.#expectations,
-				release: (rows) => this.#release(rows),
-			},
-			{ path: (view) => this.#path(view), revise: (view) => this.#revise(view) },
-		);
-		this.#upkeep = new TableUpkeep(this.#tuples, this.#outers, (id) => {
-			this.#joiner.forgetTuple(id);
-			this.#flows.forget(id);
+		this.#pipeline = new Pipeline({
+			questions: [options.question],
+			everyPath: options.everyPath,
+			release: (rows) => this.#release(rows),
+			path: (view) => this.#offer(view),
 		});
+		const { record, question, sample } = options;
+		const { realtimeNs: wallClockBase } = this.#clock;
+		this.#recorder = record === null ? null : new Recorder(record, this.#pipeline, { question, sample, wallClockBase });
 	}
 
 	/** @throws KernelError when nothing can be traced; then nothing is left hooked */
@@ -85,6 +62,9 @@ export class Tracer {
 		const { monotonicNs, realtimeNs } = this.#clock;
 		const hooks = [...this.#sources.values()].flatMap((source) => source.hooks);
 		this.#hooksOnce = hooks.length;
+		// What ended before is no part of the trace, live or replayed.
+		this.#flushPaths();
+		this.#recorder?.ready(hooks.length);
 		this.#send({ kind: "ready", hooks, wallClockBase: realtimeNs, monotonicBase: monotonicNs });
 		this.#second = setInterval(() => this.#tellSecond(), 1000);
 	}
@@ -109,19 +89,21 @@ export class Tracer {
 			addCounters(kernel, (await source.stop()).total);
 			drained += source.drained;
 		}
-		this.#joiner.flush();
+		this.#pipeline.finish();
 		this.#flushPaths();
 		this.#tellSecond();
-		return this.#summary(durationMs, kernel, drained);
+		const known = { durationMs, hooks: this.#hooksOnce, kernel, drained };
+		for (const line of (await this.#recorder?.finish(known)) ?? []) this.#send({ kind: "warning", line });
+		return this.#pipeline.summary({ ...known, offered: this.#offered, unsent: this.#unsentLost });
 	}
 
 	async #follow(world: World): Promise<void> {
 		const plan = planFor(this.#options.question, world);
-		this.#expectations.update(
+		this.#recorder?.world(world);
+		this.#pipeline.world(
 			world.nodes.map(({ wiring }) => wiring),
 			world.cluster,
 		);
-		this.#test = plan.test((id) => this.#hooks.get(id) ?? null);
 		await Promise.all(plan.nodes.map((node) => this.#followNode(node, plan)));
 	}
 
@@ -136,6 +118,7 @@ export class Tracer {
 
 	#open(node: string, nodes: number): LocalSource {
 		const { attach, sample, ringBytes } = this.#options;
+		const { tuples, outers } = this.#pipeline;
 		const source: LocalSource = new LocalSource(
 			{
 				id: node as SourceId,
@@ -144,8 +127,8 @@ export class Tracer {
 				ringBytes: ringBytes ?? (nodes > 1 ? 8 << 20 : null),
 				sampleMask: sample - 1,
 				hashSalt: this.#hashSalt,
-				tuples: this.#tuples,
-				outers: this.#outers,
+				tuples,
+				outers,
 				baseNs: this.#clock.monotonicNs,
 				nextHookId: () => this.#nextHookId++ as HookId,
 			},
@@ -155,58 +138,35 @@ export class Tracer {
 		return source;
 	}
 
-	/** The Joiner, and what is done along the way. */
+	/** The pipeline, what is told along the way, and the recording beside it. */
 	#sinkOf(source: () => LocalSource): SourceSink {
-		const joiner = this.#joiner;
-		return {
+		const { sink } = this.#pipeline;
+		const telling: SourceSink = {
+			...sink,
 			hook: (id, hook) => {
-				this.#hooks.set(hook.id, hook);
-				this.#expectations.hook(hook);
-				joiner.hook(id, hook);
+				sink.hook(id, hook);
 				this.#send({ kind: "hook", added: true, hook });
 			},
 			unhook: (id, hook) => {
-				this.#expectations.unhook(hook);
-				joiner.unhook(id, hook);
+				sink.unhook(id, hook);
 				this.#send({ kind: "hook", added: false, hook });
 			},
 			batch: (id, rows) => {
 				this.#batchOwner.set(rows, source());
-				joiner.batch(id, rows);
+				sink.batch(id, rows);
 			},
-			lost: (id, cause, count) => joiner.lost(id, cause, count),
 			watermark: (id, timeNs) => {
-				joiner.watermark(id, timeNs);
-				this.#upkeep.tick(timeNs);
+				sink.watermark(id, timeNs);
 				this.#flushPaths();
 			},
-			clock: (id, clock) => joiner.clock(id, clock),
-			end: (id) => joiner.end(id),
 		};
+		return this.#recorder === null ? telling : fanOut([this.#recorder.witness], telling);
 	}
 
 	#release(rows: Sightings): void {
 		const owner = this.#batchOwner.get(rows);
 		this.#batchOwner.delete(rows);
 		owner?.release(rows);
-	}
-
-	#path(view: PathView): void {
-		if (!this.#test(this.#faces.over(view))) return;
-		const { verdict } = view;
-		this.#flows.path(view);
-		this.#verdicts.add(view.serial, verdict, () => this.#placeOf(view));
-		if (this.#options.everyPath || this.#thinning.offer(verdict, view.tcpFlags, view.latencyNs)) this.#offer(view);
-	}
-
-	#revise(view: PathView): void {
-		if (!this.#verdicts.revise(view.serial, view.verdict, () => this.#placeOf(view))) return;
-		this.#offer(view);
-	}
-
-	#placeOf(view: PathView): string {
-		const hook = this.#hooks.get(view.hook(view.hopCount - 1));
-		return hook === undefined ? "" : `${hook.device}→${hook.direction === "egress" ? "e" : "i"} @${hook.node}`;
 	}
 
 	#offer(view: PathView): void {
@@ -227,34 +187,6 @@ export class Tracer {
 	}
 
 	#tellSecond(): void {
-		const { alike, latency, lost } = this.#thinning.take();
-		this.#send({ kind: "second", report: { alike, latency, lost } });
-	}
-
-	#summary(durationMs: number, kernel: Counters, drained: number): Summary {
-		const accounts = this.#joiner.counters();
-		const paths: Record<Verdict, number> = { ...this.#verdicts.counts };
-		return {
-			type: "summary",
-			durationMs: Math.round(durationMs),
-			flows: this.#flows.count,
-			hooks: this.#hooksOnce,
-			paths,
-			blames: this.#verdicts.blames(),
-			events: {
-				seen: accounts.seen,
-				joined: accounts.joined,
-				unjoined: { ...accounts.unjoined },
-				lost: { ...accounts.lost },
-			},
-			kernel: {
-				seen: kernel.seen,
-				matched: kernel.matched,
-				emitted: kernel.emitted,
-				ringFull: kernel.ringFull,
-				unparseable: Object.fromEntries(UNPARSEABLE.map((cause, i) => [cause, kernel.unparseable[i + 1] ?? 0])),
-			},
-			ledger: traceLedger({ kernel, drained, accounts, offered: this.#offered, unsent: this.#unsentLost }),
-		};
+		this.#send({ kind: "second", report: this.#pipeline.second() });
 	}
 }

@@ -48,7 +48,7 @@ export class Anonymizer {
 	}
 
 	hook(hook: Hook): Hook {
-		return { ...hook, node: this.name(hook.node), device: this.device(hook.device) };
+		return { ...hook, node: this.#text(hook.node), device: this.#text(hook.device) };
 	}
 
 	source(source: SourceId): SourceId {
@@ -152,6 +152,10 @@ const PLAIN = new Set([
 	"cause",
 	"weft",
 	"attach",
+	"what",
+	"word",
+	"netns",
+	"cookie",
 ]);
 
 /** Array.isArray does not narrow readonly arrays. */

@@ -104,7 +104,9 @@ export class RecordingWriter implements SourceSink {
 		this.#sightings += rows.count;
 	}
 
+	/** Nothing lost is nothing said: sources tell it many times a second. */
 	lost(source: SourceId, cause: LossCause, count: number): void {
+		if (count === 0) return;
 		this.#call({ call: "lost", source: this.#source(source), cause, count });
 	}
 

@@ -23,7 +23,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
 	),
 	fc.constant<Step>((writer) => writer.hook(SOURCE, HOOK)),
 	fc.constant<Step>((writer) => writer.unhook(SOURCE, HOOK)),
-	fc.nat().map(
+	fc.integer({ min: 1 }).map(
 		(n): Step =>
 			(writer) =>
 				writer.lost(SOURCE, "ringFull", n),

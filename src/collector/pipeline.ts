@@ -1,0 +1,169 @@
+import type { PathTest } from "../filter/path.js";
+import type { Counters } from "../kernel/counters.js";
+import type { Hook } from "../packet/hook.js";
+import { OuterTable } from "../packet/outers.js";
+import type { Sightings } from "../packet/sightings.js";
+import type { SourceSink } from "../packet/source.js";
+import { TupleTable } from "../packet/tuples.js";
+import { Joiner } from "../path/joiner.js";
+import type { PathView } from "../path/path-view.js";
+import type { Wiring } from "../wiring/model.js";
+import type { Cluster } from "./cluster.js";
+import { Expectations } from "./expectations.js";
+import { FlowCount } from "./flow-count.js";
+import { traceLedger, UNPARSEABLE } from "./ledger.js";
+import { exactTest } from "./plan.js";
+import type { Second } from "./protocol.js";
+import type { Question } from "./question.js";
+import type { Summary } from "./report.js";
+import { TableUpkeep } from "./table-upkeep.js";
+import { Thinning } from "./thin.js";
+import { VerdictCount } from "./verdict-count.js";
+import { ViewFaces } from "./view-faces.js";
+
+export interface PipelineOptions {
+	/** A path is for each of them, or for nobody. */
+	readonly questions: readonly Question[];
+	/** Every path comes out; else only those that deserve a row. */
+	readonly everyPath: boolean;
+	/** Gets every batch back when its rows were read. */
+	readonly release?: (rows: Sightings) => void;
+	/** A path, or a revision of one, that deserves a row. The view is used again: copy what is kept. */
+	readonly path: (view: PathView) => void;
+}
+
+/** What is known only where the events come from. */
+export interface Totals {
+	readonly durationMs: number;
+	/** On when the trace began. */
+	readonly hooks: number;
+	readonly kernel: Counters;
+	/** Records taken out of the rings. */
+	readonly drained: number;
+	/** Paths that were to go out, and those that a slow reader had no room for. */
+	readonly offered: number;
+	readonly unsent: number;
+}
+
+/**
+ * Sources → Joiner → exact filter → what deserves a row. Knows neither where sightings come from nor who reads the paths:
+ * a live trace and a replay of its recording are the same pipeline, and so give the same paths.
+ */
+export class Pipeline {
+	/** Of the ids in the rows that are given to `sink`. */
+	readonly tuples = new TupleTable();
+	readonly outers = new OuterTable();
+	/** Takes what Sources say. */
+	readonly sink: SourceSink;
+	readonly #options: PipelineOptions;
+	readonly #expectations = new Expectations();
+	readonly #joiner: Joiner;
+	readonly #upkeep: TableUpkeep;
+	readonly #hooks = new Map<number, Hook>();
+	readonly #thinning = new Thinning();
+	readonly #verdicts = new VerdictCount();
+	readonly #flows = new FlowCount(this.tuples);
+	readonly #faces = new ViewFaces(this.tuples);
+	#tests: readonly PathTest[] = [() => false];
+
+	constructor(options: PipelineOptions) {
+		this.#options = options;
+		const { tuples, outers } = this;
+		this.#joiner = new Joiner(
+			{ tuples, outers, expectation: this.#expectations, ...(options.release && { release: options.release }) },
+			{ path: (view) => this.#path(view), revise: (view) => this.#revise(view) },
+		);
+		this.#upkeep = new TableUpkeep(tuples, outers, (id) => {
+			this.#joiner.forgetTuple(id);
+			this.#flows.forget(id);
+		});
+		this.sink = this.#listening(this.#joiner);
+	}
+
+	/** Something came, went or changed: from now on this is where packets are due, and what the ENDs' names mean. */
+	world(wirings: readonly Wiring[], cluster: Cluster): void {
+		this.#expectations.update(wirings, cluster);
+		const hookOf = (id: number) => this.#hooks.get(id) ?? null;
+		this.#tests = this.#options.questions.map((question) => exactTest(question, cluster, hookOf));
+	}
+
+	/** The paths of the second that is over and got no row. */
+	second(): Second {
+		const { alike, latency, lost } = this.#thinning.take();
+		return { alike, latency, lost };
+	}
+
+	/** Judges what is open. */
+	finish(): void {
+		this.#joiner.flush();
+	}
+
+	summary({ durationMs, hooks, kernel, drained, offered, unsent }: Totals): Summary {
+		const accounts = this.#joiner.counters();
+		return {
+			type: "summary",
+			durationMs: Math.round(durationMs),
+			flows: this.#flows.count,
+			hooks,
+			paths: { ...this.#verdicts.counts },
+			blames: this.#verdicts.blames(),
+			events: {
+				seen: accounts.seen,
+				joined: accounts.joined,
+				unjoined: { ...accounts.unjoined },
+				lost: { ...accounts.lost },
+			},
+			kernel: {
+				seen: kernel.seen,
+				matched: kernel.matched,
+				emitted: kernel.emitted,
+				ringFull: kernel.ringFull,
+				unparseable: Object.fromEntries(UNPARSEABLE.map((cause, i) => [cause, kernel.unparseable[i + 1] ?? 0])),
+			},
+			ledger: traceLedger({ kernel, drained, accounts, offered, unsent }),
+		};
+	}
+
+	#listening(joiner: Joiner): SourceSink {
+		return {
+			hook: (id, hook) => {
+				this.#hooks.set(hook.id, hook);
+				this.#expectations.hook(hook);
+				joiner.hook(id, hook);
+			},
+			unhook: (id, hook) => {
+				this.#expectations.unhook(hook);
+				joiner.unhook(id, hook);
+			},
+			batch: (id, rows) => joiner.batch(id, rows),
+			lost: (id, cause, count) => joiner.lost(id, cause, count),
+			watermark: (id, timeNs) => {
+				joiner.watermark(id, timeNs);
+				this.#upkeep.tick(timeNs);
+			},
+			clock: (id, clock) => joiner.clock(id, clock),
+			end: (id) => joiner.end(id),
+		};
+	}
+
+	#path(view: PathView): void {
+		const faces = this.#faces.over(view);
+		for (const test of this.#tests) if (!test(faces)) return;
+		const { verdict } = view;
+		this.#flows.path(view);
+		this.#verdicts.add(view.serial, verdict, () => this.#placeOf(view));
+		if (this.#options.everyPath || this.#thinning.offer(verdict, view.tcpFlags, view.latencyNs)) {
+			this.#options.path(view);
+		}
+	}
+
+	#revise(view: PathView): void {
+		if (!this.#verdicts.revise(view.serial, view.verdict, () => this.#placeOf(view))) return;
+		this.#options.path(view);
+	}
+
+	#placeOf(view: PathView): string {
+		const hook = this.#hooks.get(view.hook(view.hopCount - 1));
+		return hook === undefined ? "" : `${hook.device}→${hook.direction === "egress" ? "e" : "i"} @${hook.node}`;
+	}
+}

@@ -1,0 +1,91 @@
+import type { Counters } from "../kernel/counters.js";
+import type { OuterTable } from "../packet/outers.js";
+import type { SourceSink } from "../packet/source.js";
+import type { TupleTable } from "../packet/tuples.js";
+import { Anonymizer } from "../recording/anonymizer.js";
+import { recordTo } from "../recording/file.js";
+import { type Json, RecordingError } from "../recording/format.js";
+import type { RecordingWriter } from "../recording/writer.js";
+import type { RecordRequest, World } from "./protocol.js";
+import type { Question } from "./question.js";
+import { globIn, recordQuestion } from "./recorded-question.js";
+
+/** What a recording says of its trace from the start. */
+export interface Beginning {
+	readonly question: Question;
+	readonly sample: number;
+	/** Wall clock at 0 of the sightings' time, ns since 1970. */
+	readonly wallClockBase: bigint;
+}
+
+/** What a recording says of its trace at its end. */
+export interface Ending {
+	readonly durationMs: number;
+	readonly hooks: number;
+	readonly kernel: Counters;
+	readonly drained: number;
+}
+
+/**
+ * A recording beside a trace: the sightings by `witness`, and as snapshots in between, where they became true, the world
+ * that says where packets were due and who was who. Kinds: `wiring` (one node's), `cluster`, `names`, `world` (the nodes
+ * watched: the three before are in force from here on), `ready`, `totals`.
+ */
+export class Recorder {
+	/** Hears what Sources say before anybody else does. */
+	readonly witness: SourceSink;
+	readonly #writer: RecordingWriter;
+	readonly #file: string;
+	/** What was written last, by kind and node: a world is mostly as it was. */
+	readonly #written = new Map<string, string>();
+
+	/** @throws RecordingError when the file cannot be written, or what was asked cannot be anonymized */
+	constructor(
+		{ file, anonymize, weft }: RecordRequest,
+		tables: { readonly tuples: TupleTable; readonly outers: OuterTable },
+		{ question, sample, wallClockBase }: Beginning,
+	) {
+		const glob = anonymize ? globIn(question) : null;
+		if (glob !== null) {
+			throw new RecordingError(`${glob} says nothing among replaced names: name a pod, or record without --anonymize`);
+		}
+		const details = { question: recordQuestion(question), sample, wallClockBase: String(wallClockBase) };
+		const createdAt = new Date(Number(wallClockBase / 1_000_000n)).toISOString();
+		const anonymizer = anonymize ? new Anonymizer() : null;
+		this.#file = file;
+		this.#writer = recordTo(file, tables, { weft, createdAt, details }, { anonymizer });
+		this.witness = this.#writer;
+	}
+
+	world({ nodes, cluster, names }: World): void {
+		for (const { name, wiring } of nodes) this.#changed("wiring", name, wiring);
+		this.#changed("cluster", "", cluster);
+		this.#changed("names", "", names);
+		this.#writer.snapshot("world", { nodes: nodes.map(({ name }) => name) });
+	}
+
+	/** @param hooks on when the trace begins */
+	ready(hooks: number): void {
+		this.#writer.snapshot("ready", { hooks });
+	}
+
+	/** Ends the file. Returns a line for each thing that went wrong; the trace itself is none the worse. */
+	async finish({ durationMs, hooks, kernel, drained }: Ending): Promise<readonly string[]> {
+		this.#writer.snapshot("totals", { durationMs, hooks, drained, kernel: { ...kernel } });
+		try {
+			const { dropped } = await this.#writer.finish();
+			return dropped === 0 ? [] : [`${this.#file} was too slow: ${dropped} sightings are not in the recording`];
+		} catch (cause) {
+			return [`${this.#file} is not whole: ${cause instanceof Error ? cause.message : String(cause)}`];
+		}
+	}
+
+	#changed(kind: string, node: string, value: unknown): void {
+		const text = JSON.stringify(value);
+		const key = `${kind} ${node}`;
+		if (this.#written.get(key) === text) return;
+		this.#written.set(key, text);
+		// Only plain data crosses to this thread: what was posted is JSON but for its type.
+		this.#writer.snapshot(kind, value as Json);
+	}
+}
