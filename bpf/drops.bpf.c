@@ -227,9 +227,8 @@ static __always_inline int weft_is_network(__be16 protocol)
 	       protocol == bpf_htons(ETH_P_8021AD);
 }
 
-/* Counts it, and says whether it gets a record, and for how many others that stands (-1: none). */
-static __always_inline __s64 weft_count_drop(const struct weft_drop_place *place,
-					     struct weft_drop_counters *counters)
+/* The exact count of drops alike on this CPU; null where there is no room for another kind. */
+static __always_inline struct weft_drop_count *weft_count_drop(const struct weft_drop_place *place)
 {
 	struct weft_drop_key key = {
 		.location = place->location,
@@ -237,33 +236,29 @@ static __always_inline __s64 weft_count_drop(const struct weft_drop_place *place
 		.netns = place->netns,
 	};
 	struct weft_drop_count *count = bpf_map_lookup_elem(&drop_counts, &key);
-	__u32 window = bpf_jiffies64() / WEFT_DROP_WINDOW_JIFFIES;
-	__u32 skipped;
 
 	if (!count) {
 		struct weft_drop_count first = {};
 
 		bpf_map_update_elem(&drop_counts, &key, &first, BPF_NOEXIST);
 		count = bpf_map_lookup_elem(&drop_counts, &key);
-		if (!count) {
-			counters->uncounted++;
-			return 0;
-		}
 	}
-	count->count++;
+	if (count)
+		count->count++;
+	return count;
+}
+
+/* The first ones of a window get a record, of the others a few. */
+static __always_inline int weft_has_record(struct weft_drop_count *count)
+{
+	__u32 window = bpf_jiffies64() / WEFT_DROP_WINDOW_JIFFIES;
+
 	if (count->window != window) {
 		count->window = window;
 		count->in_window = 0;
 	}
 	count->in_window++;
-	if (count->in_window > WEFT_DROP_BURST && count->in_window % WEFT_DROP_SAMPLE) {
-		count->skipped++;
-		counters->skipped++;
-		return -1;
-	}
-	skipped = count->skipped;
-	count->skipped = 0;
-	return skipped;
+	return count->in_window <= WEFT_DROP_BURST || count->in_window % WEFT_DROP_SAMPLE == 0;
 }
 
 static __always_inline struct weft_drop *weft_reserve_drop(void)
@@ -311,20 +306,19 @@ static __always_inline void weft_find_hop(struct weft_drop *drop, struct weft_dr
 	drop->origin |= WEFT_DROP_HAS_HOP;
 }
 
-static __always_inline void weft_record_drop(struct sk_buff *skb, const struct weft_drop_place *place,
-					     struct weft_drop_counters *counters, __u32 skipped)
+/* Returns 0 when there was no room. */
+static __always_inline int weft_record_drop(struct sk_buff *skb, const struct weft_drop_place *place,
+					    struct weft_drop_counters *counters, __u32 skipped)
 {
 	__u32 zero = 0;
 	struct weft_drop_cpu *cpu = bpf_map_lookup_elem(&drop_cpus, &zero);
 	const void *anchor = bpf_map_lookup_elem(&shared, &zero);
 	struct weft_drop *drop;
 
-	if (!cpu || !anchor)
-		return;
-	drop = weft_reserve_drop();
+	drop = cpu && anchor ? weft_reserve_drop() : 0;
 	if (!drop) {
 		counters->ring_full++;
-		return;
+		return 0;
 	}
 	drop->time_ns = bpf_ktime_get_ns();
 	drop->skb = weft_pointer_id(skb, anchor);
@@ -347,6 +341,7 @@ static __always_inline void weft_record_drop(struct sk_buff *skb, const struct w
 	weft_find_hop(drop, cpu, drop->skb, place->netns);
 	counters->emitted++;
 	bpf_ringbuf_submit(drop, BPF_RB_NO_WAKEUP);
+	return 1;
 }
 
 SEC("tp_btf/kfree_skb")
@@ -357,8 +352,8 @@ int weft_drops(__u64 *ctx)
 	struct weft_drop_counters *counters = bpf_map_lookup_elem(&drop_counters, &zero);
 	struct weft_drop_place place = {.location = ctx[1]};
 	const struct sock *rx_sk = 0;
+	struct weft_drop_count *count;
 	__u32 *netns;
-	__s64 skipped;
 
 	if (!counters)
 		return 0;
@@ -381,8 +376,17 @@ int weft_drops(__u64 *ctx)
 	}
 	place.netns = *netns;
 	counters->ours++;
-	skipped = weft_count_drop(&place, counters);
-	if (skipped >= 0)
-		weft_record_drop(skb, &place, counters, skipped);
+	count = weft_count_drop(&place);
+	if (!count) {
+		counters->uncounted++;
+		weft_record_drop(skb, &place, counters, 0);
+	} else if (!weft_has_record(count)) {
+		count->skipped++;
+		counters->skipped++;
+	} else if (weft_record_drop(skb, &place, counters, count->skipped)) {
+		count->skipped = 0;
+	} else {
+		count->skipped++; /* the next record stands for it too */
+	}
 	return 0;
 }

@@ -21,19 +21,31 @@ static __always_inline int weft_ipv4_might_match(__be32 address, const volatile 
 	return !want[0] && (!bits || (address & bits) == want[3]);
 }
 
+static __always_inline int weft_ends_might_match(weft_rule *rule, __be32 source, __be32 destination,
+						 __u16 source_port, __u16 destination_port)
+{
+	return weft_ipv4_might_match(source, rule->source, rule->source_mask) &&
+	       weft_ipv4_might_match(destination, rule->destination, rule->destination_mask) &&
+	       weft_port_matches(source_port, rule->source_port_min, rule->source_port_max) &&
+	       weft_port_matches(destination_port, rule->destination_port_min, rule->destination_port_max);
+}
+
 static __always_inline int weft_rule_might_match(weft_rule *rule, struct __sk_buff *skb,
 						 const struct weft_ipv4 *header)
 {
+	const union weft_transport *transport = (const void *)(header + 1);
+	__u16 source = bpf_ntohs(transport->udp.source_port);
+	__u16 destination = bpf_ntohs(transport->udp.destination_port);
+
 	if (rule->ifindex && skb->ifindex != rule->ifindex)
 		return 0;
 	if (rule->protocol && header->protocol != rule->protocol)
 		return 0;
-	if (weft_ipv4_might_match(header->source, rule->source, rule->source_mask) &&
-	    weft_ipv4_might_match(header->destination, rule->destination, rule->destination_mask))
+	if (header->protocol == IPPROTO_ICMP) /* its ports are what weft makes of it */
 		return 1;
-	return rule->flags & WEFT_RULE_EITHER_WAY &&
-	       weft_ipv4_might_match(header->destination, rule->source, rule->source_mask) &&
-	       weft_ipv4_might_match(header->source, rule->destination, rule->destination_mask);
+	return weft_ends_might_match(rule, header->source, header->destination, source, destination) ||
+	       (rule->flags & WEFT_RULE_EITHER_WAY &&
+		weft_ends_might_match(rule, header->destination, header->source, destination, source));
 }
 
 static __always_inline int weft_is_nobodys(struct __sk_buff *skb)
