@@ -52,11 +52,15 @@ std::deque<ReadyBatch> RingDrain::take()
 
 void RingDrain::release(uint32_t slot)
 {
+	bool awaited;
 	{
 		std::lock_guard lock(mutex_);
+		awaited = free_.empty();
 		free_.push_back(slot);
 	}
-	changed_.notify_all();
+	// A drain that sleeps for other reasons would wake for nothing, and push the caller off its CPU.
+	if (awaited)
+		changed_.notify_all();
 }
 
 void RingDrain::finish()
