@@ -9,12 +9,15 @@ import { addon } from "../kernel/addon.js";
 import { sanitize, sanitizeJson } from "../render/sanitize.js";
 import { wantsColour } from "../render/text/colours.js";
 import { explanationLines } from "../render/text/explain.js";
+import type { TreeOptions } from "../render/text/topology.js";
 import { readLinks } from "../wiring/snapshot.js";
 import { WiringView } from "../wiring/view.js";
 import { CliError, UsageError } from "./errors.js";
 import { LocalNodes, type WhichNodes } from "./local-nodes.js";
 import { addShared, parseDuration } from "./options.js";
 import { LineOutput } from "./output.js";
+import { requireTracingRights } from "./privilege.js";
+import { stopOnSignals } from "./signals.js";
 
 const help = `
 THING is a device (veth61dfc48a, cni0, docker0, flannel.1), an address, a pod or a service.
@@ -26,6 +29,7 @@ Examples:
   sudo weft explain default/server
   weft explain --from brctl.txt --from addr.txt        pasted output of a machine that one cannot reach
   (brctl show; ip addr) | weft explain --from - docker0
+  sudo weft explain --model --watch 10s                the three promises of the Kubernetes network, on live traffic
 
 With --from, output of brctl show, ip addr, ip -d link, bridge fdb, ip route and ip neigh is understood, in any order.`;
 
@@ -34,6 +38,7 @@ interface Options extends WhichNodes {
 	readonly namespace: string;
 	readonly from: readonly string[];
 	readonly watch: number;
+	readonly model?: boolean;
 }
 
 export function define(command: Command): void {
@@ -43,7 +48,8 @@ export function define(command: Command): void {
 		.argument("[THING]", "what to explain; with --from: everything, when left out")
 		.addHelpText("after", help)
 		.option("--from <file>", "pasted text instead of this machine; - is stdin (repeatable)", collect, [])
-		.option("--watch <time>", "how long to watch the counters", parseDuration, 2000)
+		.option("--model", "check the promises of the Kubernetes network on live traffic")
+		.option("--watch <time>", "how long to watch counters, or live traffic", parseDuration, 2000)
 		.action(run);
 	addShared(command, ["output", "namespace", "lab", "netns", "hostRoot"]);
 }
@@ -56,16 +62,41 @@ export function explainCommand(): Command {
 }
 
 async function run(thing: string | undefined, options: Options): Promise<void> {
+	if (options.model === true) return runModel(thing, options);
 	const explanations = options.from.length > 0 ? fromText(thing, options) : await fromHere(thing, options);
 	const output = new LineOutput(process.stdout);
-	const { stdout } = process;
-	const tree = {
-		colour: wantsColour(process.env, stdout.isTTY === true),
-		width: stdout.isTTY ? stdout.columns || 80 : Number.POSITIVE_INFINITY,
-	};
+	const tree = treeOptions();
 	for (const [i, explanation] of explanations.entries()) {
 		if (options.output === "json") output.always([sanitizeJson(JSON.stringify(explanation))]);
 		else output.always([...(i === 0 ? [] : [""]), ...explanationLines(explanation, tree)]);
+	}
+}
+
+function treeOptions(): TreeOptions {
+	const { stdout } = process;
+	return {
+		colour: wantsColour(process.env, stdout.isTTY === true),
+		width: stdout.isTTY ? stdout.columns || 80 : Number.POSITIVE_INFINITY,
+	};
+}
+
+async function runModel(thing: string | undefined, options: Options): Promise<void> {
+	if (thing !== undefined || options.from.length > 0) {
+		throw new UsageError("--model explains no single thing and no pasted text", "leave them out");
+	}
+	requireTracingRights("watching live traffic");
+	const stop = stopOnSignals();
+	try {
+		const [{ checkModel, modelJson, modelLines }, { startTrace }] = await Promise.all([
+			import("./explain-model.js"),
+			import("../collector/trace.js"),
+		]);
+		const results = await checkModel(options, options.watch, stop.signal, startTrace);
+		const json = options.output === "json";
+		const lines = json ? modelJson(results) : modelLines(results, options.watch / 1000, treeOptions());
+		new LineOutput(process.stdout).always(lines);
+	} finally {
+		stop.dispose();
 	}
 }
 

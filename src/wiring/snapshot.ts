@@ -195,7 +195,7 @@ const GONE = new Set(["ENOENT", "ESRCH", "ENOTDIR", "EACCES", "EINVAL"]);
 
 function dump(netlink: Netlink, requests: readonly Uint8Array[]): Tables {
 	const tables = new Tables();
-	for (const request of requests) for (const row of parse(netlink.request(request))) tables.apply(row);
+	for (const request of requests) for (const row of parse(netlink.request(request))) tables.load(row);
 	return tables;
 }
 

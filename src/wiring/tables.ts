@@ -46,11 +46,16 @@ export class Tables {
 		}
 	}
 
+	/** A row of a dump into tables that were empty: nothing is replaced, nobody is told. */
+	load(row: Rtnetlink): void {
+		if (row.kind === "route") for (const route of row.routes) this.#routes.set(routeKey(route), route);
+		else this.apply(row);
+	}
+
 	/** All routes anew, as dumped. */
 	replaceRoutes(rows: Iterable<Rtnetlink>): void {
 		this.#routes.clear();
-		for (const row of rows)
-			if (row.kind === "route") for (const route of row.routes) this.#routes.set(routeKey(route), route);
+		for (const row of rows) if (row.kind === "route") this.load(row);
 	}
 
 	contents(): Pick<Namespace, "links" | "addresses" | "routes" | "neighbours" | "fdb"> {
