@@ -59,7 +59,6 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports)
 	add<ClsactLink::attach>(env, exports, "attachClsact");
 	add<ClsactLink::removeStale>(env, exports, "removeStaleClsact");
 	add<TracingLink::attach>(env, exports, "attachTracing");
-	add<TracingLink::attach>(env, exports, "attachTracing");
 	add<Netns::open>(env, exports, "openNetns");
 	add<Netlink::open>(env, exports, "openNetlink");
 	add<NetlinkMonitor::open>(env, exports, "monitorNetlink");

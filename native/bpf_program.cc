@@ -9,7 +9,7 @@ namespace weft
 std::vector<BpfProgram::PropertyDescriptor> BpfProgram::properties()
 {
 	return {bind<&BpfProgram::missed>("missed"), bind<&BpfProgram::testRun>("testRun"),
-		bind<&BpfProgram::recursionMisses>("recursionMisses"), bind<&BpfProgram::close>("close")};
+		bind<&BpfProgram::close>("close")};
 }
 
 Napi::Object BpfProgram::adopt(Napi::Env env, const std::string &name, Fd fd)
@@ -72,15 +72,6 @@ Napi::Value BpfProgram::testRun(const Napi::CallbackInfo &info)
 	result.Set("durationNs", options.duration);
 	result.Set("packet", copyToJs(env, out.data(), options.data_size_out));
 	return result;
-}
-
-Napi::Value BpfProgram::recursionMisses(const Napi::CallbackInfo &info)
-{
-	struct bpf_prog_info facts = {};
-	uint32_t length = sizeof(facts);
-	if (int error = bpf_obj_get_info_by_fd(fd(), &facts, &length))
-		throw Failure("read facts of program " + name_, error);
-	return Napi::Number::New(info.Env(), static_cast<double>(facts.recursion_misses));
 }
 
 Napi::Value BpfProgram::close(const Napi::CallbackInfo &info)

@@ -21,8 +21,6 @@ public:
 private:
 	Napi::Value missed(const Napi::CallbackInfo &info);
 	Napi::Value testRun(const Napi::CallbackInfo &info);
-	/** recursionMisses(): runs that were skipped because the program was running on that CPU. */
-	Napi::Value recursionMisses(const Napi::CallbackInfo &info);
 	Napi::Value close(const Napi::CallbackInfo &info);
 
 	Fd fd_;

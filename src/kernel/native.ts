@@ -59,8 +59,6 @@ export interface BpfProgram extends Closeable {
 	missed(): number;
 	/** BPF_PROG_TEST_RUN. `ifindex`, `gsoSize` and so on go through `context`, a raw struct __sk_buff. */
 	testRun(packet: Uint8Array, options?: { repeat?: number; context?: Uint8Array }): TestRun;
-	/** Runs of a tracepoint program that were skipped because they would have interrupted another on their CPU. */
-	recursionMisses(): number;
 }
 
 export interface TestRun {
@@ -168,8 +166,6 @@ export interface Native {
 	 * removes what is left when this one is killed.
 	 */
 	attachClsact(attach: TcAttach): ClsactLink;
-	/** Puts a `tp_btf/…` program on its tracepoint, for the whole machine. */
-	attachTracing(program: BpfProgram): Closeable;
 	/** A program of SEC "tp_btf/…" on its tracepoint: for the whole machine. */
 	attachTracing(program: BpfProgram): Closeable;
 	/** Removes filters whose owner is dead from the devices of a namespace; how many. Those of the living stay. */
