@@ -1,0 +1,160 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import type { Path } from "../../src/path/path.js";
+import { cluster } from "./cluster.js";
+import { serveTable } from "./hop-table.js";
+import { runWeft, startWeft } from "./weft.js";
+
+const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
+
+/** What a user shows to others is what they saw: `weft trace -w` and `-r`, and the JSON of both side by side. */
+describe("a recording of a trace of two nodes", () => {
+	const lab = cluster();
+	const folder = mkdtempSync(join(tmpdir(), "weft-recording-"));
+	const plain = join(folder, "plain.weft");
+	const anonymous = join(folder, "anonymous.weft");
+	let live: readonly Path[] = [];
+	let liveAnonymous: readonly Path[] = [];
+
+	before(async () => {
+		await serveTable(lab());
+		live = await recorded("-w", plain);
+		liveAnonymous = await recorded("-w", anonymous, "--anonymize");
+	});
+	after(() => rmSync(folder, { recursive: true }));
+
+	/** Some of everything: a service, a loss, fragments, an unfinished end, a pod that appears. */
+	async function recorded(...options: string[]): Promise<readonly Path[]> {
+		const weft = await startWeft("trace", "any", "any", "not port 9", `--lab=${lab().name}`, ...options);
+		const server = lab().pod("default/server").pod.address;
+		const web = lab().service("default/web").clusterIp.ipv4;
+		await lab().send("default/client", { protocol: "tcp", address: web, port: 80, bytes: 300_000 });
+		await lab().send("default/client", { protocol: "tcp", address: server.ipv6, port: 8080, bytes: 100 });
+		await lab().ping("default/client", server.ipv4, { size: 3000 });
+		const late = await lab().addPod("node-a", { name: "late" });
+		await sleep(300);
+		assert.equal(await lab().ping("default/late", lab().pod("default/neighbor").pod.address.ipv4), 1);
+		await lab().deletePod(`default/${late.pod.name}`);
+		await lab().removeFdb("node-a", "node-b");
+		await lab().ping("default/client", server.ipv4);
+		await lab().restoreFdb("node-a", "node-b");
+		await sleep(2500);
+		await weft.stop();
+		return weft.paths;
+	}
+
+	test("replays to the same paths, byte for byte", async () => {
+		assert.ok(live.length > 50, `${live.length} paths`);
+		for (const verdict of ["delivered", "lost"]) {
+			assert.ok(
+				live.some((path) => path.verdict === verdict),
+				`precondition: something was ${verdict}`,
+			);
+		}
+		assert.ok(
+			live.some(({ flow }) => flow.service?.name === "default/web"),
+			"precondition: a service",
+		);
+		assert.ok(
+			live.some(({ flow }) => flow.source.pod === "late"),
+			"precondition: a pod came",
+		);
+		const { stdout, stderr, code } = await runWeft("trace", "-r", plain, "-o", "json");
+		assert.equal(code, 0, stderr);
+		assert.deepEqual(
+			pathLines(stdout),
+			live.map((path) => JSON.stringify(path)),
+		);
+		const lines = stdout.trim().split("\n");
+		assert.match(lines[0] ?? "", /"type":"ready"/);
+		const summary = JSON.parse(lines.at(-1) ?? "") as { paths: Record<string, number>; kernel: { emitted: number } };
+		assert.equal(
+			Object.values(summary.paths).reduce((a, b) => a + b, 0),
+			live.length,
+		);
+		assert.ok(summary.kernel.emitted > live.length, "the kernel's counters are in it");
+	});
+
+	test("needs neither root nor the addon", () => {
+		const open = join(folder, "open.weft");
+		writeFileSync(open, readFileSync(plain));
+		chmodSync(folder, 0o755);
+		chmodSync(open, 0o644);
+		const nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+		const replay = [process.execPath, "--no-addons", MAIN, "trace", "-r", open, "-o", "json"];
+		const { stdout, stderr, status } = spawnSync("setpriv", [...nobody, ...replay], {
+			encoding: "utf8",
+			maxBuffer: 1 << 28,
+		});
+		assert.equal(status, 0, stderr);
+		assert.deepEqual(
+			pathLines(stdout),
+			live.map((path) => JSON.stringify(path)),
+		);
+	});
+
+	test("that is cut off shows all that is whole, and says where it ends", async () => {
+		const cut = join(folder, "cut.weft");
+		writeFileSync(cut, readFileSync(plain));
+		truncateSync(cut, Math.floor(statSync(plain).size * 0.7));
+		const { stdout, stderr, code } = await runWeft("trace", "-r", cut, "-o", "json");
+		assert.equal(code, 0, stderr);
+		assert.match(stderr, /cut\.weft ends at byte \d+/);
+		const shown = pathLines(stdout);
+		assert.ok(shown.length > 10 && shown.length < live.length, `${shown.length} of ${live.length}`);
+		const whole = new Set(live.map((path) => JSON.stringify(path)));
+		const changed = shown.filter((path) => !whole.has(path)).map((path) => (JSON.parse(path) as Path).verdict);
+		assert.ok(changed.length < 20, `${changed.length} were open when it was cut off`);
+		for (const verdict of changed) assert.equal(verdict, "incomplete", "nothing is concluded of what was open");
+	});
+
+	test("is narrowed down by another question", async () => {
+		const { stdout } = await runWeft("trace", "-r", plain, "any", "any", "icmp", "-o", "json");
+		assert.deepEqual(
+			pathLines(stdout),
+			live.filter(({ flow }) => flow.protocol === "icmp").map((path) => JSON.stringify(path)),
+		);
+	});
+
+	test("has other names when it was anonymized, and the same story", async () => {
+		const bytes = readFileSync(anonymous);
+		const secrets = ['"client"', '"server"', '"neighbor"', '"late"', "10.244.", "192.168.66", lab().name];
+		const { stdout, stderr, code } = await runWeft("trace", "-r", anonymous, "-o", "json");
+		assert.equal(code, 0, stderr);
+		for (const secret of secrets) {
+			assert.ok(!stdout.includes(secret), `${secret} is shown`);
+			assert.ok(!bytes.includes(secret), `${secret} is in the file`);
+		}
+		const address = lab().pod("default/client").pod.address.ipv4.split(".").map(Number);
+		const onTheWire = Buffer.from([0xff, 0xff, ...address]);
+		assert.ok(readFileSync(plain).includes(onTheWire), "precondition: addresses are in the other file");
+		assert.ok(!bytes.includes(onTheWire), "the client's address is in the file");
+		const replayed = pathLines(stdout).map((line) => JSON.parse(line) as Path);
+		assert.deepEqual(replayed.map(story), liveAnonymous.map(story));
+		const named = replayed.filter(({ flow }) => flow.source.pod !== null).length;
+		assert.equal(named, liveAnonymous.filter(({ flow }) => flow.source.pod !== null).length);
+	});
+});
+
+/** All of a path but who it was about. */
+function story({ verdict, evidence, packet, hops, latencyNs }: Path): unknown {
+	return {
+		verdict,
+		evidence,
+		packet,
+		latencyNs,
+		hops: hops.map(({ ifindex, direction, role, sincePreviousNs, packets, bytes }) => ({
+			...{ ifindex, direction, role, sincePreviousNs, packets, bytes },
+		})),
+	};
+}
+
+function pathLines(stdout: string): readonly string[] {
+	return stdout.split("\n").filter((line) => line.startsWith('{"type":"path"'));
+}
