@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Family } from "../../src/packet/sightings.js";
+import { OFFLOADS, sendBulk } from "./bulk.js";
 import { JOURNEYS } from "./journeys.js";
 import { assertNoFalseJoin, finish, hooksOf, newJoiner, run } from "./run.js";
 import { type Leg, type Packet, Simulator, TCP, UDP } from "./simulator.js";
@@ -67,6 +68,69 @@ test("a retransmission in other segments than its original joins its own bytes o
 	assert.equal(original?.verdict, "lost");
 	assert.equal(again?.verdict, "delivered");
 	assert.equal(assertNoFalseJoin(simulator, run(simulator).paths), 0);
+});
+
+/** A bulk of four segments whose second is lost on the wire, then that one sent again in bulk with what follows. */
+function bulkAndAgain(again: { readonly tsval: number; readonly ipId: number }) {
+	const simulator = new Simulator();
+	const common = { legs: OTHER_NODE, shapes: OFFLOADS["no tunnel segmentation on eth0"] ?? [], mss: 1000 };
+	sendBulk(simulator, { ...common, sizes: [4000], tsval: 10, sequence: 0, ipId: 100, lost: new Set([1]) });
+	simulator.now += 300_000;
+	sendBulk(simulator, { ...common, sizes: [2500], sequence: 1000, ...again });
+	settle(simulator);
+	const { paths } = run(simulator);
+	assert.equal(assertNoFalseJoin(simulator, paths), 0);
+	return paths;
+}
+
+test("segments sent again in bulk do not fill the hole in their original: TSval tells them apart", () => {
+	const [original, again] = bulkAndAgain({ tsval: 11, ipId: 0 });
+	assert.equal(original?.verdict, "lost");
+	assert.equal(original?.hops.at(-1)?.packets, 2);
+	assert.equal(again?.verdict, "delivered");
+	assert.equal(again?.evidence, "exact");
+});
+
+test("segments sent again in bulk within one tick of TSval: the IP ID tells them apart", () => {
+	const [original, again] = bulkAndAgain({ tsval: 10, ipId: 104 });
+	assert.equal(original?.verdict, "lost");
+	assert.equal(again?.verdict, "delivered");
+	assert.equal(again?.evidence, "exact");
+});
+
+test("identical packets under one pointer that begin at the same hook are as many paths", () => {
+	const simulator = new Simulator(["node-a"]);
+	for (let n = 0; n < 4; n++) {
+		simulator.send(
+			{ protocol: UDP, payload: 20, ipId: 0, hash: 4 },
+			legsOf("node to own pod"),
+			700,
+			n % 2 === 0 ? 1 : 2,
+		);
+		simulator.now++;
+	}
+	assert.equal(new Set(simulator.events.map(({ skb }) => skb)).size, 1);
+	const { paths } = run(simulator, { expectation: null });
+	assert.deepEqual(
+		paths.map(({ hops }) => hops.length),
+		[1, 2, 1, 2],
+	);
+});
+
+test("a packet that came by another port is another packet, though pointer and fields are the same", () => {
+	const simulator = new Simulator(["node-a"]);
+	const datagram = { protocol: UDP, payload: 20, ipId: 0, hash: 4 };
+	simulator.send(datagram, SAME_NODE, 700, 1);
+	simulator.now++;
+	simulator.send(
+		datagram,
+		SAME_NODE.map((leg) => ({ ...leg, source: "10.244.1.4:40000", hook: leg.hook === "vA→i" ? "vC→i" : leg.hook })),
+	);
+	const seen = simulator.events.filter(({ hook }) => hook !== "vC→i");
+	assert.equal(new Set(seen.map(({ skb }) => skb)).size, 1);
+	const { paths } = run(simulator, {}, seen);
+	assert.equal(paths.length, 2);
+	assert.equal(assertNoFalseJoin(simulator, paths, seen), 0);
 });
 
 test("a copy that the wire made is a path of its own, from where it was first seen", () => {

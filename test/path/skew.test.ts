@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { OFFLOADS, sendBulk } from "./bulk.js";
+import { JOURNEYS } from "./journeys.js";
+import { assertNoFalseJoin, hooksOf, type Run, run } from "./run.js";
+import { type Event, type Packet, Simulator, TCP, UDP } from "./simulator.js";
+
+/** The clock of node-b is off by so much, and the Joiner knows no better than the bound. */
+function skewed(simulator: Simulator, offNs: number): { readonly events: Event[]; readonly outcome: Run } {
+	const events = simulator.events.map((event) =>
+		event.node === "node-b" ? { ...event, time: event.time + offNs } : event,
+	);
+	const clocks = new Set<string>();
+	const outcome = run(
+		simulator,
+		{
+			batchSize: 50,
+			before(joiner, node) {
+				if (!clocks.has(node)) joiner.clock(simulator.source(node), { offsetNs: 0, errorNs: Math.abs(offNs) });
+				clocks.add(node);
+			},
+		},
+		events,
+	);
+	return { events, outcome };
+}
+
+for (const offNs of [-300_000, -25_000, -19_000, 300_000]) {
+	for (const [name, journey] of Object.entries(JOURNEYS)) {
+		test(`${name}, one clock off by ${offNs / 1000} µs: the path is whole and exact`, () => {
+			const simulator = new Simulator();
+			const legs = journey(40_000);
+			const packets: Packet[] = [
+				{ protocol: UDP, payload: 64, ipId: 5, hash: 1 },
+				{ protocol: UDP, payload: 64, ipId: 6, hash: 1 },
+				{ protocol: TCP, payload: 64, ipId: 9, sequence: 7, acknowledgement: 3, tsval: 4, hash: 1 },
+				{ protocol: TCP, payload: 0, ipId: 10, sequence: 71, acknowledgement: 3, tsval: 5 },
+			];
+			for (const packet of packets) {
+				simulator.now += 1000;
+				simulator.send(packet, legs);
+			}
+			simulator.now += 1e8;
+			const { outcome, events } = skewed(simulator, offNs);
+			assert.equal(outcome.paths.length, packets.length);
+			for (const path of outcome.paths) {
+				assert.deepEqual(
+					hooksOf(simulator, path),
+					legs.map((leg) => `${leg.node}/${leg.hook}`),
+				);
+				assert.equal(path.verdict, "delivered");
+				assert.equal(path.evidence, "exact");
+			}
+			assert.equal(assertNoFalseJoin(simulator, outcome.paths, events), 0);
+		});
+	}
+}
+
+test("law: in bulk, whatever the offloads and the skew, every skb that was sent is one whole path with the same hops", () => {
+	fc.assert(
+		fc.property(
+			fc.record({
+				sizes: fc.array(fc.integer({ min: 1, max: 65_000 }), { minLength: 1, maxLength: 10 }),
+				setting: fc.constantFrom(...Object.keys(OFFLOADS)),
+				merge: fc.integer({ min: 1, max: 45 }),
+				offNs: fc.integer({ min: -200_000, max: 200_000 }),
+			}),
+			({ sizes, setting, merge, offNs }) => {
+				const send = () => {
+					const simulator = new Simulator();
+					sendBulk(simulator, {
+						legs: JOURNEYS["ClusterIP, backend elsewhere"]?.(40_000) ?? [],
+						shapes: OFFLOADS[setting] ?? [],
+						sizes,
+						merge,
+						mss: 1398,
+						tsval: 50,
+						sequence: 0xfffff000,
+						ipId: 65_500,
+					});
+					return simulator;
+				};
+				const simulator = send();
+				const { outcome, events } = skewed(simulator, offNs);
+				const straight = skewed(send(), 0).outcome;
+				assertNoFalseJoin(simulator, outcome.paths, events);
+				const summary = ({ paths }: Run) =>
+					paths.map(({ verdict, hops, payload }) => ({
+						verdict,
+						payload,
+						hops: hops.map(({ hook, packets, bytes }) => ({ hook, packets, bytes })),
+					}));
+				assert.deepEqual(summary(outcome), summary(straight));
+			},
+		),
+		{ numRuns: 300 },
+	);
+});
