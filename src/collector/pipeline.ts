@@ -1,4 +1,4 @@
-import type { PathTest } from "../filter/path.js";
+import type { PathMemo } from "../filter/path-memo.js";
 import type { Counters } from "../kernel/counters.js";
 import type { Hook } from "../packet/hook.js";
 import { OuterTable } from "../packet/outers.js";
@@ -64,7 +64,8 @@ export class Pipeline {
 	readonly #verdicts = new VerdictCount();
 	readonly #flows = new FlowCount(this.tuples);
 	readonly #faces = new ViewFaces(this.tuples);
-	#tests: readonly PathTest[] = [() => false];
+	/** One a question; none before the world is known. */
+	#tests: readonly PathMemo[] | null = null;
 
 	constructor(options: PipelineOptions) {
 		this.#options = options;
@@ -76,6 +77,7 @@ export class Pipeline {
 		this.#upkeep = new TableUpkeep(tuples, outers, (id) => {
 			this.#joiner.forgetTuple(id);
 			this.#flows.forget(id);
+			for (const memo of this.#tests ?? []) memo.forget();
 		});
 		this.sink = this.#listening(this.#joiner);
 	}
@@ -148,7 +150,8 @@ export class Pipeline {
 
 	#path(view: PathView): void {
 		const faces = this.#faces.over(view);
-		for (const test of this.#tests) if (!test(faces)) return;
+		if (this.#tests === null) return;
+		for (const memo of this.#tests) if (!memo.test(faces)) return;
 		const { verdict } = view;
 		this.#flows.path(view);
 		this.#verdicts.add(view.serial, verdict, () => this.#placeOf(view));

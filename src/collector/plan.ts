@@ -1,6 +1,7 @@
 import type { Expression } from "../filter/ast.js";
 import type { NameResolver } from "../filter/evaluate.js";
-import { type PathContext, type PathTest, pathTest } from "../filter/path.js";
+import { type PathContext, pathTest } from "../filter/path.js";
+import { PathMemo } from "../filter/path-memo.js";
 import { type EndLookup, type ResolvedEnd, resolveEnd, resolveName, translations } from "../filter/resolve.js";
 import { kernelRules } from "../filter/rules.js";
 import type { FilterOf } from "../kernel/hooks.js";
@@ -45,10 +46,11 @@ export function planFor(question: Question, world: World): Plan {
 }
 
 /** The exact filter, for joined paths. */
-export function exactTest({ from, to, filter }: Question, cluster: Cluster, hook: PathContext["hook"]): PathTest {
+export function exactTest({ from, to, filter }: Question, cluster: Cluster, hook: PathContext["hook"]): PathMemo {
 	const lookup = lookupOver(cluster);
 	const resolve: NameResolver = ({ what, name }) => resolveName(what, name, lookup);
-	return pathTest(filter, { from: resolveEnd(from, lookup), to: resolveEnd(to, lookup), resolve, hook });
+	const context = { from: resolveEnd(from, lookup), to: resolveEnd(to, lookup), resolve, hook };
+	return new PathMemo(pathTest(filter, context), filter);
 }
 
 /** Two pods are asked for on their own nodes alone; anything wider may cross any node. */
