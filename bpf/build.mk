@@ -15,6 +15,15 @@ $(BPF_TEST_FRAMES): test/bpf/frames.cc
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CXX) -std=c++17 -O1 -Wall -Wextra -Werror -o $@ $<
 
+# What the programs' costs are compared with.
+BPF_TEST_FLOOR := dist/test/bpf/floor.bpf.o
+BPF_OUTPUTS += $(BPF_TEST_FLOOR)
+
+$(BPF_TEST_FLOOR): test/bpf/floor.bpf.c
+	$(say) BPF $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -c -o $@ $<
+
 .PHONY: bpf
 bpf: $(BPF_OUTPUTS)
 

@@ -21,7 +21,9 @@ export const KIND = {
 
 export interface CountedSegment {
 	readonly kind: number;
+	readonly fromIfindex: number;
 	readonly fromHookSet: number;
+	readonly toIfindex: number;
 	readonly toHookSet: number;
 	readonly group: number;
 	readonly sourcePort: number;
@@ -101,6 +103,8 @@ export class Stopwatch implements Closeable {
 			}
 			found.push({
 				kind: read(segment, 0, at["kind"]),
+				fromIfindex: read(segment, 0, at["from_ifindex"]),
+				toIfindex: read(segment, 0, at["to_ifindex"]),
 				fromHookSet: read(segment, 0, at["from_hook_set"]),
 				toHookSet: read(segment, 0, at["to_hook_set"]),
 				group: read(segment, 0, at["group"]),
