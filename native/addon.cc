@@ -25,6 +25,28 @@ namespace weft
 namespace
 {
 
+/** clocks(): both clocks read together. */
+Napi::Value clocks(const Napi::CallbackInfo &info)
+{
+	// The narrowest of a few brackets: the others were interrupted.
+	uint64_t bestWidth = UINT64_MAX, monotonic = 0, realtime = 0;
+	for (int attempt = 0; attempt < 5; attempt++) {
+		uint64_t before = monotonicNs();
+		uint64_t wall = realtimeNs();
+		uint64_t width = monotonicNs() - before;
+		if (width < bestWidth) {
+			bestWidth = width;
+			monotonic = before + width / 2;
+			realtime = wall;
+		}
+	}
+	Napi::Object result = Napi::Object::New(info.Env());
+	result.Set("monotonicNs", Napi::BigInt::New(info.Env(), monotonic));
+	result.Set("realtimeNs", Napi::BigInt::New(info.Env(), realtime));
+	result.Set("errorNs", static_cast<double>(bestWidth));
+	return result;
+}
+
 template <Napi::Value (*function)(const Napi::CallbackInfo &)>
 Napi::Value guarded(const Napi::CallbackInfo &info)
 {

@@ -68,6 +68,16 @@ dist/test/native/%.bpf.o: test/native/%.bpf.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -c -o $@ $<
 
+# What a real kernel shows too seldom, and needs no Node.js.
+NATIVE_RING_TEST := dist/test/native/ring-test
+NATIVE_RING_TEST_SOURCES := test/native/ring_test.cc native/ring.cc native/ring_merge.cc native/clocks.cc native/failure.cc
+NATIVE_OUTPUT += $(NATIVE_RING_TEST)
+
+$(NATIVE_RING_TEST): $(NATIVE_RING_TEST_SOURCES) native/ring.h native/ring_merge.h
+	$(say) CXX $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) -std=c++17 -O2 -g -Wall -Wextra -Werror -pthread -o $@ $(NATIVE_RING_TEST_SOURCES)
+
 # The addon's tests once more, with every access to its memory checked. Node.js itself is not instrumented: its
 # allocations are never leaks of ours, and it keeps what it needs until the process ends.
 .PHONY: test-sanitize

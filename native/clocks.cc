@@ -22,25 +22,9 @@ uint64_t monotonicNs()
 	return read(CLOCK_MONOTONIC);
 }
 
-Napi::Value clocks(const Napi::CallbackInfo &info)
+uint64_t realtimeNs()
 {
-	// The narrowest of a few brackets: the others were interrupted.
-	uint64_t bestWidth = UINT64_MAX, monotonic = 0, realtime = 0;
-	for (int attempt = 0; attempt < 5; attempt++) {
-		uint64_t before = read(CLOCK_MONOTONIC);
-		uint64_t wall = read(CLOCK_REALTIME);
-		uint64_t width = read(CLOCK_MONOTONIC) - before;
-		if (width < bestWidth) {
-			bestWidth = width;
-			monotonic = before + width / 2;
-			realtime = wall;
-		}
-	}
-	Napi::Object result = Napi::Object::New(info.Env());
-	result.Set("monotonicNs", Napi::BigInt::New(info.Env(), monotonic));
-	result.Set("realtimeNs", Napi::BigInt::New(info.Env(), realtime));
-	result.Set("errorNs", static_cast<double>(bestWidth));
-	return result;
+	return read(CLOCK_REALTIME);
 }
 
 } // namespace weft

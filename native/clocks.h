@@ -1,14 +1,13 @@
 #pragma once
 
 #include <cstdint>
-#include <napi.h>
 
 namespace weft
 {
 
 /** CLOCK_MONOTONIC, ns: the clock of bpf_ktime_get_ns. */
 uint64_t monotonicNs();
-/** clocks(): both clocks read together. */
-Napi::Value clocks(const Napi::CallbackInfo &info);
+/** CLOCK_REALTIME, ns. */
+uint64_t realtimeNs();
 
 } // namespace weft

@@ -1,10 +1,22 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { addon } from "../../src/kernel/addon.js";
 import type { Link, Netns, RawBatch } from "../../src/kernel/native.js";
 import { Miniature, nativeError, PACKET, type Row, rowsOf } from "./fixture.js";
 import { Space } from "./space.js";
+
+describe("merging", () => {
+	it("keeps order and its word on rings written by hand: see ring_test.cc", () => {
+		const { status, stdout, signal } = spawnSync(fileURLToPath(new URL("ring-test", import.meta.url)), {
+			encoding: "utf8",
+			timeout: 60_000,
+		});
+		assert.deepEqual([status, signal, stdout], [0, null, ""]);
+	});
+});
 
 describe("rings", () => {
 	let mini: Miniature;
