@@ -66,7 +66,8 @@ export class LocalNodes {
 	}
 }
 
-async function specsOf({ lab, netns, hostRoot }: WhichNodes): Promise<readonly NodeSpec[]> {
+/** The nodes of this machine that the options mean. */
+export async function specsOf({ lab, netns, hostRoot }: WhichNodes): Promise<readonly NodeSpec[]> {
 	if (lab === undefined && netns === undefined) return [nodeOf(null, hostRoot ?? null)];
 	const { labNodes, labNodesAround } = await import("../lab/nodes.js");
 	if (lab !== undefined) return labNodes(lab);

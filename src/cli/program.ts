@@ -26,6 +26,12 @@ const commands: readonly Listed[] = [
 		load: () => import("./trace.js"),
 	},
 	{
+		name: "latency",
+		usage: "latency [--bridge cni0]",
+		summary: "how long each bridge, tunnel and hop holds packets",
+		load: () => import("./latency.js"),
+	},
+	{
 		name: "topology",
 		usage: "topology",
 		summary: "nodes, bridges, veths, namespaces, pods, with evidence",

@@ -4,7 +4,8 @@ import type { Direction, Role } from "../packet/hook.js";
  * What a packet does between two hooks. `bridge-forward`: port in → port out; `bridge-up`: port in → bridge device in;
  * `bridge-down`: bridge device out → port out; `route`: bridge in → tunnel or NIC out, and back; `encapsulate`: tunnel
  * out → NIC out; `decapsulate`: NIC in → tunnel in; `into-pod`: port out → the pod's own device in, where qdisc and
- * backlog sit; `transit`: the node's first hook → its last; `wire`: from one node's NIC to the other's.
+ * backlog sit; `out-of-pod`: the pod's own device out → port in; `transit`: the node's first hook → its last; `wire`:
+ * from one node's NIC to the other's; `other`: two hooks whose passage has no name.
  */
 export type SegmentKind =
 	| "bridge-forward"
@@ -14,8 +15,10 @@ export type SegmentKind =
 	| "encapsulate"
 	| "decapsulate"
 	| "into-pod"
+	| "out-of-pod"
 	| "transit"
-	| "wire";
+	| "wire"
+	| "other";
 
 export interface SegmentEnd {
 	readonly node: string;
@@ -64,5 +67,19 @@ export interface LatencyReport {
 	/** Quantiles are right to this share: 0.03 is 3 %. */
 	readonly quantileError: number;
 	readonly segments: readonly Segment[];
+	/** Where every packet at every hook went; absent: not told. JSON always has it. */
+	readonly packets?: PacketAccount | null;
 	readonly warnings: readonly string[];
+}
+
+/** Sightings: seen = timed + begun + Σ unmatched + untracked, exactly once the hooks are quiet. */
+export interface PacketAccount {
+	readonly seen: number;
+	/** Have a sample. */
+	readonly timed: number;
+	/** At their first hook: there is nothing to time yet. */
+	readonly begun: number;
+	readonly unmatched: Readonly<Record<string, number>>;
+	/** The kernel's table had no room for where they went. */
+	readonly untracked: number;
 }

@@ -2,7 +2,7 @@ import type { AgentStatus } from "../collector/agent-status.js";
 import type { HookChange, LedgerStage, Ready, ResolvedName, Summary } from "../collector/report.js";
 import type { FlowCounts, FlowRecord, RttQuantiles } from "../flow/record.js";
 import type { DropReport } from "../latency/drop-report.js";
-import type { LatencyReport, Segment, SegmentEnd } from "../latency/report.js";
+import type { LatencyReport, PacketAccount, Segment, SegmentEnd } from "../latency/report.js";
 import type { Blame, Endpoint, Flow, Hop, OuterHeader, Path, ServiceRef } from "../path/path.js";
 import { sanitizeJson } from "./sanitize.js";
 
@@ -158,8 +158,19 @@ function stageJson({ stage, in: received, out, lost }: LedgerStage): unknown {
 	return { stage, in: received, out, lost };
 }
 
-function latencyJson({ type, time, seconds, quantileError, segments, warnings }: LatencyReport): unknown {
-	return { type, time, seconds, quantileError, segments: segments.map(segmentJson), warnings };
+function latencyJson(report: LatencyReport): unknown {
+	const { type, time, seconds, quantileError, segments, warnings } = report;
+	return {
+		...{ type, time, seconds, quantileError, segments: segments.map(segmentJson) },
+		packets: packetsJson(report.packets ?? null),
+		warnings,
+	};
+}
+
+function packetsJson(packets: PacketAccount | null): PacketAccount | null {
+	if (packets === null) return null;
+	const { seen, timed, begun, unmatched, untracked } = packets;
+	return { seen, timed, begun, unmatched, untracked };
 }
 
 function segmentJson(segment: Segment): unknown {

@@ -80,6 +80,6 @@ test("a drop and a latency report keep their shape", () => {
 			'{"kind":"bridge-up","node":"node-a","device":"cni0",' +
 			'"from":{"node":"node-a","device":"veth1","direction":"ingress","role":"pod","pod":null},"to":null,' +
 			'"group":null,"count":1,"sumNs":5,"minNs":5,"p50Ns":5,"p90Ns":5,"p99Ns":5,"p999Ns":5,"maxNs":5,' +
-			'"clockErrorNs":0,"buckets":[{"fromNs":5,"toNs":6,"count":1}],"unmatched":{"cloned":1}}],"warnings":[]}',
+			'"clockErrorNs":0,"buckets":[{"fromNs":5,"toNs":6,"count":1}],"unmatched":{"cloned":1}}],"packets":null,"warnings":[]}',
 	);
 });

@@ -87,8 +87,10 @@ const names: Readonly<Record<Segment["kind"], string>> = {
 	encapsulate: "encapsulate",
 	decapsulate: "decapsulate",
 	"into-pod": "into pod",
+	"out-of-pod": "out of pod",
 	transit: "transit",
 	wire: "wire",
+	other: "other",
 };
 
 /** In the order in which a packet meets them. */
@@ -110,12 +112,16 @@ function byPlace(left: Segment, right: Segment): number {
 /** Bridges, then tunnels, then what belongs to the node. */
 function headingRank({ kind, device }: Segment): string {
 	if (device === null) return "2";
-	return kind.startsWith("bridge") || kind === "into-pod" ? "0" : "1";
+	return isOfBridge(kind) ? "0" : "1";
 }
 
 function headingOf({ node, device, kind }: Segment): string {
 	if (device === null) return node;
-	return `${node}  ${kind.startsWith("bridge") || kind === "into-pod" ? "bridge" : "tunnel"} ${device}`;
+	return `${node}  ${isOfBridge(kind) ? "bridge" : "tunnel"} ${device}`;
+}
+
+function isOfBridge(kind: Segment["kind"]): boolean {
+	return kind.startsWith("bridge") || kind.endsWith("-pod");
 }
 
 function labelOf(segment: Segment): string {

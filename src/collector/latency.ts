@@ -1,0 +1,264 @@
+import { MergedDirectory } from "../identity/merged.js";
+import { addon } from "../kernel/addon.js";
+import { LAYOUT, LIMITS } from "../kernel/layout.generated.js";
+import { Stopwatch } from "../kernel/stopwatch.js";
+import { type GroupBy, kernelGroup } from "../latency/group.js";
+import { Intervals, type Reading } from "../latency/reading.js";
+import type { LatencyReport } from "../latency/report.js";
+import { QUANTILE_ERROR } from "../latency/scale.js";
+import { summarise } from "../latency/summary.js";
+import type { TimedHook } from "../latency/timed-hook.js";
+import type { NetnsCookie } from "../packet/hook.js";
+import type { HookSite, Wiring } from "../wiring/model.js";
+import { tunnelPorts } from "../wiring/roles.js";
+import { bridgeOf, bridgesOf, latencySites } from "./latency-sites.js";
+import { NodeObserver } from "./node-observer.js";
+import type { NodeSpec } from "./request.js";
+
+/** What `weft latency` and an agent's WatchLatency ask. */
+export interface LatencyRequest {
+	/** Nodes on this machine; those that are not to be watched lend their names. */
+	readonly nodes: readonly NodeSpec[];
+	/** Only this bridge and its ports; null: every bridge, tunnel and NIC. */
+	readonly bridge: string | null;
+	readonly by: GroupBy | null;
+	/** Also the pods' own devices: how long the way into a pod takes. */
+	readonly inside: boolean;
+	readonly attach: "tcx" | "clsact" | "auto";
+}
+
+export interface LatencyReady {
+	readonly nodes: readonly string[];
+	readonly hooks: number;
+}
+
+/**
+ * Times the packets of nodes on this machine: hooks follow devices as they come and go, packets stay in the kernel, and
+ * whoever asks gets the histograms. One for a process, or one for a subscriber of an agent.
+ */
+export class LatencyWatch {
+	readonly #request: LatencyRequest;
+	readonly #observers: NodeObserver[] = [];
+	readonly #directory = new MergedDirectory(() => this.#observers.map(({ directory }) => directory));
+	readonly #stopwatch: Stopwatch;
+	/** What is hooked, by place, and all that ever was, by what the kernel calls it. */
+	readonly #placed = new Map<string, HookSite>();
+	readonly #hooks = new Map<string, { readonly node: string; readonly site: HookSite }>();
+	readonly #intervals = new Intervals();
+	readonly #warned: string[] = [];
+	#began = 0;
+	#lastTime = 0;
+	#lastCounters = { seen: 0, untracked: 0 };
+	#turn: Promise<void> = Promise.resolve();
+	#stopped = false;
+
+	/**
+	 * Resolves when every hook times packets.
+	 * @throws KernelError when nothing can be hooked, LatencyError when there is no such bridge; then nothing is
+	 */
+	static async start(request: LatencyRequest): Promise<LatencyWatch> {
+		const watch = new LatencyWatch(request);
+		try {
+			await watch.#begin();
+			return watch;
+		} catch (cause) {
+			await watch.close();
+			throw cause;
+		}
+	}
+
+	private constructor(request: LatencyRequest) {
+		this.#request = request;
+		const { attach, by } = request;
+		this.#stopwatch = new Stopwatch({ attach, segments: roomFor(by), groupBy: kernelGroup(by), transit: true });
+	}
+
+	get ready(): LatencyReady {
+		const nodes = this.#observers.filter(({ spec }) => spec.watch).map(({ spec }) => spec.name);
+		return { nodes, hooks: this.#placed.size };
+	}
+
+	/** What was timed since the last call, or since the beginning. */
+	interval(): LatencyReport {
+		const now = performance.now();
+		const counters = this.#stopwatch.counters();
+		const report = this.#report(this.#intervals.next(this.#stopwatch.segments()), {
+			seconds: (now - this.#lastTime) / 1000,
+			seen: counters.seen - this.#lastCounters.seen,
+			untracked: counters.untracked - this.#lastCounters.untracked,
+		});
+		this.#lastTime = now;
+		this.#lastCounters = counters;
+		return report;
+	}
+
+	/** What was timed since the beginning. Does not disturb the intervals. */
+	total(): LatencyReport {
+		const readings = new Intervals().next(this.#stopwatch.segments());
+		const seconds = (performance.now() - this.#began) / 1000;
+		return this.#report(readings, { seconds, ...this.#stopwatch.counters() });
+	}
+
+	/** No packet is timed any more, and no device is followed: the counts that are asked for now are exact. */
+	async stop(): Promise<void> {
+		if (this.#stopped) return;
+		this.#stopped = true;
+		for (const observer of this.#observers) observer.close();
+		await this.#turn;
+		await this.#stopwatch.stop();
+	}
+
+	/** Takes the hooks away one by one; a process that ends does without. */
+	async close(): Promise<void> {
+		await this.stop();
+		await this.#stopwatch.close();
+	}
+
+	async #begin(): Promise<void> {
+		for (const spec of this.#request.nodes) {
+			this.#observers.push(new NodeObserver(spec, new Map(), () => this.#changed()));
+		}
+		const { bridge } = this.#request;
+		const bridges = this.#watched().flatMap(({ wiring }) => bridgesOf(wiring));
+		if (bridge !== null && !bridges.includes(bridge)) throw new LatencyError(bridge, bridges);
+		this.#changed();
+		await this.#turn;
+		this.#failIfNothing();
+		this.#began = performance.now();
+		this.#lastTime = this.#began;
+	}
+
+	#failIfNothing(): void {
+		const [failure] = this.#warned;
+		if (this.#placed.size === 0 && failure !== undefined) throw new Error(failure);
+	}
+
+	/** Hooks what came, lets go of what went. */
+	#changed(): void {
+		if (this.#stopped) return;
+		this.#turn = this.#turn
+			.then(() => this.#follow())
+			.catch((cause: unknown) => {
+				this.#warn(cause instanceof Error ? cause.message : String(cause));
+			});
+	}
+
+	async #follow(): Promise<void> {
+		if (this.#stopped) return;
+		const { bridge, inside } = this.#request;
+		const wanted = this.#watched().flatMap(({ wiring }) =>
+			latencySites(wiring, bridge, inside).map((site) => ({ site, node: wiring.node })),
+		);
+		const places = new Map(wanted.map((each) => [placeOf(each.site), each]));
+		const gone = [...this.#placed].filter(([place, site]) => places.get(place)?.site.device !== site.device);
+		if (gone.length > 0) await this.#stopwatch.detach(gone.map(([, site]) => site));
+		for (const [place] of gone) this.#placed.delete(place);
+		const fresh = wanted.filter(({ site }) => !this.#placed.has(placeOf(site)));
+		if (fresh.length === 0) return;
+		const nodes = new Map(fresh.map(({ site, node }) => [site, node]));
+		const failures = await this.#stopwatch.attach(
+			fresh.map(({ site }) => site),
+			(netns) => this.#tunnelPorts(netns),
+			(site, hookSet) => {
+				this.#placed.set(placeOf(site), site);
+				this.#hooks.set(`${hookSet} ${site.ifindex}`, { site, node: nodes.get(site) ?? "" });
+			},
+		);
+		for (const { error } of failures) this.#warn(error.message);
+	}
+
+	#report(
+		readings: readonly Reading[],
+		{ seconds, seen, untracked }: { seconds: number; seen: number; untracked: number },
+	): LatencyReport {
+		const { by, inside } = this.#request;
+		const { segments, packets } = summarise(readings, {
+			hook: (hookSet, ifindex) => this.#hook(hookSet, ifindex),
+			nameOf: (address) => this.#nameOf(address),
+			by,
+			inside,
+		});
+		return {
+			type: "latency",
+			time: new Date().toISOString(),
+			seconds,
+			quantileError: QUANTILE_ERROR,
+			segments,
+			packets: { seen, ...packets, untracked },
+			warnings: [...this.#warned],
+		};
+	}
+
+	#hook(hookSet: number, ifindex: number): TimedHook | null {
+		const known = this.#hooks.get(`${hookSet} ${ifindex}`);
+		if (known === undefined) return null;
+		const { node, site } = known;
+		const wiring = this.#wiringOf(node);
+		const inside = site.role === "inside" && wiring !== null ? vethOf(wiring, site) : null;
+		const master = inside === null ? site.master : inside.master;
+		const pod = this.#directory.podByDevice(node, inside?.ifindex ?? site.ifindex, Date.now());
+		const { netns, device, direction, role } = site;
+		return {
+			...{ node, netns, ifindex, device, direction, role },
+			bridge: wiring === null ? null : bridgeOf(wiring, { master }),
+			pod: pod === null || (role !== "pod" && role !== "inside") ? null : `${pod.namespace}/${pod.name}`,
+		};
+	}
+
+	#nameOf(address: string): string | null {
+		const pod = this.#directory.podByAddress(address, Date.now());
+		return pod === null ? null : `${pod.namespace}/${pod.name}`;
+	}
+
+	#watched(): readonly NodeObserver[] {
+		return this.#observers.filter(({ spec }) => spec.watch);
+	}
+
+	#wiringOf(node: string): Wiring | null {
+		return this.#observers.find(({ wiring }) => wiring.node === node)?.wiring ?? null;
+	}
+
+	#tunnelPorts(netns: NetnsCookie): readonly number[] {
+		const host = this.#watched().find(({ wiring }) => wiring.host.cookie === netns)?.wiring.host;
+		return host === undefined ? [] : tunnelPorts(host).slice(0, 4);
+	}
+
+	#warn(line: string): void {
+		if (!this.#warned.includes(line) && this.#warned.length < MOST_WARNINGS) this.#warned.push(line);
+	}
+}
+
+/** There is no such bridge. */
+export class LatencyError extends Error {
+	override readonly name = "LatencyError";
+	readonly remedy: string;
+
+	constructor(bridge: string, bridges: readonly string[]) {
+		super(`no bridge ${bridge} on the nodes that are watched`);
+		this.remedy = bridges.length === 0 ? "there is none at all" : `there are ${[...new Set(bridges)].join(", ")}`;
+	}
+}
+
+const MOST_WARNINGS = 20;
+/** Of memory for histograms: one of each segment on every CPU that there may be. */
+const MOST_BYTES = 64 << 20;
+const MOST_FLOW_SEGMENTS = 4096;
+const LEAST_SEGMENTS = 256;
+
+/** Segments that the kernel has room for; a power of two. */
+function roomFor(by: GroupBy | null): number {
+	const wanted = by === "flow" ? MOST_FLOW_SEGMENTS : LIMITS.segments;
+	const affordable = MOST_BYTES / (LAYOUT.weft_histogram.size * addon().possibleCpus);
+	return Math.max(LEAST_SEGMENTS, Math.min(wanted, 2 ** Math.floor(Math.log2(affordable))));
+}
+
+/** The host's end of a pod's own device. */
+function vethOf(wiring: Wiring, site: HookSite): { readonly ifindex: number; readonly master: number | null } | null {
+	const inside = wiring.others.find(({ cookie }) => cookie === site.netns);
+	const peer = inside?.links.find(({ ifindex }) => ifindex === site.ifindex)?.peer ?? null;
+	return wiring.host.links.find(({ ifindex, peer: back }) => ifindex === peer && back === site.ifindex) ?? null;
+}
+
+function placeOf({ netns, ifindex, direction }: HookSite): string {
+	return `${netns} ${ifindex} ${direction}`;
+}

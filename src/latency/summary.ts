@@ -1,0 +1,167 @@
+import { ENUMS } from "../kernel/layout.generated.js";
+import { type GroupBy, groupOf, type NameOf, OTHER } from "./group.js";
+import { Histogram } from "./histogram.js";
+import { begins, ends, kindBetween, kindUpTo, type Named } from "./kind.js";
+import type { Reading } from "./reading.js";
+import type { PacketAccount, Segment, SegmentEnd } from "./report.js";
+import type { TimedHook } from "./timed-hook.js";
+
+export interface SummaryOptions {
+	/** The hook that a hook set and an ifindex name; null: none that was ever announced. */
+	readonly hook: (hookSet: number, ifindex: number) => TimedHook | null;
+	readonly nameOf: NameOf;
+	/** Null: the pairs of a bridge's ports. */
+	readonly by: GroupBy | null;
+	/** The pods' own devices are hooked, too. */
+	readonly inside: boolean;
+}
+
+export interface LatencySummary {
+	readonly segments: readonly Segment[];
+	readonly packets: Omit<PacketAccount, "seen" | "untracked">;
+}
+
+/** Parts of a segment (port pairs, groups) that are told apart; those of the fewest packets go into "other". */
+const PARTS = 100;
+
+/** Adds up what was read from the kernel to segments by what they are: each as a whole, and its parts. Pure. */
+export function summarise(readings: readonly Reading[], options: SummaryOptions): LatencySummary {
+	const wholes = new Map<string, Whole>();
+	const packets = { timed: 0, begun: 0, unmatched: {} as Record<string, number> };
+	const wholeOf = (node: string, { kind, device }: Named): Whole => {
+		const key = `${node}\n${kind}\n${device}`;
+		const known = wholes.get(key) ?? new Whole(node, { kind, device });
+		wholes.set(key, known);
+		return known;
+	};
+	for (const reading of readings) {
+		const { kind, toHookSet, toIfindex, fromHookSet, fromIfindex } = reading.counted;
+		const to = options.hook(toHookSet, toIfindex);
+		const from = isSample(kind) ? options.hook(fromHookSet, fromIfindex) : null;
+		if (kind === KIND.WEFT_SEGMENT_TRANSIT) {
+			if (to !== null && from !== null && ends(to)) wholeOf(to.node, TRANSIT).sample(reading, null);
+			continue;
+		}
+		if (isSample(kind)) packets.timed += reading.count;
+		if (to === null) {
+			if (!isSample(kind)) count(packets.unmatched, reasonOf(kind), reading.count);
+		} else if (!isSample(kind)) {
+			if (begins(to, options.inside)) {
+				packets.begun += reading.count;
+				continue;
+			}
+			count(packets.unmatched, reasonOf(kind), reading.count);
+			count(wholeOf(to.node, kindUpTo(to)).unmatched, reasonOf(kind), reading.count);
+		} else if (from !== null) {
+			const named = kindBetween(from, to);
+			wholeOf(to.node, named).sample(reading, partOf(options, named, reading, from, to));
+		}
+	}
+	return { segments: [...wholes.values()].flatMap((whole) => whole.segments()), packets };
+}
+
+/** One part of a segment: between two ports, or of a group. */
+interface Part {
+	readonly key: string;
+	readonly from: TimedHook | null;
+	readonly to: TimedHook | null;
+	readonly group: string | null;
+}
+
+function partOf(
+	{ by, nameOf }: SummaryOptions,
+	{ kind }: Named,
+	{ counted }: Reading,
+	from: TimedHook,
+	to: TimedHook,
+): Part | null {
+	const pair = `${from.netns} ${from.ifindex} ${to.ifindex}`;
+	if (by === null) return kind === "bridge-forward" ? { key: pair, from, to, group: null } : null;
+	const group = groupOf(by, counted, { from, to }, nameOf);
+	if (group === null) return null;
+	return by === "port" ? { key: pair, from, to, group } : { key: group, from: null, to: null, group };
+}
+
+/** A kind of segment on one node, at one bridge or tunnel. */
+class Whole {
+	readonly #node: string;
+	readonly #named: Named;
+	readonly #all = new Histogram();
+	readonly #parts = new Map<string, { readonly part: Part; readonly histogram: Histogram }>();
+	readonly unmatched: Record<string, number> = {};
+
+	constructor(node: string, named: Named) {
+		this.#node = node;
+		this.#named = named;
+	}
+
+	sample(reading: Reading, part: Part | null): void {
+		this.#all.add(reading.histogram);
+		if (part === null) return;
+		const known = this.#parts.get(part.key) ?? { part, histogram: new Histogram() };
+		this.#parts.set(part.key, known);
+		known.histogram.add(reading.histogram);
+	}
+
+	segments(): Segment[] {
+		const parts = [...this.#parts.values()].sort((a, b) => b.histogram.count - a.histogram.count);
+		const kept = parts.filter(({ part }) => part.group !== OTHER).slice(0, PARTS);
+		const rest = new Histogram();
+		for (const each of parts) if (!kept.includes(each)) rest.add(each.histogram);
+		return [
+			this.#segment(this.#all, null, this.unmatched),
+			...kept.map(({ part, histogram }) => this.#segment(histogram, part, {})),
+			...(rest.count > 0 ? [this.#segment(rest, { key: "", from: null, to: null, group: OTHER }, {})] : []),
+		];
+	}
+
+	#segment(histogram: Histogram, part: Part | null, unmatched: Readonly<Record<string, number>>): Segment {
+		const some = histogram.count > 0;
+		return {
+			...this.#named,
+			node: this.#node,
+			from: part === null ? null : endOf(part.from),
+			to: part === null ? null : endOf(part.to),
+			group: part?.group ?? null,
+			count: histogram.count,
+			sumNs: histogram.sumNs,
+			minNs: some ? histogram.minNs : null,
+			p50Ns: histogram.quantile(0.5),
+			p90Ns: histogram.quantile(0.9),
+			p99Ns: histogram.quantile(0.99),
+			p999Ns: histogram.quantile(0.999),
+			maxNs: some ? histogram.maxNs : null,
+			clockErrorNs: 0,
+			buckets: histogram.buckets(),
+			unmatched,
+		};
+	}
+}
+
+const KIND = ENUMS.weft_segment_kind;
+const TRANSIT: Named = { kind: "transit", device: null };
+
+function isSample(kind: number): boolean {
+	return kind === KIND.WEFT_SEGMENT_HOP || kind === KIND.WEFT_SEGMENT_TRANSIT;
+}
+
+const REASONS: Readonly<Record<number, string>> = Object.fromEntries(
+	Object.entries(KIND).flatMap(([name, kind]) => {
+		const reason = /^WEFT_UNMATCHED_(\w+)$/.exec(name)?.[1];
+		return reason === undefined ? [] : [[kind, reason.toLowerCase()]];
+	}),
+);
+
+function reasonOf(kind: number): string {
+	return REASONS[kind] ?? String(kind);
+}
+
+function endOf(hook: TimedHook | null): SegmentEnd | null {
+	if (hook === null) return null;
+	const { node, device, direction, role, pod } = hook;
+	return { node, device, direction, role, pod };
+}
+
+function count(counts: Record<string, number>, reason: string, by: number): void {
+	counts[reason] = (counts[reason] ?? 0) + by;
+}
