@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Following a packet from hook to hook, past address translation: slots.h holds where it was, faces.h what
- * its connection looks like before and after.
+ * Following a packet from hook to hook, past address translation: slots.h holds where it was, translation.h
+ * what its connection looks like before and after.
  */
 #ifndef WEFT_FOLLOW_H
 #define WEFT_FOLLOW_H
@@ -10,8 +10,9 @@
 #include "maps.h"
 #include "packet.h"
 #include "pointer.h"
+#include "translation.h"
 
-/* 0: neither is this skb's pointer in its slot, nor was any packet translated. */
+/* Of a plain packet. 0: neither is its pointer in its slot, nor is its connection one that was translated. */
 static __always_inline int weft_might_be_followed(struct __sk_buff *skb)
 {
 	__u32 zero = 0;
@@ -21,9 +22,11 @@ static __always_inline int weft_might_be_followed(struct __sk_buff *skb)
 
 	if (!state)
 		return 0;
+	if (state->faces_used && weft_plain_might_have_face(skb, state))
+		return 1;
 	id = weft_pointer_id(skb, state);
 	slot = weft_slot_of(id);
-	return state->faces_used || (slot && weft_slot_tag(slot) == weft_tag(id));
+	return slot && weft_slot_tag(slot) == weft_tag(id);
 }
 
 static __always_inline void weft_fill_slot(struct weft_slot *slot, struct __sk_buff *skb, __u64 id,
@@ -47,55 +50,6 @@ static __always_inline void weft_fill_slot(struct weft_slot *slot, struct __sk_b
 	weft_copy_slot(slot, &here);
 }
 
-static __always_inline int weft_is_icmp(__u8 protocol)
-{
-	return protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6;
-}
-
-/* ICMP's destination port is type and code, which the reply has otherwise. */
-static __always_inline void weft_set_face(struct weft_face *face, __u8 protocol, const void *source,
-					  const void *destination, __u16 source_port, __u16 destination_port)
-{
-	face->netns = knobs.netns;
-	face->protocol = protocol;
-	face->source_port = source_port;
-	face->destination_port = weft_is_icmp(protocol) ? source_port : destination_port;
-	weft_copy_address(face->source, source);
-	weft_copy_address(face->destination, destination);
-}
-
-static __always_inline void weft_reverse_face(struct weft_face *face)
-{
-	__u16 port = face->source_port;
-
-	face->source_port = face->destination_port;
-	face->destination_port = port;
-	for (int i = 0; i < 4; i++) {
-		__u32 word = face->source[i];
-
-		face->source[i] = face->destination[i];
-		face->destination[i] = word;
-	}
-}
-
-/* Adds to what is there: another subscriber may follow the same connection. */
-static __always_inline void weft_remember_face(const struct weft_face *face, __u32 subscribers)
-{
-	__u32 *known = bpf_map_lookup_elem(&faces, face);
-
-	if (known)
-		__sync_fetch_and_or(known, subscribers);
-	else
-		bpf_map_update_elem(&faces, face, &subscribers, BPF_ANY);
-}
-
-static __always_inline void weft_remember_both_ways(struct weft_face *face, __u32 subscribers)
-{
-	weft_remember_face(face, subscribers);
-	weft_reverse_face(face);
-	weft_remember_face(face, subscribers);
-}
-
 static __always_inline int weft_is_translated(const struct weft_slot *last, const struct weft_packet *packet)
 {
 	const __u64 *source = (const __u64 *)packet->source;
@@ -110,35 +64,6 @@ static __always_inline int weft_is_translated(const struct weft_slot *last, cons
 		return 0; /* one of them has no ports to compare */
 	return weft_slot_source_port(last) != packet->source_port ||
 	       weft_slot_destination_port(last) != packet->destination_port;
-}
-
-static __always_inline void weft_remember_faces(struct weft_shared *state, struct weft_face *face,
-						const struct weft_slot *last,
-						const struct weft_packet *packet, __u32 subscribers)
-{
-	weft_set_face(face, weft_slot_protocol(last), last->source, last->destination,
-		      weft_slot_source_port(last), weft_slot_destination_port(last));
-	weft_remember_both_ways(face, subscribers);
-	weft_set_face(face, packet->protocol, packet->source, packet->destination, packet->source_port,
-		      packet->destination_port);
-	weft_remember_both_ways(face, subscribers);
-	if (weft_slot_is_fragment(last) || packet->flags & WEFT_FRAGMENT) {
-		/* Later fragments will be looked up without ports. */
-		face->source_port = 0;
-		face->destination_port = 0;
-		weft_remember_both_ways(face, subscribers);
-	}
-	state->faces_used = 1;
-}
-
-static __always_inline __u32 weft_match_face(struct weft_face *face, const struct weft_packet *packet)
-{
-	__u32 *subscribers;
-
-	weft_set_face(face, packet->protocol, packet->source, packet->destination, packet->source_port,
-		      packet->destination_port);
-	subscribers = bpf_map_lookup_elem(&faces, face);
-	return subscribers ? *subscribers : 0;
 }
 
 #endif

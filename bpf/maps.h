@@ -10,7 +10,6 @@
 #include <bpf/bpf_helpers.h>
 #include "counters.h"
 #include "event.h"
-#include "faces.h"
 #include "instance.h"
 #include "packet.h"
 #include "sightings.h"

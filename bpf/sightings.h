@@ -6,15 +6,17 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 #include "event.h"
+#include "faces.h"
 #include "fingerprint.h"
 #include "packet.h"
 #include "pointer.h"
 #include "slots.h"
 
-/* What all instances share. User space clears `faces_used` after it has emptied `faces`. */
+/* What all instances share. */
 struct weft_shared {
 	__u32 faces_used; /* not 0: `faces` may hold something */
 	__u32 padding;
+	__u8 marks[WEFT_MARKS];     /* see faces.h */
 	struct weft_event event[0]; /* no storage: brings the layout into the object's BTF */
 };
 

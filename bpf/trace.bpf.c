@@ -55,13 +55,14 @@ static __always_inline void weft_trace_following(struct __sk_buff *skb, struct w
 	__u64 id = weft_pointer_id(skb, state);
 	struct weft_slot *slot = weft_slot_of(id);
 	__u32 matched = weft_match_rules(skb, cpu);
-	__u32 subscribers = matched;
+	__u32 faced = 0, subscribers;
 	int found = 0;
 
 	if (!slot)
 		return;
 	if (state->faces_used)
-		subscribers |= weft_match_face(&cpu->face, packet);
+		faced = weft_match_face(state, &cpu->face, packet);
+	subscribers = matched | faced;
 	if (!subscribers && weft_slot_tag(slot) != weft_tag(id))
 		return;
 	weft_read_details(skb, packet);
@@ -71,7 +72,8 @@ static __always_inline void weft_trace_following(struct __sk_buff *skb, struct w
 		subscribers |= weft_slot_subscribers(&cpu->slot);
 	if (!subscribers)
 		return;
-	if (found && weft_is_translated(&cpu->slot, packet))
+	/* A face that all these subscribers know was remembered with its other side. */
+	if (found && subscribers & ~faced && weft_is_translated(&cpu->slot, packet))
 		weft_remember_faces(state, &cpu->face, &cpu->slot, packet, subscribers);
 	if (!weft_is_sampled(packet)) {
 		count->unsampled++;
