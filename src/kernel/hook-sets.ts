@@ -4,7 +4,7 @@ import { type AttachType, attach, openNetns } from "./attach.js";
 import { isNativeError, KernelError } from "./error.js";
 import { HookSetIds } from "./hook-set-ids.js";
 import type { Knobs } from "./knobs.js";
-import type { BpfProgram, Link, Netns } from "./native.js";
+import type { BpfProgram, ClsactLink, Link, Netns } from "./native.js";
 import type { HookPlace, HookTarget } from "./place.js";
 
 /** What hooks run: one program, of which each hook set has an instance with knobs of its own. */
@@ -173,6 +173,13 @@ export class HookSets {
 		return [...this.#sets.values()].flatMap((set) => [...set.links.values()].map(({ target }) => target));
 	}
 
+	/** Of them, those that foreign clsact filters run before, which may end a packet's way unseen: worth a warning. */
+	get shadowed(): readonly HookTarget[] {
+		return [...this.#sets.values()].flatMap((set) =>
+			[...set.links.values()].flatMap(({ target, link }) => (isShadowed(link) ? [target] : [])),
+		);
+	}
+
 	/** The small id of a namespace in the instances' knobs. */
 	netnsId(cookie: NetnsCookie): number {
 		const id = this.#netnsIds.get(cookie) ?? this.#netnsIds.size + 1;
@@ -252,6 +259,10 @@ export class HookSets {
 
 function keyOf({ netns, direction, l3 }: HookTarget): string {
 	return `${netns} ${direction} ${l3 ? "l3" : "l2"}`;
+}
+
+function isShadowed(link: Link | ClsactLink): boolean {
+	return "behind" in link && link.behind > 0;
 }
 
 /** The kernel answers ENOLINK, or ENOENT with clsact, when the device went meanwhile; its hook went with it. */

@@ -157,6 +157,11 @@ export class Hooks {
 		return this.#sets.targets;
 	}
 
+	/** Of them, those that foreign clsact filters run before, which may end a packet's way unseen: worth a warning. */
+	get shadowed(): readonly HookTarget[] {
+		return this.#sets.shadowed;
+	}
+
 	get slotAccess(): SlotAccess {
 		return {
 			maps: [this.#object.map("slots"), this.#object.map("shared")],

@@ -185,6 +185,32 @@ for (const attach of ["tcx", "clsact"] as const) {
 			assert.match(failure?.error.message ?? "", /another cookie/);
 		});
 
+		it("knows where somebody's filter stands before it", async () => {
+			hooks = new Hooks({ ...OPTIONS, attach });
+			space.tc("qdisc", "add", "dev", "far", "clsact");
+			const match = ["u32", "match", "u32", "0", "0", "flowid", "1:1"];
+			space.tc("filter", "add", "dev", "far", "ingress", "protocol", "all", "prio", "1", ...match);
+			await hooks.attach(
+				[target("near", "egress"), target("far", "ingress")],
+				() => EVERYTHING,
+				() => undefined,
+			);
+			// TCX runs before all of clsact.
+			assert.deepEqual(
+				hooks.shadowed.map(({ device }) => device),
+				attach === "tcx" ? [] : ["far"],
+			);
+			await space.flood({ packets: 100 });
+			const { sets } = await hooks.stop();
+			assert.deepEqual(
+				sets.map(({ direction, seen }) => [direction, seen]),
+				[
+					["egress", 100],
+					["ingress", attach === "tcx" ? 100 : 0],
+				],
+			);
+		});
+
 		it("outlives a hooked device", async () => {
 			hooks = new Hooks({ ...OPTIONS, attach });
 			collect(hooks);
