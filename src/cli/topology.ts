@@ -48,7 +48,7 @@ async function run(options: Options): Promise<void> {
 	const shown = new Map<string, string>();
 	const show = () => {
 		for (const { wiring, directory } of nodes.observers) {
-			const topology = describeNode(new WiringView(wiring), directory);
+			const topology = describeNode(directory.view ?? new WiringView(wiring), directory);
 			const json = JSON.stringify(topology);
 			if (shown.get(topology.node) === json) continue;
 			shown.set(topology.node, json);

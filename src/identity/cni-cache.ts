@@ -1,5 +1,6 @@
 import { bounded, type Claim, type Claims, elements, members, text, UNCLAIMED } from "./claim.js";
-import { listDirectory, onHost, readSmallFile } from "./files.js";
+import { type FileText, onHost } from "./files.js";
+import { ParsedFiles } from "./parsed-files.js";
 
 const RESULTS = "/var/lib/cni/results";
 
@@ -7,22 +8,35 @@ const RESULTS = "/var/lib/cni/results";
  * Pods by libcni's result cache, one file per sandbox and interface: names, namespaces, veths and addresses, without
  * asking any daemon. Root's own, and it can be stale: a runtime that was killed leaves files behind.
  */
-export function readCniCache(hostRoot: string | null): Claims {
-	const directory = onHost(hostRoot, RESULTS);
-	const claims: Claim[] = [];
-	const warnings: string[] = [];
-	for (const name of listDirectory(directory)) {
-		const path = `${directory}/${name}`;
-		const file = readSmallFile(path);
-		if (file.kind === "unreadable") {
-			if (file.reason !== "ENOENT" && file.reason !== "is no file") warnings.push(`${path}: ${file.reason}`);
-			continue;
-		}
-		const parsed = parseCniResult(name, file.text, file.modifiedMs);
-		if (typeof parsed === "string") warnings.push(`${path}: ${parsed}`);
-		else if (parsed !== null) claims.push(parsed);
+export class CniCache {
+	readonly #directory: string;
+	readonly #files = new ParsedFiles<Claim | string | null>(parseFile);
+	#parsed: readonly (Claim | string | null)[] = [];
+	#claims: Claims = { claims: [], warnings: [] };
+
+	constructor(hostRoot: string | null) {
+		this.#directory = onHost(hostRoot, RESULTS);
 	}
-	return { claims, warnings: bounded(warnings) };
+
+	/** The same object as before when no file has changed. */
+	read(): Claims {
+		const parsed = this.#files.read(this.#directory);
+		if (parsed === this.#parsed) return this.#claims;
+		this.#parsed = parsed;
+		this.#claims = {
+			claims: parsed.filter((one) => one !== null && typeof one !== "string"),
+			warnings: bounded(parsed.filter((one) => typeof one === "string")),
+		};
+		return this.#claims;
+	}
+}
+
+function parseFile(name: string, file: FileText, path: string): Claim | string | null {
+	if (file.kind === "unreadable") {
+		return file.reason === "ENOENT" || file.reason === "is no file" ? null : `${path}: ${file.reason}`;
+	}
+	const parsed = parseCniResult(name, file.text, file.modifiedMs);
+	return typeof parsed === "string" ? `${path}: ${parsed}` : parsed;
 }
 
 /**

@@ -28,9 +28,11 @@ export class NodeDirectory extends NamesDirectory {
 	#resolution: Resolution = { pods: [], unexplained: [], stale: [] };
 	#portals = NO_PORTALS;
 	#warnings: readonly string[] = [];
+	#view: WiringView | null = null;
 
 	update(evidence: Evidence, nowMs: number): void {
-		const view = new WiringView(evidence.wiring);
+		const view = this.#view?.wiring === evidence.wiring ? this.#view : new WiringView(evidence.wiring);
+		this.#view = view;
 		this.#resolution = resolvePods(view, evidence.claims, evidence.leases);
 		this.owners.replace(
 			this.#resolution.pods.map((pod) => ({ pod, sinceMs: pod.sinceMs })),
@@ -65,6 +67,11 @@ export class NodeDirectory extends NamesDirectory {
 
 	get resolution(): Resolution {
 		return this.#resolution;
+	}
+
+	/** The wiring that names were last matched with; null: none yet. */
+	get view(): WiringView | null {
+		return this.#view;
 	}
 
 	get portals(): Portals {

@@ -87,7 +87,10 @@ export interface RemoteNode {
 	readonly vtepMac: string | null;
 }
 
-/** Puts together what is known of one node now. Pure; equal inputs give equal results, counters are left out. */
+/**
+ * Puts together what is known of one node now; `view`: the wiring that the directory has. Pure; equal inputs give equal
+ * results, counters are left out.
+ */
 export function describeNode(view: WiringView, directory: NodeDirectory): NodeTopology {
 	const { node, host } = view.wiring;
 	const own = directory.nodes().find(({ name }) => name === node);

@@ -3,11 +3,11 @@ import type { NetnsCookie } from "../packet/hook.js";
 import type { Wiring } from "../wiring/model.js";
 import { readCgroups } from "./cgroup.js";
 import type { Claim, Claims } from "./claim.js";
-import { readCniCache } from "./cni-cache.js";
+import { CniCache } from "./cni-cache.js";
 import { NodeDirectory } from "./directory.js";
 import { onHost } from "./files.js";
 import { readHosts, readSubnetEnv, type SubnetEnv } from "./flannel.js";
-import { readHostLocal } from "./host-local.js";
+import { HostLocal } from "./host-local.js";
 import { NO_PORTALS, type Portals } from "./kube-proxy.js";
 import { readPortals } from "./portals.js";
 import { CriSource } from "./runtime/cri.js";
@@ -40,6 +40,7 @@ export class IdentityWatch {
 	readonly #runtimes: readonly RuntimeFollower[];
 	readonly #watchers = new Map<string, FSWatcher>();
 	readonly #cgroups = new Map<NetnsCookie, Claim | null>();
+	readonly #nodeFiles: NodeFiles;
 	#wiring: Wiring;
 	#files: Files;
 	#portals: Portals = NO_PORTALS;
@@ -61,7 +62,8 @@ export class IdentityWatch {
 			(source) => new RuntimeFollower(source, () => this.#changed()),
 		);
 		this.#watchFiles();
-		this.#files = readFiles(options.hostRoot);
+		this.#nodeFiles = new NodeFiles(options.hostRoot);
+		this.#files = this.#nodeFiles.read();
 		this.#update();
 		this.ready = this.#begin();
 	}
@@ -155,10 +157,9 @@ export class IdentityWatch {
 
 	#refreshFiles(): void {
 		if (this.#closed) return;
-		const files = readFiles(this.#options.hostRoot);
-		const changed = shown(files) !== shown(this.#files);
-		this.#files = files;
-		if (changed) this.#changed();
+		const before = this.#files;
+		this.#files = this.#nodeFiles.read();
+		if (!isSame(before, this.#files)) this.#changed();
 	}
 
 	async #refreshPortals(): Promise<void> {
@@ -220,15 +221,29 @@ interface Files {
 	readonly hosts: ReadonlyMap<string, string>;
 }
 
-function readFiles(hostRoot: string | null): Files {
-	return {
-		cache: readCniCache(hostRoot),
-		leases: readHostLocal(hostRoot),
-		subnetEnv: readSubnetEnv(hostRoot),
-		hosts: readHosts(hostRoot),
-	};
+/** The files of a node; those that come and go with pods are parsed only when they change. */
+class NodeFiles {
+	readonly #hostRoot: string | null;
+	readonly #cache: CniCache;
+	readonly #leases: HostLocal;
+
+	constructor(hostRoot: string | null) {
+		this.#hostRoot = hostRoot;
+		this.#cache = new CniCache(hostRoot);
+		this.#leases = new HostLocal(hostRoot);
+	}
+
+	read(): Files {
+		return {
+			cache: this.#cache.read(),
+			leases: this.#leases.read(),
+			subnetEnv: readSubnetEnv(this.#hostRoot),
+			hosts: readHosts(this.#hostRoot),
+		};
+	}
 }
 
-function shown({ cache, leases, subnetEnv, hosts }: Files): string {
-	return JSON.stringify([cache, [...leases], subnetEnv, [...hosts]]);
+function isSame(a: Files, b: Files): boolean {
+	const small = ({ subnetEnv, hosts }: Files) => JSON.stringify([subnetEnv, [...hosts]]);
+	return a.cache === b.cache && a.leases === b.leases && small(a) === small(b);
 }

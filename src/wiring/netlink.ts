@@ -32,6 +32,8 @@ const ATTRIBUTE_HEADER = 4;
 /** NLA_F_NESTED and NLA_F_NET_BYTEORDER share the type's field. */
 const ATTRIBUTE_TYPE = 0x3fff;
 const NESTED = 0x8000;
+/** No attribute that anything here asks for has a higher type. */
+const KNOWN_TYPES = 64;
 
 /** Control messages of netlink itself: below NLMSG_MIN_TYPE. */
 export const Control = { noop: 1, error: 2, done: 3, overrun: 4 } as const;
@@ -101,9 +103,10 @@ export class Span {
 		return new Span(this.#view, this.#start + from, this.#start + to);
 	}
 
-	/** The attributes (struct rtattr) from `at` to the end. */
+	/** The attributes (struct rtattr) from `at` to the end. Every length is checked; payloads are read when asked for. */
 	attributes(at: number): Attributes {
-		const found = new Map<number, Span>();
+		const starts: number[] = [];
+		const ends: number[] = [];
 		while (at < this.length) {
 			if (this.length - at < ATTRIBUTE_HEADER) {
 				throw new NetlinkFormatError("an attribute cut short", this.#start + at);
@@ -112,10 +115,14 @@ export class Span {
 			if (length < ATTRIBUTE_HEADER || length > this.length - at) {
 				throw new NetlinkFormatError(`an attribute of ${length} bytes`, this.#start + at);
 			}
-			found.set(this.u16(at + 2) & ATTRIBUTE_TYPE, this.slice(at + ATTRIBUTE_HEADER, at + length));
+			const type = this.u16(at + 2) & ATTRIBUTE_TYPE;
+			if (type < KNOWN_TYPES) {
+				starts[type] = at + ATTRIBUTE_HEADER;
+				ends[type] = at + length;
+			}
 			at += align(length);
 		}
-		return new Attributes(found);
+		return new Attributes(this, starts, ends);
 	}
 
 	/** The payloads of all attributes of one type, where a type may repeat (IFLA_ALT_IFNAME). */
@@ -157,14 +164,21 @@ export class Span {
 
 /** Attributes by type; of repeated ones the last. Absent ones are null. */
 export class Attributes {
-	readonly #found: ReadonlyMap<number, Span>;
+	readonly #message: Span;
+	/** Offsets of the payload of each type. */
+	readonly #starts: readonly number[];
+	readonly #ends: readonly number[];
 
-	constructor(found: ReadonlyMap<number, Span>) {
-		this.#found = found;
+	constructor(message: Span, starts: readonly number[], ends: readonly number[]) {
+		this.#message = message;
+		this.#starts = starts;
+		this.#ends = ends;
 	}
 
 	span(type: number): Span | null {
-		return this.#found.get(type) ?? null;
+		const start = this.#starts[type];
+		const end = this.#ends[type];
+		return start === undefined || end === undefined ? null : this.#message.slice(start, end);
 	}
 
 	u8(type: number): number | null {

@@ -1,7 +1,8 @@
 import type { Native, NetlinkMonitor } from "../kernel/native.js";
 import type { Link, Wiring } from "./model.js";
-import { NetlinkFormatError } from "./netlink.js";
+import { messages, NetlinkFormatError } from "./netlink.js";
 import { parse } from "./rtnetlink.js";
+import { Rtm } from "./rtnetlink-values.js";
 import { type NodeOptions, NodeReader, type ReadNamespace } from "./snapshot.js";
 
 export interface WatchOptions extends NodeOptions {
@@ -95,6 +96,8 @@ export class WiringWatch {
 			return;
 		}
 		if (nsid >= 0) {
+			// Of other namespaces nobody asks for neighbours, which come and go all the time.
+			if (isOfNeighbours(bytes)) return;
 			this.#stale.add(nsid);
 			this.#settleSoon();
 			return;
@@ -226,6 +229,15 @@ export class WiringWatch {
 		}
 		this.#tablesChanged = true;
 		this.#settleSoon();
+	}
+}
+
+function isOfNeighbours(bytes: Uint8Array): boolean {
+	try {
+		for (const { type } of messages(bytes)) if (type !== Rtm.newNeighbour && type !== Rtm.delNeighbour) return false;
+		return true;
+	} catch {
+		return false;
 	}
 }
 

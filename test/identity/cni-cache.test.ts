@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import fc from "fast-check";
-import { parseCniResult, readCniCache } from "../../src/identity/cni-cache.js";
+import { CniCache, parseCniResult } from "../../src/identity/cni-cache.js";
 import { readSubnetEnv } from "../../src/identity/flannel.js";
-import { readHostLocal } from "../../src/identity/host-local.js";
+import { HostLocal } from "../../src/identity/host-local.js";
 
 const ID = "5c9d7f1e0a".padEnd(64, "3");
 const RESULT = {
@@ -123,7 +123,7 @@ describe("files as they are found on disk", () => {
 		mkdirSync(join(results, "directory"));
 		execFileSync("mkfifo", [join(results, "fifo")]);
 		const started = performance.now();
-		const { claims, warnings } = readCniCache(root);
+		const { claims, warnings } = new CniCache(root).read();
 		assert.ok(performance.now() - started < 1000);
 		assert.deepEqual(
 			claims.map((claim) => claim.pod),
@@ -131,7 +131,39 @@ describe("files as they are found on disk", () => {
 		);
 		assert.equal(warnings.length, 4, "three lines and how many more");
 		assert.match(warnings[3] ?? "", /and \d more of the kind/);
-		assert.deepEqual(readCniCache(join(root, "nowhere")), { claims: [], warnings: [] });
+		assert.deepEqual(new CniCache(join(root, "nowhere")).read(), { claims: [], warnings: [] });
+	});
+
+	test("files are parsed again when they have changed, and only then", () => {
+		const results = join(root, "var/lib/cni/results");
+		const cache = new CniCache(root);
+		const first = cache.read();
+		assert.equal(cache.read(), first, "the same object");
+		const name = (claims: ReturnType<CniCache["read"]>) => claims.claims.map((claim) => claim.pod?.name).sort();
+		writeFileSync(
+			join(results, "cbr0-second-eth0"),
+			JSON.stringify({
+				...CACHE,
+				cniArgs: [
+					["K8S_POD_NAMESPACE", "default"],
+					["K8S_POD_NAME", "second"],
+				],
+			}),
+		);
+		assert.deepEqual(name(cache.read()), ["client", "second"]);
+		writeFileSync(
+			join(results, "cbr0-second-eth0"),
+			JSON.stringify({
+				...CACHE,
+				cniArgs: [
+					["K8S_POD_NAMESPACE", "default"],
+					["K8S_POD_NAME", "thirds"],
+				],
+			}),
+		);
+		assert.deepEqual(name(cache.read()), ["client", "thirds"], "of the same length");
+		rmSync(join(results, "cbr0-second-eth0"));
+		assert.deepEqual(name(cache.read()), ["client"]);
 	});
 
 	test("host-local: addresses and sandboxes, without locks and counters", () => {
@@ -141,7 +173,7 @@ describe("files as they are found on disk", () => {
 		writeFileSync(join(network, "last_reserved_ip.0"), "10.244.1.2");
 		writeFileSync(join(network, "lock"), "");
 		writeFileSync(join(network, "10.244.1.9"), "\u001b[31mno id");
-		assert.deepEqual([...readHostLocal(root)].sort(), [
+		assert.deepEqual([...new HostLocal(root).read()].sort(), [
 			["10.244.1.2", ID],
 			["fd00:10:244:1::2", ID],
 		]);
