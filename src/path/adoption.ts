@@ -67,7 +67,8 @@ export class Adoption {
 		const { paths, hops, suspects, flooded } = this.#shop;
 		const marks = paths.marks[orphan] as number;
 		const alone = paths.sameNext[path] === 0 && paths.samePrevious[path] === orphan && paths.samePrevious[orphan] === 0;
-		if (!alone) this.#open.mark(path, Mark.order);
+		if (alone) this.#noteCrossing(path, orphan);
+		else this.#open.mark(path, Mark.order);
 		this.#open.mark(path, Mark.manifold | (marks & (Mark.order | Mark.ambiguous | Mark.flooded)));
 		hops.next[paths.lastHop[path] as number] = paths.firstHop[orphan] as number;
 		paths.lastHop[path] = paths.lastHop[orphan] as number;
@@ -81,6 +82,15 @@ export class Adoption {
 		this.#handOver(orphan, path, 1);
 		paths.firstHop[orphan] = 0;
 		this.#discard(orphan);
+	}
+
+	#noteCrossing(path: number, orphan: number): void {
+		const { paths, hops, hooks, crossings } = this.#shop;
+		const left = paths.lastHop[path] as number;
+		const came = paths.firstHop[orphan] as number;
+		const from = hooks.source[hops.hook[left] as number] as number;
+		const to = hooks.source[hops.hook[came] as number] as number;
+		crossings.note(from, hops.first[left] as number, to, hops.first[came] as number);
 	}
 
 	/** Copies the hops of every orphan that holds a part of the path. Returns whether there were any. */

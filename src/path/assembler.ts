@@ -71,6 +71,10 @@ export class Assembler implements RowReader {
 		this.#place(sight);
 	}
 
+	offset(source: number, offsetNs: number, time: number): void {
+		this.#shop.crossings.setOffset(source, offsetNs, time);
+	}
+
 	compare(a: TiedRow, b: TiedRow): number {
 		return compareRows(this.#shop.hooks, a, b);
 	}

@@ -21,7 +21,7 @@ export class ByKey {
 
 	/** Joins the sighting to an equal packet that another node has seen leaving, or that got a new skb on this one. */
 	joinAcross(sight: Sight): boolean {
-		const { paths, hops, hooks, keys, facts } = this.#shop;
+		const { paths, hops, hooks, keys, facts, crossings } = this.#shop;
 		const open = this.#open;
 		let tries = MAX_CANDIDATES;
 		for (let path = keys.find(sight.keyA, sight.keyB); path !== 0 && tries > 0; tries--) {
@@ -35,6 +35,7 @@ export class ByKey {
 			if (!facts.sameDirection(before, sight.tuple)) open.alias(before, sight.tuple);
 			open.doubt(candidate, sight, paths.latest[candidate] as number);
 			if (((paths.marks[candidate] as number) & Mark.shared) !== 0) open.mark(candidate, Mark.order);
+			else crossings.note(hooks.source[lastHook] as number, hops.first[last] as number, sight.source, sight.now);
 			open.carry(candidate, sight);
 			open.mark(candidate, Mark.manifold);
 			open.append(candidate, sight, 0);

@@ -8,6 +8,7 @@ import { Assembler } from "./assembler.js";
 import { CarrierTable } from "./carrier-table.js";
 import { Closing } from "./closing.js";
 import { type Accounts, zeroCounters } from "./counters.js";
+import { Crossings } from "./crossings.js";
 import { DatagramIndex } from "./datagram-index.js";
 import { PendingDrops } from "./drops.js";
 import { DueCache } from "./due-cache.js";
@@ -45,6 +46,8 @@ const ACROSS_NS = 1e9;
 const BATCH_DELAY_NS = 200e6;
 /** What an arrival waits for its departure, besides the clocks' error. */
 const ORPHAN_NS = 1e6;
+/** Clocks of which nothing is known yet are not waited for longer. */
+const MAX_ORPHAN_NS = 500e6;
 const INITIAL_PATHS = 2 ** 12;
 
 interface SourceState {
@@ -122,6 +125,7 @@ export class Joiner implements SourceSink {
 			losses,
 			drops: this.#drops,
 			dropped: new Map(),
+			crossings: this.#crossings(sink),
 			counters: this.#counters,
 			limits,
 			view: new PathView(tables, (source) => this.#byIndex[source]?.clock.errorNs ?? 0),
@@ -235,6 +239,15 @@ export class Joiner implements SourceSink {
 		};
 	}
 
+	#crossings(sink: PathSink): Crossings {
+		if (sink.crossing === undefined) return new Crossings(null);
+		return new Crossings((from, to, sentNs, receivedNs) => {
+			const [sender, receiver] = [this.#byIndex[from], this.#byIndex[to]];
+			if (sender === undefined || receiver === undefined) return;
+			sink.crossing?.(sender.name, receiver.name, sentNs, receivedNs);
+		});
+	}
+
 	#advance(state: SourceState, time: number): void {
 		if (time <= state.watermark) return;
 		if (state.lossy) this.#losses.add(state.index, state.watermark, time);
@@ -294,6 +307,6 @@ export class Joiner implements SourceSink {
 		}
 		const error = Math.max(...this.#byIndex.map(({ clock }) => clock.errorNs));
 		this.#limits.suspectNs = Math.min(this.#suspectNs, ACROSS_NS + 2 * error + BATCH_DELAY_NS);
-		this.#limits.orphanNs = ORPHAN_NS + 2 * error;
+		this.#limits.orphanNs = Math.min(MAX_ORPHAN_NS, ORPHAN_NS + 2 * error);
 	}
 }

@@ -5,6 +5,8 @@ export interface RowReader {
 	/** One cell: the time of the row on the joiner's line, ns, is set before `row` is called. */
 	readonly now: Float64Array;
 	row(source: number, rows: Sightings, i: number): void;
+	/** The next rows of this source were moved by so much to the joiner's line; the first of them is at `time`. */
+	offset(source: number, offsetNs: number, time: number): void;
 	/** The order of rows of equal time: by what is in them, never by how they came. Negative: a first. */
 	compare(a: TiedRow, b: TiedRow): number;
 	/** Every row of the batch was read: its memory is free again. */
@@ -108,6 +110,7 @@ export class Merge {
 		const last = rows.count - 1;
 		let i = lane.at;
 		let time = (times[i] as number) + offsetNs;
+		reader.offset(lane.source, offsetNs, time);
 		while (i < last && time < end) {
 			const next = (times[i + 1] as number) + offsetNs;
 			if (next === time) break;
@@ -133,6 +136,7 @@ export class Merge {
 			while (lane.head === time) {
 				const batch = lane.batches[0];
 				if (batch === undefined) break;
+				reader.offset(lane.source, batch.offsetNs, time);
 				tied.push({ source: lane.source, rows: batch.rows, i: lane.at, time });
 				const done = lane.step();
 				if (done !== null) finished.push(done);

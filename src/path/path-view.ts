@@ -1,5 +1,6 @@
 import type { Hook } from "../packet/hook.js";
 import type { OuterTable } from "../packet/outers.js";
+import type { SourceId } from "../packet/source.js";
 import type { Outer, Tuple } from "../packet/tuple.js";
 import type { TupleTable } from "../packet/tuples.js";
 import type { HookTable } from "./hook-table.js";
@@ -13,6 +14,8 @@ export interface PathSink {
 	path(view: PathView): void;
 	/** A path that was given before, under the same serial and the next revision. */
 	revise(view: PathView): void;
+	/** A packet left one source and came to another, each in ns of its own clock: what ClockNetwork compares clocks by. */
+	crossing?(from: SourceId, to: SourceId, sentNs: number, receivedNs: number): void;
 }
 
 /** A hop as a plain object. Times in ns on the joiner's line. */

@@ -2,6 +2,7 @@ import type { Hook } from "../packet/hook.js";
 import type { CarrierTable } from "./carrier-table.js";
 import type { Closing } from "./closing.js";
 import type { Counters } from "./counters.js";
+import type { Crossings } from "./crossings.js";
 import type { DatagramIndex } from "./datagram-index.js";
 import type { PendingDrops } from "./drops.js";
 import type { DueCache } from "./due-cache.js";
@@ -37,6 +38,7 @@ export interface Workshop extends Tables {
 	readonly drops: PendingDrops;
 	/** Open paths of which a part was dropped, while the rest may go on. */
 	readonly dropped: Map<number, { readonly report: DropReport; readonly hook: Hook }>;
+	readonly crossings: Crossings;
 	readonly counters: Counters;
 	readonly limits: Limits;
 	readonly view: PathView;

@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import type { SourceId } from "../../src/packet/source.js";
+import { ClockNetwork } from "../../src/path/clock.js";
+import { Joiner } from "../../src/path/joiner.js";
+import type { JoinedPath } from "../../src/path/path-view.js";
 import { OFFLOADS, sendBulk } from "./bulk.js";
 import { JOURNEYS } from "./journeys.js";
-import { assertNoFalseJoin, hooksOf, type Run, run } from "./run.js";
-import { type Event, type Packet, Simulator, TCP, UDP } from "./simulator.js";
+import { assertNoFalseJoin, finish, hooksOf, type Run, run } from "./run.js";
+import { type Event, type Packet, Simulator, TCP, UDP, WIRE_NS } from "./simulator.js";
 
 /** The clock of node-b is off by so much, and the Joiner knows no better than the bound. */
 function skewed(simulator: Simulator, offNs: number): { readonly events: Event[]; readonly outcome: Run } {
@@ -96,4 +100,50 @@ test("law: in bulk, whatever the offloads and the skew, every skb that was sent 
 		),
 		{ numRuns: 300 },
 	);
+});
+
+test("honest clocks: what crosses the wire tells the offset, and from then on latencies are true within the bound", () => {
+	const simulator = new Simulator();
+	const to = JOURNEYS["pod to pod, other node"]?.(40_000) ?? [];
+	const back = JOURNEYS["reply, other node"]?.(40_000) ?? [];
+	for (let n = 0; n < 400; n++) {
+		simulator.send({ protocol: UDP, payload: 64, ipId: n + 1, hash: n }, n % 2 === 0 ? to : back);
+		simulator.now += 1e6;
+	}
+	const [nodeA, nodeB] = [simulator.source("node-a"), simulator.source("node-b")];
+	// node-b's clock is 7 ms ahead of the joiner's line and gains 80 ppm.
+	const byItsClock = (time: number) => time * (1 + 80e-6) + 7e6;
+	const network = new ClockNetwork<SourceId>(nodeA);
+	const told: JoinedPath[] = [];
+	const joiner = new Joiner(
+		{ tuples: simulator.tuples, outers: simulator.outers, expectation: simulator.expectation },
+		{
+			path: (view) => told.push(view.toPath()),
+			revise: () => assert.fail("nothing is revised"),
+			crossing: (from, receiver, sent, received) => network.crossed(from, receiver, sent, received),
+		},
+	);
+	for (const hook of simulator.hooks) joiner.hook(simulator.source(hook.node), hook);
+	network.asked(nodeB, 0, byItsClock(200_000), 500_000);
+	const events = [...simulator.events].sort((a, b) => a.time - b.time);
+	for (let start = 0; start < events.length; start += 64) {
+		const now = events[start]?.time ?? 0;
+		const clock = network.estimate(nodeB, byItsClock(now));
+		const isInside = Math.abs(now - byItsClock(now) - clock.offsetNs) <= clock.errorNs;
+		assert.ok(isInside, "the true offset lies inside the bound");
+		joiner.clock(nodeB, clock);
+		const part = events.slice(start, start + 64);
+		const until = events[start + 64]?.time ?? Number.MAX_SAFE_INTEGER;
+		joiner.batch(nodeA, simulator.rows(part.filter(({ node }) => node === "node-a")));
+		const theirs = part.filter(({ node }) => node === "node-b");
+		joiner.batch(nodeB, simulator.rows(theirs.map((event) => ({ ...event, time: byItsClock(event.time) }))));
+		joiner.watermark(nodeA, until);
+		joiner.watermark(nodeB, byItsClock(until));
+	}
+	const { paths } = finish(joiner, told);
+	assert.equal(paths.length, 400);
+	assert.ok(paths.every((path) => path.hops.length === 8 && path.verdict === "delivered" && path.evidence === "exact"));
+	const truth = WIRE_NS + 7 * 700;
+	for (const path of paths) assert.ok(Math.abs(path.latencyNs - truth) <= path.clockErrorNs + 5);
+	assert.ok((paths.at(-1)?.clockErrorNs ?? 1e9) < 2 * WIRE_NS);
 });
