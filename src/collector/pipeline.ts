@@ -30,6 +30,8 @@ export interface PipelineOptions {
 	readonly release?: (rows: Sightings) => void;
 	/** A path, or a revision of one, that deserves a row. The view is used again: copy what is kept. */
 	readonly path: (view: PathView) => void;
+	/** A tuple's id was retired and may name another from now on. */
+	readonly forget?: (tuple: number) => void;
 }
 
 /** What is known only where the events come from. */
