@@ -17,7 +17,7 @@ struct weft_counters {
 	unsigned long long ring_full;
 	unsigned long long
 		unparseable[WEFT_PARSE_CAUSES]; /* of the seen ones, by enum weft_parse; [0] stays 0 */
-	unsigned long long unsampled;           /* would have matched, left out by weft_knobs.sample_mask */
+	unsigned long long unsampled;           /* would have matched, left out by weft_knobs.sample */
 };
 
 #endif

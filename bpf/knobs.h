@@ -57,7 +57,7 @@ struct weft_knobs {
 	unsigned char l3;     /* the device has no link header */
 	unsigned char generation;
 	unsigned char follow;     /* consult and fill slots and faces */
-	unsigned int sample_mask; /* keep packets whose flow-independent fingerprint & mask == 0; 0: all */
+	unsigned int sample; /* keep one packet in so many, see sample.h; 0 and 1: all */
 	unsigned int rule_count;  /* 0: nothing matches; then only followed packets are emitted */
 	unsigned int match_all_subscribers; /* bits for whom every packet matches, before any rule */
 	unsigned int tunnel_port_count;

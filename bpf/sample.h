@@ -22,7 +22,7 @@ static __always_inline int weft_is_sampled(const struct weft_packet *packet)
 {
 	__u64 key = packet->protocol;
 
-	if (!knobs.sample_mask)
+	if (knobs.sample <= 1)
 		return 1;
 	if (packet->flags & WEFT_HAS_TSVAL)
 		key |= (__u64)packet->tsval << 8;
@@ -32,7 +32,8 @@ static __always_inline int weft_is_sampled(const struct weft_packet *packet)
 		key |= (__u64)packet->ip_id << 8;
 	else
 		key |= (__u64)(packet->payload_hash ^ packet->sequence) << 8;
-	return !(weft_finish(key * WEFT_ODD_1) >> 32 & knobs.sample_mask);
+	/* The first of so many equal parts of the hashes: any number will do, not powers of two alone. */
+	return (weft_finish(key * WEFT_ODD_1) >> 32) * knobs.sample >> 32 == 0;
 }
 
 #endif

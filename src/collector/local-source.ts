@@ -15,7 +15,7 @@ export interface LocalSourceOptions {
 	readonly node: string;
 	readonly attach: "tcx" | "clsact" | "auto";
 	readonly ringBytes: number | null;
-	readonly sampleMask: number;
+	readonly sample: number;
 	readonly hashSalt: bigint;
 	readonly tuples: TupleTable;
 	readonly outers: OuterTable;
@@ -57,8 +57,8 @@ export class LocalSource {
 		this.id = options.id;
 		this.node = options.node;
 		this.#sink = sink;
-		const { attach, ringBytes, hashSalt, sampleMask, tuples, outers, baseNs } = options;
-		this.#hooks = new Hooks({ attach, ringBytes, hashSalt, sampleMask, follow: true, batchRecords: BATCH_RECORDS });
+		const { attach, ringBytes, hashSalt, sample, tuples, outers, baseNs } = options;
+		this.#hooks = new Hooks({ attach, ringBytes, hashSalt, sample, follow: true, batchRecords: BATCH_RECORDS });
 		this.#decoding = new DecodeContext(this.#index, tuples, outers, baseNs);
 		this.#hooks.drain((batch) => this.#take(batch));
 	}

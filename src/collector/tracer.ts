@@ -125,7 +125,7 @@ export class Tracer {
 				node,
 				attach,
 				ringBytes: ringBytes ?? (nodes > 1 ? 8 << 20 : null),
-				sampleMask: sample - 1,
+				sample,
 				hashSalt: this.#hashSalt,
 				tuples,
 				outers,

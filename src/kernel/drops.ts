@@ -285,7 +285,7 @@ const IDLE = {
 	l3: true,
 	generation: 0,
 	follow: false,
-	sampleMask: 0,
+	sample: 0,
 	matchAll: 0,
 	rules: [],
 };

@@ -21,8 +21,8 @@ export interface HooksOptions {
 	readonly ringBytes: number | null;
 	/** Keys payload hashes; one for all agents of a trace. */
 	readonly hashSalt: bigint;
-	/** 0: every packet; 2ⁿ−1: one in 2ⁿ, the same ones everywhere. */
-	readonly sampleMask: number;
+	/** Keep one packet in so many, the same ones everywhere; 0 and 1: all. */
+	readonly sample: number;
 	/** Packets that matched at one hook are traced at the next ones, whatever NAT made of them. */
 	readonly follow: boolean;
 	/** Defaults: 4096 records a batch, 32 batches, 20 ms. */
@@ -205,11 +205,7 @@ export class Hooks {
 	}
 
 	#knobsOf(filterOf: FilterOf): KnobsOf {
-		const [{ hashSalt, follow, sampleMask }, pointerKey, generation] = [
-			this.#options,
-			this.#pointerKey,
-			this.#generation,
-		];
-		return (netns) => ({ pointerKey, hashSalt, follow, sampleMask, generation, ...filterOf(netns) });
+		const [{ hashSalt, follow, sample }, pointerKey, generation] = [this.#options, this.#pointerKey, this.#generation];
+		return (netns) => ({ pointerKey, hashSalt, follow, sample, generation, ...filterOf(netns) });
 	}
 }

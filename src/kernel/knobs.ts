@@ -16,8 +16,8 @@ export interface Knobs {
 	readonly generation: number;
 	/** Follow packets that matched at an earlier hook. */
 	readonly follow: boolean;
-	/** Of the fingerprint: 0 keeps all packets, 2ⁿ−1 one in 2ⁿ. */
-	readonly sampleMask: number;
+	/** Keep one packet in so many; 0 and 1: all. */
+	readonly sample: number;
 	/** Bits of those for whom every packet matches. */
 	readonly matchAll: number;
 	/** VXLAN's UDP destination ports; at most 4. */
@@ -53,7 +53,7 @@ export function encodeKnobs(knobs: Knobs): Uint8Array {
 	put(view, 0, at.l3, Number(knobs.l3));
 	put(view, 0, at.generation, knobs.generation);
 	put(view, 0, at.follow, Number(knobs.follow));
-	put(view, 0, at.sample_mask, knobs.sampleMask);
+	put(view, 0, at.sample, knobs.sample);
 	put(view, 0, at.rule_count, knobs.rules.length);
 	put(view, 0, at.match_all_subscribers, knobs.matchAll);
 	put(view, 0, at.tunnel_port_count, knobs.tunnelPorts.length);

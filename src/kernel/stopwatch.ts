@@ -125,7 +125,7 @@ export class Stopwatch {
 			hashSalt: this.#hashSalt,
 			generation: 0,
 			follow: false,
-			sampleMask: 0,
+			sample: 0,
 			matchAll: 0,
 			rules: [],
 			tunnelPorts: tunnelPortsOf(netns),

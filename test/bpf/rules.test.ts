@@ -226,7 +226,7 @@ describe("sampling", () => {
 		const kept = async (change: (i: number) => PacketBuilder) => {
 			const { events, counters } = await trace(
 				Array.from({ length: 64 }, (_, i) => change(i).build()),
-				{ matchAll: 1, sampleMask: 3 },
+				{ matchAll: 1, sample: 3 },
 			);
 			assert.equal(counters.unsampled, 64 - events.length);
 			assert.equal(counters.matched, events.length);

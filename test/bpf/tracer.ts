@@ -45,7 +45,7 @@ export interface Knobs {
 	readonly l3?: boolean;
 	readonly generation?: number;
 	readonly follow?: boolean;
-	readonly sampleMask?: number;
+	readonly sample?: number;
 	readonly matchAll?: number;
 	readonly tunnelPorts?: readonly number[];
 	readonly rules?: readonly Rule[];
@@ -282,7 +282,7 @@ export function encodeKnobs(knobs: Knobs): Uint8Array {
 	view.setUint8(at.l3.offset, knobs.l3 === true ? 1 : 0);
 	view.setUint8(at.generation.offset, knobs.generation ?? 0);
 	view.setUint8(at.follow.offset, knobs.follow === true ? 1 : 0);
-	view.setUint32(at.sample_mask.offset, knobs.sampleMask ?? 0, true);
+	view.setUint32(at.sample.offset, knobs.sample ?? 0, true);
 	view.setUint32(at.rule_count.offset, rules.length, true);
 	view.setUint32(at.match_all_subscribers.offset, knobs.matchAll ?? 0, true);
 	view.setUint32(at.tunnel_port_count.offset, ports.length, true);

@@ -30,7 +30,7 @@ test("what was not asked for is null, and JSON is never thinned", () => {
 	assert.deepEqual(requestOf([], { ...defaults, output: "json" }), {
 		...{ from: "any", to: "any", filter: "", namespace: "default", count: null, durationMs: null },
 		...{ netns: null, lab: null, hostRoot: null, attach: "auto", sample: 1, agents: [], write: null, read: null },
-		everyPath: true,
+		...{ anonymize: false, everyPath: true, version: "0.1.0" },
 	});
 });
 

@@ -62,7 +62,7 @@ describe("drops", () => {
 	});
 
 	it("says where the tracer saw the packet last", async () => {
-		const hooks = new Hooks({ attach: "tcx", ringBytes: 1 << 20, hashSalt: 5n, sampleMask: 0, follow: true });
+		const hooks = new Hooks({ attach: "tcx", ringBytes: 1 << 20, hashSalt: 5n, sample: 0, follow: true });
 		hooks.drain((batch) => hooks.release(batch));
 		let hookSet = -1;
 		const target = {

@@ -6,7 +6,7 @@ import { explained, KernelError } from "../../src/kernel/error.js";
 
 const ADDON = fileURLToPath(new URL("../../src/kernel/addon.js", import.meta.url));
 const HOOKS = fileURLToPath(new URL("../../src/kernel/hooks.js", import.meta.url));
-const OPTIONS = "{ attach: 'auto', ringBytes: null, hashSalt: 1n, sampleMask: 0, follow: false }";
+const OPTIONS = "{ attach: 'auto', ringBytes: null, hashSalt: 1n, sample: 0, follow: false }";
 
 function native(code: string, operation: string, detail = ""): Error {
 	return Object.assign(new Error(`${operation}: words (${code})`), { name: "NativeError", code, operation, detail });

@@ -10,7 +10,7 @@ import { Space } from "../native/space.js";
 
 const EVERYTHING: InstanceFilter = { rules: [], matchAll: 1, tunnelPorts: [] };
 const NOTHING: InstanceFilter = { rules: [], matchAll: 0, tunnelPorts: [] };
-const OPTIONS: HooksOptions = { attach: "tcx", ringBytes: 1 << 20, hashSalt: 7n, sampleMask: 0, follow: false };
+const OPTIONS: HooksOptions = { attach: "tcx", ringBytes: 1 << 20, hashSalt: 7n, sample: 0, follow: false };
 
 for (const attach of ["tcx", "clsact"] as const) {
 	describe(`hooks by ${attach}`, () => {

@@ -12,7 +12,7 @@ const KNOBS: Knobs = {
 	l3: false,
 	generation: 200,
 	follow: true,
-	sampleMask: 0xf,
+	sample: 0xf,
 	matchAll: 0x80000001,
 	tunnelPorts: [8472, 4789],
 	rules: [],
@@ -56,7 +56,7 @@ const HEAD = [
 	[0], // l3
 	[200], // generation
 	[1], // follow
-	[0x0f, 0, 0, 0], // sample_mask
+	[0x0f, 0, 0, 0], // sample
 	[0, 0, 0, 0], // rule_count
 	[1, 0, 0, 0x80], // match_all_subscribers
 	[2, 0, 0, 0], // tunnel_port_count

@@ -74,7 +74,7 @@ describe("filters on live traffic", () => {
 				node: "node-a",
 				attach: "auto",
 				ringBytes: 1 << 20,
-				sampleMask: 0,
+				sample: 0,
 				hashSalt: 1n,
 				tuples,
 				outers: new OuterTable(),
