@@ -1,7 +1,7 @@
 import { closeSync, openSync } from "node:fs";
 import type { Native, Netlink, Netns } from "../kernel/native.js";
 import type { NetnsCookie } from "../packet/hook.js";
-import { readBridgeNetfilter } from "./bridge-netfilter.js";
+import { ownBridgeNetfilter } from "./bridge-netfilter.js";
 import { type Candidate, candidates } from "./candidates.js";
 import type { Link, Namespace, Wiring } from "./model.js";
 import { Request } from "./requests.js";
@@ -104,7 +104,7 @@ export class NodeReader {
 			path: netns ?? "/proc/self/ns/net",
 			name: nameOf(netns),
 			nsid: null,
-			bridgeNetfilter: readBridgeNetfilter(netns),
+			bridgeNetfilter: netns === null ? ownBridgeNetfilter() : null,
 		};
 		return { described, tables: dump(this.#netlink, [Request.links(), ...TABLES()]) };
 	}
@@ -180,7 +180,8 @@ export class NodeReader {
 					nsid,
 					bridgeNetfilter: null,
 				};
-				return { described, tables: dump(netlink, [Request.links(), Request.addresses(), ...Request.routes()]) };
+				// A pod's own routes are left out: they would double what is read, and its bridge's network tells the same.
+				return { described, tables: dump(netlink, [Request.links(), Request.addresses()]) };
 			} finally {
 				netlink.close();
 			}

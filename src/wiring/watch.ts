@@ -1,4 +1,5 @@
 import type { Native, NetlinkMonitor } from "../kernel/native.js";
+import { bridgeNetfilterOf, ownBridgeNetfilter } from "./bridge-netfilter.js";
 import type { Link, Wiring } from "./model.js";
 import { messages, NetlinkFormatError } from "./netlink.js";
 import { parse } from "./rtnetlink.js";
@@ -36,6 +37,9 @@ export class WiringWatch {
 	#tablesChanged = false;
 	#timer: NodeJS.Timeout | null = null;
 	#retry: NodeJS.Timeout | null = null;
+	#slow: NodeJS.Timeout | null = null;
+	#bridgeNetfilter: Wiring["host"]["bridgeNetfilter"] = null;
+	#closed = false;
 	#attempts = 0;
 	#overruns = 0;
 
@@ -51,6 +55,7 @@ export class WiringWatch {
 			);
 			this.#host = this.#reader.host();
 			this.#scan();
+			this.#followBridgeNetfilter();
 		} catch (cause) {
 			this.#reader.close();
 			throw cause;
@@ -61,7 +66,11 @@ export class WiringWatch {
 	get wiring(): Wiring {
 		this.#wiring ??= {
 			node: this.#options.node,
-			host: { ...this.#host.described, ...this.#host.tables.contents() },
+			host: {
+				...this.#host.described,
+				bridgeNetfilter: this.#bridgeNetfilter ?? this.#host.described.bridgeNetfilter ?? null,
+				...this.#host.tables.contents(),
+			},
 			others: [...this.#others.values()].map(({ described, tables }) => ({ ...described, ...tables.contents() })),
 		};
 		return this.#wiring;
@@ -82,12 +91,32 @@ export class WiringWatch {
 	}
 
 	close(): void {
-		if (this.#timer !== null) clearTimeout(this.#timer);
-		if (this.#retry !== null) clearTimeout(this.#retry);
+		this.#closed = true;
+		for (const timer of [this.#timer, this.#retry, this.#slow]) if (timer !== null) clearTimeout(timer);
 		this.#timer = null;
 		this.#retry = null;
 		this.#monitor.close();
 		this.#reader.close();
+	}
+
+	/** A sysctl has no events: it is read again every few seconds. */
+	#followBridgeNetfilter(): void {
+		const { netns } = this.#options;
+		const read = netns === null ? Promise.resolve(ownBridgeNetfilter()) : bridgeNetfilterOf(netns);
+		read
+			.then((bridgeNetfilter) => {
+				if (this.#closed) return;
+				const before = this.#bridgeNetfilter;
+				if (before?.ipv4 !== bridgeNetfilter?.ipv4 || before?.ipv6 !== bridgeNetfilter?.ipv6) {
+					this.#bridgeNetfilter = bridgeNetfilter;
+					this.#wiring = null;
+					this.#tablesChanged = true;
+					this.#settleSoon();
+				}
+				this.#slow = setTimeout(() => this.#followBridgeNetfilter(), SYSCTL_MS);
+				this.#slow.unref();
+			})
+			.catch(() => undefined);
 	}
 
 	#events(bytes: Uint8Array | null, nsid: number): void {
@@ -244,4 +273,5 @@ function isOfNeighbours(bytes: Uint8Array): boolean {
 /** RTNLGRP_LINK, NEIGH (with FDB), IPV4_IFADDR, IPV4_ROUTE, IPV6_IFADDR, IPV6_ROUTE, NSID. */
 const GROUPS = [1, 3, 5, 7, 9, 11, 28];
 const SETTLE_MS = 15;
+const SYSCTL_MS = 30_000;
 const RETRIES_MS = [20, 50, 100, 250, 500, 1000, 1000, 2000];

@@ -2,6 +2,7 @@ import { Encapsulation } from "../../wiring/encapsulation.js";
 import { contains } from "../../wiring/namespace.js";
 import type { Service } from "../owner.js";
 import type { ResolvedPod } from "../resolve.js";
+import { addressesOf } from "./bridge.js";
 import { type Evidence, type Explanation, type Fault, type Known, listed } from "./explanation.js";
 import { podEvidence } from "./veth.js";
 
@@ -12,7 +13,7 @@ export function explainPod(known: Known, pod: ResolvedPod, thing: string): Expla
 	const bridge = view.host.link(veth?.master ?? null);
 	const peer = veth === null ? null : view.peer(veth);
 	const inside = peer?.kind === "paired" ? peer : null;
-	const route = inside?.namespace.lookup(INTERNET) ?? null;
+	const gateways = bridge === null ? [] : addressesOf(known, bridge);
 	return {
 		...frame(known, thing, "pod"),
 		headline: `${pod.namespace}/${pod.name} runs here, on ${pod.node}, with ${listed(pod.addresses) || "no address yet"}`,
@@ -20,10 +21,10 @@ export function explainPod(known: Known, pod: ResolvedPod, thing: string): Expla
 			veth === null
 				? "It has no network cable of its own that can be seen."
 				: `Its network cable goes from ${inside === null ? "its namespace" : `${inside.link.name} inside`} to ${veth.name} (index ${veth.ifindex}) here${bridge === null ? "" : `, which is plugged into ${bridge.name}`}.`,
-			...(route?.gateway == null
+			...(bridge === null || gateways.length === 0
 				? []
 				: [
-						`What it sends to anybody beyond its own network goes to ${route.gateway}${bridge === null ? "" : `, which is ${bridge.name}`}.`,
+						`What it sends to anybody beyond this bridge goes up to the node by ${bridge.name}, its gateway (${listed(gateways)}).`,
 					]),
 			...(pod.containers.length === 0
 				? []
@@ -50,8 +51,6 @@ export function explainPod(known: Known, pod: ResolvedPod, thing: string): Expla
 		],
 	};
 }
-
-const INTERNET = "192.0.2.1";
 
 /** Any address: whose it is, and the way there. */
 export function explainAddress(known: Known, address: string): Explanation {

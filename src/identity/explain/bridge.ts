@@ -116,7 +116,8 @@ function source({ pasted }: Known): string {
 	return pasted ? "pasted text" : "rtnetlink";
 }
 
-function addressesOf({ view }: Known, link: Link): readonly string[] {
+/** Of a device, with prefix, link-local ones left out. */
+export function addressesOf({ view }: Known, link: Link): readonly string[] {
 	return view.host.namespace.addresses
 		.filter(({ ifindex, address }) => ifindex === link.ifindex && !/^fe[89ab]/i.test(address))
 		.map(({ address, prefix }) => `${address}/${prefix}`);
