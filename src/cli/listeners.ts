@@ -24,6 +24,9 @@ export function textListener(output: LineOutput, time: TimeForm, stop: AbortSign
 		return [`${between}${lines[0] ?? ""}`, ...lines.slice(1)];
 	};
 	return {
+		get drained() {
+			return output.drained;
+		},
 		ready: (ready) => output.always(table.ready(ready)),
 		path: (path) => output.row(after(table.path(path), "\n")),
 		status: (status) => output.row(after(table.status(status), "\n")),
@@ -37,6 +40,9 @@ export function textListener(output: LineOutput, time: TimeForm, stop: AbortSign
 export function jsonListener(output: LineOutput): TraceListener {
 	let paths = 0;
 	return {
+		get drained() {
+			return output.drained;
+		},
 		ready: (ready) => output.always([jsonLine(ready)]),
 		path(path: Path) {
 			paths++;

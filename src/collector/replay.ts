@@ -199,6 +199,7 @@ class Replay {
 	async #rest(): Promise<void> {
 		const enough = this.#request.count !== null && this.#paths >= this.#request.count;
 		if (enough || this.#signal.aborted) throw new Enough();
+		await this.#listener.drained;
 		if (performance.now() - this.#turnSince < TURN_MS) return;
 		await new Promise((resolve) => setImmediate(resolve));
 		this.#turnSince = performance.now();

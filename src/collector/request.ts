@@ -61,6 +61,8 @@ export interface TraceListener {
 	/** One line: something the user should know. */
 	warning(line: string): void;
 	summary(summary: Summary): void;
+	/** Resolves when it can take more paths; null: now. What comes nevertheless it may leave out. */
+	readonly drained?: Promise<void> | null;
 }
 
 /**

@@ -123,8 +123,8 @@ class LocalTrace {
 				this.#ready(message);
 				return;
 			case "paths":
-				this.#tell({ kind: "credit", paths: message.paths.length });
 				for (const path of message.paths) this.#path(path);
+				this.#credit(message.paths.length, reject);
 				return;
 			case "second":
 				this.#listener.status({
@@ -170,6 +170,13 @@ class LocalTrace {
 		this.#listener.path(this.#naming.path(joined));
 		this.#paths++;
 		if (this.#countReached()) this.#stop();
+	}
+
+	/** A reader that is slow gets no more for now; what finds no room is counted where it is made. */
+	#credit(paths: number, reject: (cause: Error) => void): void {
+		const waiting = this.#listener.drained ?? null;
+		if (waiting === null) this.#tell({ kind: "credit", paths });
+		else waiting.then(() => this.#tell({ kind: "credit", paths })).catch(reject);
 	}
 
 	#countReached(): boolean {

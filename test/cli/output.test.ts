@@ -30,7 +30,7 @@ function stuck(): { readonly stream: Writable; readonly taken: string[]; release
 
 test("a reader that does not read costs at most a megabyte; what it missed is counted", async () => {
 	const { stream, taken, release } = stuck();
-	const output = new LineOutput(stream);
+	const output = new LineOutput(stream, 1 << 20);
 	const row = "x".repeat(99);
 	for (let at = 0; at < 100_000; at++) output.row([row]);
 	assert.ok(stream.writableLength <= (1 << 20) + 100, `${stream.writableLength} bytes wait`);
@@ -45,7 +45,7 @@ test("a reader that does not read costs at most a megabyte; what it missed is co
 
 test("rows that were left out of a JSON stream are part of its ledger", async () => {
 	const { stream, taken, release } = stuck();
-	const output = new LineOutput(stream);
+	const output = new LineOutput(stream, 1 << 20);
 	const listener = jsonListener(output);
 	listener.ready(readyOf());
 	for (let at = 0; at < 5000; at++) listener.path(pathOf(sameNode));
@@ -58,4 +58,22 @@ test("rows that were left out of a JSON stream are part of its ledger", async ()
 	const out = lines.length - 2;
 	assert.ok(out < 5000);
 	assert.deepEqual(last.ledger, [{ stage: "output (rows)", in: 5000, out, lost: { readerSlow: 5000 - out } }]);
+});
+
+test("whoever makes rows can wait for the reader", async () => {
+	const { stream, release } = stuck();
+	const output = new LineOutput(stream);
+	const isReady = () => output.drained === null;
+	assert.ok(isReady());
+	while (isReady()) output.row(["x".repeat(99)]);
+	let caughtUp = false;
+	const waiting = output.drained?.then(() => {
+		caughtUp = true;
+	});
+	await new Promise((resolve) => setImmediate(resolve));
+	assert.equal(caughtUp, false);
+	release();
+	await waiting;
+	assert.ok(caughtUp && isReady());
+	assert.equal(output.dropped, 0);
 });
