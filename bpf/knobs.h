@@ -56,9 +56,9 @@ struct weft_knobs {
 	unsigned char egress; /* direction: 0 ingress, 1 egress */
 	unsigned char l3;     /* the device has no link header */
 	unsigned char generation;
-	unsigned char follow;     /* consult and fill slots and faces */
-	unsigned int sample; /* keep one packet in so many, see sample.h; 0 and 1: all */
-	unsigned int rule_count;  /* 0: nothing matches; then only followed packets are emitted */
+	unsigned char follow;               /* consult and fill slots and faces */
+	unsigned int sample;                /* keep one packet in so many, see sample.h; 0 and 1: all */
+	unsigned int rule_count;            /* 0: nothing matches; then only followed packets are emitted */
 	unsigned int match_all_subscribers; /* bits for whom every packet matches, before any rule */
 	unsigned int tunnel_port_count;
 	unsigned short tunnel_ports
