@@ -10,12 +10,14 @@ import { sanitize, sanitizeJson } from "../render/sanitize.js";
 import { wantsColour } from "../render/text/colours.js";
 import { explanationLines } from "../render/text/explain.js";
 import type { TreeOptions } from "../render/text/topology.js";
+import { deviceSites } from "../wiring/hookpoints.js";
 import { readLinks } from "../wiring/snapshot.js";
 import { WiringView } from "../wiring/view.js";
 import { CliError, UsageError } from "./errors.js";
 import { LocalNodes, type WhichNodes } from "./local-nodes.js";
 import { addShared, parseDuration } from "./options.js";
 import { LineOutput } from "./output.js";
+import { countPackets } from "./packet-count.js";
 import { requireTracingRights } from "./privilege.js";
 import { stopOnSignals } from "./signals.js";
 
@@ -121,11 +123,11 @@ async function fromHere(thing: string | undefined, options: Options): Promise<re
 		let missing: NothingToExplain | null = null;
 		for (const observer of nodes.observers) {
 			try {
-				const known = knownOf(observer);
+				const known = { ...knownOf(observer), elsewhere: nodes.directory };
 				const once = explain(known, thing, options.namespace);
 				found.push(
 					NEEDS_TIME.has(once.kind)
-						? explain(await watched(observer, known, options.watch), thing, options.namespace)
+						? explain(await watched(observer, known, thing, options.watch), thing, options.namespace)
 						: once,
 				);
 			} catch (cause) {
@@ -149,12 +151,20 @@ function knownOf({ wiring, directory }: Observer): Known {
 	return { view: new WiringView(wiring), directory, window: null, hooked: null, pasted: false };
 }
 
-/** The same, with the counters some time apart. */
-async function watched(observer: Observer, known: Known, ms: number): Promise<Known> {
+/** The same, with the counters some time apart, and what hooks on the device saw meanwhile. */
+async function watched(observer: Observer, known: Known, thing: string, ms: number): Promise<Known> {
 	const counters = () => countersOf(readLinks(addon(), observer.spec.netns));
+	const link = known.view.host.namespace.links.find((one) => one.name === thing || one.altnames.includes(thing));
+	const sites = link === undefined || link.loopback ? [] : deviceSites(observer.wiring, link.ifindex);
 	const before = counters();
-	await sleep(ms);
-	return { ...known, window: { seconds: ms / 1000, before, after: counters() } };
+	const started = performance.now();
+	const [seen] = await Promise.all([sites.length === 0 ? null : countPackets(sites, ms), sleep(ms)]);
+	const seconds = Math.round((performance.now() - started) / 100) / 10;
+	return {
+		...known,
+		window: { seconds, before, after: counters() },
+		hooked: link === undefined || seen === null ? null : new Map([[link.ifindex, seen]]),
+	};
 }
 
 function readPaste(path: string): string {

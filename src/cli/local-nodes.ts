@@ -1,5 +1,6 @@
 import { NodeObserver, nodeOf } from "../collector/node-observer.js";
 import type { NodeSpec } from "../collector/request.js";
+import { MergedDirectory } from "../identity/merged.js";
 import { underlayAddresses } from "../wiring/roles.js";
 import { CliError } from "./errors.js";
 
@@ -17,6 +18,8 @@ const PATIENCE_MS = 3000;
 export class LocalNodes {
 	/** Those that are asked about. */
 	readonly observers: readonly NodeObserver[];
+	/** The names of all of them. */
+	readonly directory: MergedDirectory;
 	/** Others are there for their names. */
 	readonly #all: readonly NodeObserver[];
 	#onChange: () => void = () => {};
@@ -36,6 +39,7 @@ export class LocalNodes {
 			throw cause;
 		}
 		this.#all = observers;
+		this.directory = new MergedDirectory(() => observers.map(({ directory }) => directory));
 		this.observers = observers.filter(({ spec }) => spec.watch);
 	}
 

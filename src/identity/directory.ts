@@ -25,7 +25,7 @@ const KNOW_PODS: ReadonlySet<IdentitySource> = new Set(["cri", "cni-cache", "doc
 
 /** Names on one node, out of evidence that is replaced as a whole whenever something changes. Pure. */
 export class NodeDirectory extends NamesDirectory {
-	#resolution: Resolution = { pods: [], unexplained: [], stale: [] };
+	#resolution: Resolution = { pods: [], onHost: [], unexplained: [], stale: [] };
 	#portals = NO_PORTALS;
 	#warnings: readonly string[] = [];
 	#view: WiringView | null = null;

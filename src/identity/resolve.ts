@@ -15,6 +15,8 @@ export interface ResolvedPod extends Pod {
 /** What sources say, joined with what the kernel shows. */
 export interface Resolution {
 	readonly pods: readonly ResolvedPod[];
+	/** Pods in the node's own network: they have no veth and no address of their own. */
+	readonly onHost: readonly ResolvedPod[];
 	/** Host ends of veths into namespaces that no source names. */
 	readonly unexplained: readonly Link[];
 	/** Claims about sandboxes that are not there (any more, or yet). */
@@ -48,10 +50,12 @@ export function resolvePods(
 ): Resolution {
 	const groups = new Map<Namespace | Link, Claim[]>();
 	const stale: Claim[] = [];
+	const onHost: Claim[] = [];
 	const places = new Places(view);
 	for (const claim of claims) {
-		const place = places.of(claim);
-		if (place === null) stale.push(claim);
+		const place = claim.inode === view.wiring.host.inode ? null : places.of(claim);
+		if (claim.inode === view.wiring.host.inode) onHost.push(claim);
+		else if (place === null) stale.push(claim);
 		else append(groups, place, claim);
 	}
 	joinBySandbox(groups, stale, leases, places);
@@ -65,7 +69,25 @@ export function resolvePods(
 		if (pod === null) unexplained.push(veth);
 		else if (!pods.some((known) => known.netns !== null && known.netns === pod.netns)) pods.push(pod);
 	}
-	return { pods, unexplained, stale };
+	return { pods, onHost: onHost.flatMap((claim) => podOnHost(view, claim) ?? []), unexplained, stale };
+}
+
+function podOnHost(view: WiringView, claim: Claim): ResolvedPod | null {
+	if (claim.pod === null) return null;
+	return {
+		...claim.pod,
+		uid: claim.uid,
+		node: view.wiring.node,
+		addresses: [],
+		sandbox: claim.sandbox,
+		netns: view.wiring.host.cookie,
+		ifindex: null,
+		device: null,
+		sources: [claim.source],
+		sinceMs: claim.sinceMs,
+		containers: claim.containers,
+		conflicts: [],
+	};
 }
 
 /** Where a claim's sandbox is: its namespace, or the veth when namespaces cannot be seen from here. */

@@ -66,7 +66,7 @@ export interface PodAttachment {
 	readonly name: string;
 	readonly uid: string | null;
 	readonly addresses: readonly string[];
-	/** Host end of its veth. */
+	/** Host end of its veth; null: it is in the node's own network, or that cannot be seen. */
 	readonly ifindex: number | null;
 	readonly device: string | null;
 	/** Cookie of its network namespace. */
@@ -101,7 +101,7 @@ export function describeNode(view: WiringView, directory: NodeDirectory): NodeTo
 		address: own?.address ?? null,
 		subnets: own?.subnets ?? [],
 		devices: host.links.map((link) => device(view, link, unexplained.has(link.ifindex))),
-		pods: directory.resolved().map((pod) => ({
+		pods: [...directory.resolved(), ...directory.resolution.onHost].map((pod) => ({
 			namespace: pod.namespace,
 			name: pod.name,
 			uid: pod.uid,

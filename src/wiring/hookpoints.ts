@@ -33,6 +33,13 @@ export function hookPoints(wiring: Wiring, scope: HookScope): readonly HookSite[
 	return scope.inside === true ? [...inside(view, links), ...sites] : sites;
 }
 
+/** The two hooks of one device of the node's namespace; none when it is not there. */
+export function deviceSites(wiring: Wiring, ifindex: number): readonly HookSite[] {
+	const view = new WiringView(wiring);
+	const link = view.host.link(ifindex);
+	return link === null ? [] : both(view, link);
+}
+
 const ORDER: readonly Role[] = ["pod", "bridge", "tunnel", "nic"];
 
 function all(view: WiringView): ReadonlySet<Link> {

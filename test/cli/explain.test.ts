@@ -95,6 +95,33 @@ describe("on a lab", () => {
 		);
 	});
 
+	test("explain watches counters and hooks together, and takes its hooks away", async () => {
+		const { netns } = lab().node("node-a").node;
+		const asking = run(["explain", "cni0", "--netns", netns, "--watch", "2s", "-o", "json"]);
+		await sleep(1500);
+		for (let i = 0; i < 15; i++) await lab().ping("default/client", lab().pod("default/server").pod.address.ipv4);
+		const { status, stdout } = await asking;
+		assert.equal(status, 0);
+		const { evidence } = JSON.parse(stdout) as { evidence: { fact: string; source: string }[] };
+		const [hooked] = evidence.filter(({ source }) => source === "tc hooks");
+		assert.match(hooked?.fact ?? "", /hooks on it saw [1-9]\d* packets in/);
+		assert.match(
+			evidence.find(({ source }) => source === "counters")?.fact ?? "",
+			/[1-9]\d* packets came in and [1-9]/,
+		);
+		const left = await lab().node("node-a").run("tc", "filter", "show", "dev", "cni0", "ingress");
+		assert.equal(left.trim(), "");
+	});
+
+	test("a pod on another node is named by the node that has it, wherever one asks", async () => {
+		const { netns } = lab().node("node-a").node;
+		const { address } = lab().pod("default/server").pod;
+		for (const thing of [address.ipv4, "default/server"]) {
+			const { stdout } = await run(["explain", thing, "--netns", netns]);
+			assert.match(stdout, /10\.244\.2\.\d+ is default\/server's, on another node: node-b/);
+		}
+	});
+
 	test("topology --watch shows a node again when a pod comes", async () => {
 		const watching = run(["topology", `--lab=${lab().name}`, "--watch", "-o", "json"], `timeout -s INT 6 "$@"`);
 		await sleep(2500);

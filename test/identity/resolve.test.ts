@@ -76,6 +76,22 @@ test("without a view into namespaces the veth's name has to do", () => {
 	);
 });
 
+test("a pod in the node's own network is none of the veths' and names no address", () => {
+	const claim: Claim = {
+		...UNCLAIMED,
+		source: "cri",
+		pod: { namespace: "kube-system", name: "kube-proxy" },
+		inode: wiring.host.inode,
+		addresses: ["192.168.66.11"],
+	};
+	const { pods, onHost } = resolvePods(view, [claim], NO_LEASES);
+	assert.deepEqual(
+		onHost.map(({ name, ifindex, addresses }) => [name, ifindex, addresses]),
+		[["kube-proxy", null, []]],
+	);
+	assert.ok(pods.every((pod) => pod.name !== "kube-proxy"));
+});
+
 test("the old format is joined with whoever knows its sandbox's name", () => {
 	const old = cache("", 1, { pod: null });
 	const docker: Claim = {

@@ -164,14 +164,24 @@ function throughTunnel(known: Known, address: string, evidence: Evidence[], faul
 	}
 	const node = vtep === null ? null : directory.nodeByAddress(vtep);
 	const where = node?.name ?? vtep ?? "a node that cannot be told";
+	const pod = known.elsewhere?.podByAddress(address, Date.now()) ?? null;
+	if (pod !== null) {
+		evidence.push({
+			fact: `${pod.node} says that it is ${pod.namespace}/${pod.name}'s`,
+			source: pod.sources.join(", "),
+		});
+	}
 	const whole = way.kind === "underlay" ? `out by ${way.link.name} to ${vtep ?? "its peer"}` : "and no further";
 	return {
 		...frame(known, address, "address"),
-		headline: `${address} is a pod's on another node: ${where}`,
+		headline:
+			pod === null
+				? `${address} is a pod's on another node: ${where}`
+				: `${address} is ${pod.namespace}/${pod.name}'s, on another node: ${pod.node}`,
 		words: [`Packets for it go by the route to ${route.destination} into ${link.name}, which wraps them; ${whole}.`],
 		evidence,
 		unknown: [
-			`Which pod it is: only ${where} knows. An agent there, or weft explain there, tells.`,
+			...(pod !== null ? [] : [`Which pod it is: only ${where} knows. An agent there, or weft explain there, tells.`]),
 			...(node !== null && node.name === node.address ? ["The node's name: put it into /etc/hosts to see it."] : []),
 		],
 		faults,

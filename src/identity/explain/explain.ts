@@ -22,6 +22,9 @@ export function explain(known: Known, thing: string, namespace: string): Explana
 	if (service.length > 0) return explainService(known, service, thing.slice("svc:".length));
 	const pod = directory.resolved().find((one) => `${one.namespace}/${one.name}` === full);
 	if (pod !== undefined) return explainPod(known, pod, thing);
+	const [away] = known.elsewhere?.pods(full) ?? [];
+	const address = away?.addresses[0];
+	if (address !== undefined) return { ...explainAddress(known, address), thing };
 	const unmarked = directory.services("*/*").filter((one) => one.name === full);
 	if (unmarked.length > 0) return explainService(known, unmarked, full);
 	throw new NothingToExplain(thing, [

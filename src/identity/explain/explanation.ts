@@ -1,6 +1,7 @@
 import type { Link } from "../../wiring/model.js";
 import type { WiringView } from "../../wiring/view.js";
 import type { NodeDirectory } from "../directory.js";
+import type { Directory } from "../owner.js";
 
 /** What a thing is, in plain words, and what that rests on. As JSON shows it. */
 export interface Explanation {
@@ -39,6 +40,8 @@ export interface Known {
 	readonly window: CounterWindow | null;
 	/** Packets that hooks saw on a device in the window; null: no hooks were there. */
 	readonly hooked: ReadonlyMap<number, number> | null;
+	/** What other nodes tell of their pods; null: nobody is asked. */
+	readonly elsewhere?: Directory | null;
 	/** From text that somebody pasted: no namespaces, no counters, perhaps not everything. */
 	readonly pasted: boolean;
 }

@@ -51,6 +51,7 @@ function branches(topology: NodeTopology): readonly Branch[] {
 		...of("host")
 			.filter((device) => device.name !== "lo")
 			.map((device) => ({ line: deviceLine(device, device.kind ?? "device"), below: [] })),
+		...onHost(topology),
 		...(unexplained.length === 0
 			? []
 			: [
@@ -63,6 +64,17 @@ function branches(topology: NodeTopology): readonly Branch[] {
 					},
 				]),
 	];
+}
+
+/** Pods without a network of their own. */
+function onHost({ pods }: NodeTopology): readonly Branch[] {
+	const those = pods.filter((pod) => pod.ifindex === null);
+	if (those.length === 0) return [];
+	const below = those.map((pod) => ({
+		line: new Line().add(`${pod.namespace}/${pod.name}`, "bold").add(`  ${evidence(pod)}`, "dim"),
+		below: [],
+	}));
+	return [{ line: new Line().add("pods in the node's own network"), below }];
 }
 
 function bridgeBranch(topology: NodeTopology, bridge: Device): Branch {
