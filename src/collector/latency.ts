@@ -70,7 +70,13 @@ export class LatencyWatch {
 	private constructor(request: LatencyRequest) {
 		this.#request = request;
 		const { attach, by } = request;
-		this.#stopwatch = new Stopwatch({ attach, segments: roomFor(by), groupBy: kernelGroup(by), transit: true });
+		this.#stopwatch = new Stopwatch({
+			attach,
+			segments: roomFor(by),
+			groupBy: kernelGroup(by),
+			transit: true,
+			realmOf: (netns) => this.#nodeOf(netns)?.host.cookie ?? netns,
+		});
 	}
 
 	get ready(): LatencyReady {
@@ -218,9 +224,15 @@ export class LatencyWatch {
 		return this.#observers.find(({ wiring }) => wiring.node === node)?.wiring ?? null;
 	}
 
+	/** The node that a namespace is, or that has it as a pod's. */
+	#nodeOf(netns: NetnsCookie): Wiring | null {
+		const isOf = ({ host, others }: Wiring) => host.cookie === netns || others.some(({ cookie }) => cookie === netns);
+		return this.#watched().find(({ wiring }) => isOf(wiring))?.wiring ?? null;
+	}
+
 	#tunnelPorts(netns: NetnsCookie): readonly number[] {
-		const host = this.#watched().find(({ wiring }) => wiring.host.cookie === netns)?.wiring.host;
-		return host === undefined ? [] : tunnelPorts(host).slice(0, 4);
+		const host = this.#nodeOf(netns)?.host;
+		return host?.cookie === netns ? tunnelPorts(host).slice(0, 4) : [];
 	}
 
 	#warn(line: string): void {

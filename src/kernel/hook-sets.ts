@@ -58,16 +58,24 @@ export class HookSets {
 	readonly #instrument: Instrument;
 	readonly #attachType: AttachType;
 	readonly #events: HookSetEvents;
+	readonly #realmOf: (netns: NetnsCookie) => NetnsCookie;
 	readonly #sets = new Map<string, LiveSet>();
 	readonly #ids = new HookSetIds();
 	readonly #netnsIds = new Map<NetnsCookie, number>();
 	#last: Promise<unknown> = Promise.resolve();
 	#quiet = false;
 
-	constructor(instrument: Instrument, attachType: AttachType, events: HookSetEvents) {
+	/** @param realmOf a packet is known again in another namespace of the same realm; by default each is its own */
+	constructor(
+		instrument: Instrument,
+		attachType: AttachType,
+		events: HookSetEvents,
+		realmOf: (netns: NetnsCookie) => NetnsCookie = (netns) => netns,
+	) {
 		this.#instrument = instrument;
 		this.#attachType = attachType;
 		this.#events = events;
+		this.#realmOf = realmOf;
 	}
 
 	/**
@@ -234,7 +242,7 @@ export class HookSets {
 		return this.#instrument.load({
 			...knobsOf(set.netns),
 			hookSet: set.id,
-			netns: this.netnsId(set.netns),
+			netns: this.netnsId(this.#realmOf(set.netns)),
 			egress: set.direction === "egress",
 			l3: set.l3,
 		});

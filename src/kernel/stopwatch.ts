@@ -3,7 +3,7 @@ import type { Direction, NetnsCookie } from "../packet/hook.js";
 import { addon } from "./addon.js";
 import { type AttachType, preferredAttachType } from "./attach.js";
 import { explained } from "./error.js";
-import { type Announce, type AttachFailure, HookSets, type KnobsOf } from "./hook-sets.js";
+import { type Announce, type AttachFailure, type HookSetEvents, HookSets, type KnobsOf } from "./hook-sets.js";
 import { LAYOUT, LIMITS } from "./layout.generated.js";
 import type { BpfMap } from "./native.js";
 import { InstrumentObject } from "./object.js";
@@ -19,6 +19,8 @@ export interface StopwatchOptions {
 	readonly groupBy: number;
 	/** Also from a packet's first hook to each egress. */
 	readonly transit: boolean;
+	/** The namespaces of one node, its pods' included, have one realm: a packet is known again across them. */
+	readonly realmOf?: (netns: NetnsCookie) => NetnsCookie;
 }
 
 /** VXLAN's UDP ports in a namespace. */
@@ -60,13 +62,14 @@ export class Stopwatch {
 			entries: { segments, histograms: segments },
 		});
 		this.#counters = this.#object.map("latency_counters");
-		this.#sets = new HookSets(this.#object, this.attachType, {
+		const events: HookSetEvents = {
 			opened: ({ id }) => {
 				const size = (LAYOUT.weft_latency_counters.size + 7) & ~7;
 				this.#counters.update(u32Key(id), new Uint8Array(size * addon().possibleCpus));
 			},
 			closed: ({ id }) => addTo(this.#retired, this.#read(id)),
-		});
+		};
+		this.#sets = new HookSets(this.#object, this.attachType, events, options.realmOf);
 	}
 
 	/** As Hooks.attach. @throws KernelError */
