@@ -15,8 +15,9 @@ const FLOOD = "build/bench/flood";
 describe("a trace in the life of a node", () => {
 	const lab = cluster({ servers: true });
 
-	test("a filter that names the service's port follows the packet past DNAT and back", async () => {
+	test("a filter that names the service's port follows the packet past DNAT and back", async (t) => {
 		const weft = await startWeft("trace", "any", "any", "tcp", "port", "80", `--lab=${lab().name}`);
+		t.after(() => weft.end());
 		const address = lab().service("default/web").clusterIp.ipv4;
 		const server = lab().pod("default/server").pod.address.ipv4;
 		await lab().send("default/client", { protocol: "tcp", address, port: 80, bytes: 10, timeoutMs: 500 });
@@ -38,9 +39,10 @@ describe("a trace in the life of a node", () => {
 		);
 	});
 
-	test("a pod that appears is hooked and named; one that goes leaves nothing, and its paths keep its name", async () => {
+	test("a pod that appears is hooked and named; one that goes leaves nothing, and its paths keep its name", async (t) => {
 		const { netns } = lab().node("node-a").node;
 		const weft = await startWeft("trace", "default/late-*", "any", "--netns", netns);
+		t.after(() => weft.end());
 		assert.equal(weft.paths.length, 0);
 		const late = await lab().addPod("node-a", { name: "late-1" });
 		await until(() => weft.changes.some(({ change, device }) => change === "added" && device === late.pod.device));
@@ -55,8 +57,9 @@ describe("a trace in the life of a node", () => {
 		assert.equal(request?.hops[0]?.device, late.pod.device, "from its very veth");
 	});
 
-	test("killed in a flood, it leaves nothing on any device, and the flood goes on", async () => {
+	test("killed in a flood, it leaves nothing on any device, and the flood goes on", async (t) => {
 		const weft = await startWeft("trace", "default/client", "default/neighbor", `--lab=${lab().name}`);
+		t.after(() => weft.end());
 		const neighbor = lab().pod("default/neighbor");
 		const address = neighbor.pod.address.ipv4;
 		const sink = neighbor.spawn([FLOOD, "sink", address, "9000", "--seconds", "8"], {
@@ -75,7 +78,7 @@ describe("a trace in the life of a node", () => {
 		const killed = once(weft.process, "close");
 		weft.process.kill("SIGKILL");
 		await killed;
-		await until(async () => (await programsOn(lab())) === 0, 5000);
+		await until(async () => (await programsOn(lab())) === 0);
 		const [status] = (await sent) as [number];
 		assert.equal(status, 0);
 		sink.kill("SIGINT");
@@ -140,7 +143,7 @@ async function programsOn(lab: Lab): Promise<number> {
 	return count;
 }
 
-async function until(holds: () => boolean | Promise<boolean>, patienceMs = 5000): Promise<void> {
+async function until(holds: () => boolean | Promise<boolean>, patienceMs = 15_000): Promise<void> {
 	for (const end = Date.now() + patienceMs; !(await holds()); await sleep(10)) {
 		assert.ok(Date.now() < end, `not within ${patienceMs} ms: ${holds}`);
 	}

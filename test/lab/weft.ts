@@ -16,6 +16,8 @@ export interface RunningWeft {
 	readonly paths: Path[];
 	/** Devices that came or went. */
 	readonly changes: HookChange[];
+	/** Kills it, if it still runs: for `after` hooks of tests that may fail. */
+	end(): Promise<void>;
 	/** Ctrl-C, then the summary and the rest of the paths. */
 	stop(): Promise<Summary>;
 }
@@ -53,6 +55,11 @@ export async function startWeft(...args: string[]): Promise<RunningWeft> {
 		ready,
 		paths,
 		changes,
+		end: async () => {
+			if (child.exitCode !== null || child.signalCode !== null) return;
+			child.kill("SIGKILL");
+			await closed;
+		},
 		stop: async () => {
 			child.kill("SIGINT");
 			const [code] = (await closed) as [number | null];
