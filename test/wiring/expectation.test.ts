@@ -308,6 +308,18 @@ test("one answer where there is one: no row widens to devices it cannot reach", 
 	assert.deepEqual(only(node.due(`${vA}→i`, toVip)), [`${vA}→e or ${vB}→e or cni0→i`, 1, false]);
 });
 
+test("without bridge-nf nothing is translated inside the bridge; a connection that is known to end here ends here", () => {
+	const routed = new Watched(flannelNode({ number: 1, pods: 3, nodes: 2, bridgeNetfilter: false }));
+	const up = (due: Due) => (due.kind === "next" ? due.expected : due.kind);
+	assert.equal(up(routed.due(`${vA}→i`, toVip)), "cni0→i");
+	const reply = tcp(A, "10.244.1.1", 8080, 40000);
+	const open = new Watched(flannelNode({ number: 1, pods: 3, nodes: 2 }));
+	assert.equal(up(open.due(`${vA}→i`, reply)), `cni0→i or ${vA}→e`, "a hairpin's reply, perhaps");
+	const own: Translation = { destinations: () => ({ exact: true, destinations: [] }), fromEndpoint: () => true };
+	const known = new Watched(flannelNode({ number: 1, pods: 3, nodes: 2 }), undefined, { translation: own });
+	assert.equal(up(known.due(`${vA}→i`, reply)), "cni0→i");
+});
+
 test("a known connection leaves one way", () => {
 	const exact: Translation = {
 		destinations: () => ({ exact: true, destinations: [{ ip: B, port: 8080 }] }),
