@@ -24,7 +24,7 @@ include src/build.mk
 .PHONY: help setup build test test-unit test-root bench demo lint format install uninstall clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Install what weft needs: packages, Node.js, npm modules
 	$(Q)scripts/setup
@@ -41,10 +41,11 @@ demo: build
 	$(Q)scripts/preflight
 	$(Q)$(SUDO) node dist/src/cli/main.js demo
 
-test: ## Lint, unit tests, kernel tests and end-to-end tests in the lab
+test: ## Lint, unit tests, kernel tests, end-to-end tests in the lab, the addon under sanitizers
 test: build lint
 	$(Q)scripts/preflight
 	$(Q)$(SUDO) scripts/run-tests
+	$(Q)$(MAKE) --no-print-directory test-sanitize
 
 test-unit: ## Only what needs no root
 test-unit: build
