@@ -47,18 +47,19 @@ export class Adoption {
 	#equal(path: number): number {
 		const { paths, keys } = this.#shop;
 		let orphan = keys.find(paths.keyA[path] as number, paths.keyB[path] as number);
-		while (orphan !== 0 && !this.#fits(path, orphan)) orphan = paths.sameNext[orphan] as number;
+		while (orphan !== 0 && !this.#fits(path, orphan, true)) orphan = paths.sameNext[orphan] as number;
 		return orphan;
 	}
 
-	#fits(path: number, orphan: number): boolean {
+	#fits(path: number, orphan: number, isWhole: boolean): boolean {
 		const { paths, hops, hooks, facts } = this.#shop;
 		if (orphan === path || ((paths.marks[orphan] as number) & Mark.orphan) === 0) return false;
 		const last = paths.lastHop[path] as number;
 		const first = paths.firstHop[orphan] as number;
-		const source = hooks.source[hops.hook[last] as number];
-		if (hooks.source[hops.hook[first] as number] === source) return false;
-		if (this.#open.hopAt(path, hops.hook[first] as number, 0) !== 0) return false;
+		const entry = hops.hook[first] as number;
+		// A part of it may have come there after it left; a whole cannot come twice, nor where it has just been.
+		const partly = this.#open.hopAt(path, entry, 0) !== 0;
+		if (partly ? isWhole : hooks.source[hops.hook[last] as number] === hooks.source[entry]) return false;
 		return facts.sameDirection(hops.tuple[last] as number, hops.tuple[first] as number);
 	}
 
@@ -113,7 +114,7 @@ export class Adoption {
 
 	#isPart(path: number, orphan: number): boolean {
 		const { paths, facts } = this.#shop;
-		if (!this.#fits(path, orphan)) return false;
+		if (!this.#fits(path, orphan, false)) return false;
 		if ((facts.kind(paths.tuple[path] as number) & 0xff) !== Protocol.tcp) return paths.ipId[path] !== 0;
 		return paths.tsval[path] === paths.tsval[orphan];
 	}

@@ -5,7 +5,6 @@ import { ByPointer } from "./by-pointer.js";
 import { ByRange } from "./by-range.js";
 import type { PendingDrop } from "./drops.js";
 import { Rank } from "./hook-table.js";
-import { keyA, keyB } from "./key.js";
 import type { RowReader, TiedRow } from "./merge.js";
 import { OpenPaths } from "./open-paths.js";
 import { Mark, State } from "./path-table.js";
@@ -58,16 +57,12 @@ export class Assembler implements RowReader {
 			return;
 		}
 		counters.joined++;
-		const kind = facts.kind(tuple);
+		sight.show(rows, i);
 		sight.source = source;
-		sight.rows = rows;
-		sight.i = i;
 		sight.hook = hook;
 		sight.rank = hooks.rank[hook] as number;
 		sight.tuple = tuple;
-		sight.kind = kind;
-		sight.keyA = keyA(rows, i, kind);
-		sight.keyB = keyB(rows, i, kind);
+		sight.kind = facts.kind(tuple);
 		this.#place(sight);
 	}
 
@@ -108,10 +103,7 @@ export class Assembler implements RowReader {
 				this.#open.judge(path, "due");
 			}
 		}
-		for (let path = closed.oldest; path !== 0; path = closed.oldest) {
-			if ((paths.since[path] as number) + limits.suspectNs > now) break;
-			this.#open.free(path);
-		}
+		while (closed.oldest + limits.suspectNs <= now) this.#open.free(closed.take());
 	}
 
 	/** The trace is over: judges everything that is open. */

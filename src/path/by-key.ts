@@ -1,5 +1,6 @@
 import { Next } from "./due-cache.js";
 import { Rank } from "./hook-table.js";
+import { isSamePacket } from "./key.js";
 import type { OpenPaths } from "./open-paths.js";
 import { Mark, State } from "./path-table.js";
 import { Protocol } from "./protocols.js";
@@ -54,7 +55,6 @@ export class ByKey {
 			const path = recentAt.at(before, n);
 			if (path === 0) return false;
 			if (paths.state[path] !== State.open) continue;
-			if (paths.keyA[path] !== sight.keyA || paths.keyB[path] !== sight.keyB) continue;
 			if (!this.#isSamePacket(path, sight) || !this.#isBranch(path, before, sight)) continue;
 			this.#branchOff(path, sight);
 			return true;
@@ -96,18 +96,9 @@ export class ByKey {
 		return passed;
 	}
 
-	/** The keys agree; do the fields? */
 	#isSamePacket(path: number, sight: Sight): boolean {
 		const { paths, facts } = this.#shop;
-		const { rows, i } = sight;
-		return (
-			paths.sequence[path] === rows.sequence[i] &&
-			paths.payload[path] === rows.payload[i] &&
-			paths.ipId[path] === rows.ipId[i] &&
-			paths.tsval[path] === rows.tsval[i] &&
-			paths.acknowledgement[path] === rows.acknowledgement[i] &&
-			(facts.kind(paths.tuple[path] as number) & 0xff) === sight.protocol
-		);
+		return isSamePacket(paths, path, facts.kind(paths.tuple[path] as number), sight);
 	}
 
 	/** Can the path, last seen elsewhere, have come to this hook? */

@@ -1,4 +1,5 @@
 import { Rank } from "./hook-table.js";
+import { isSamePacket } from "./key.js";
 import type { Sight } from "./sight.js";
 import type { Workshop } from "./workshop.js";
 
@@ -15,7 +16,7 @@ export class ByPointer {
 
 	goesOn(carrier: number, sight: Sight): boolean {
 		const { hooks, carriers } = this.#shop;
-		if (carriers.keyA[carrier] !== sight.keyA || carriers.keyB[carrier] !== sight.keyB) return false;
+		if (!this.#isSamePacket(carrier, sight)) return false;
 		const { hook, rank } = sight;
 		const last = carriers.hook[carrier] as number;
 		const before = carriers.rank[carrier] as number;
@@ -26,6 +27,16 @@ export class ByPointer {
 		if (tuple !== sight.tuple && !this.#isTranslated(tuple, sight, cameBy, ingress)) return false;
 		if (hooks.egress[hook] === 0) return hooks.entersAfter(hook, last);
 		return ingress === cameBy || hooks.ingressFits(hook, cameBy, ingress);
+	}
+
+	/** A carrier of a whole path carries that path's packet; others have a key of their own. */
+	#isSamePacket(carrier: number, sight: Sight): boolean {
+		const { carriers, paths, facts } = this.#shop;
+		if (carriers.whole[carrier] === 0) {
+			return carriers.keyA[carrier] === sight.keyA && carriers.keyB[carrier] === sight.keyB;
+		}
+		const path = carriers.path[carrier] as number;
+		return isSamePacket(paths, path, facts.kind(carriers.tuple[carrier] as number), sight);
 	}
 
 	/** Is this another face of the same packet? One that the node made itself is not one that came to it. */

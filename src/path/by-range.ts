@@ -27,7 +27,7 @@ export class ByRange {
 
 	/** @param carried the sighting's pointer has a carrier */
 	join(sight: Sight, carried: boolean): boolean {
-		const { facts, ranges, paths, carriers } = this.#shop;
+		const { facts, ranges, paths } = this.#shop;
 		const { protocol } = sight;
 		if (protocol !== Protocol.tcp && protocol !== Protocol.udp) return false;
 		if (sight.payload === 0) return false;
@@ -38,11 +38,14 @@ export class ByRange {
 		if (count === 0) return false;
 		const open = this.#open;
 		const { found } = ranges;
-		if (!carried) carriers.whole[open.carry(found[0] as number, sight)] = 0;
+		if (!carried) open.carryPart(found[0] as number, sight);
 		for (let n = 0; n < count; n++) {
 			const path = found[n] as number;
 			open.mark(path, Mark.manifold);
-			if (this.#cover(path, sight) && paths.state[path] === State.open) open.settle(path, sight);
+			const complete = this.#cover(path, sight);
+			if (paths.state[path] !== State.open) continue;
+			if (complete) open.settle(path, sight);
+			else open.adopt(path, sight);
 		}
 		return true;
 	}

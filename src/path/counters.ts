@@ -1,4 +1,5 @@
 import type { LossCause } from "../packet/source.js";
+import { VERDICTS } from "./judgement.js";
 import type { Verdict } from "./path.js";
 
 /** In sightings unless said otherwise: seen = joined + unjoined + lost + queued. */
@@ -16,8 +17,8 @@ export interface Counters {
 	/** Drop reports that ended a path or a part of one; and those whose packet was not traced. */
 	drops: number;
 	strayDrops: number;
-	/** Paths given, by their newest verdict. */
-	readonly verdicts: Record<Verdict, number>;
+	/** Paths given, by their newest verdict: an index into VERDICTS. */
+	readonly verdicts: Float64Array;
 }
 
 export function zeroCounters(): Counters {
@@ -29,8 +30,13 @@ export function zeroCounters(): Counters {
 		revised: 0,
 		drops: 0,
 		strayDrops: 0,
-		verdicts: { delivered: 0, forwarded: 0, dropped: 0, lost: 0, incomplete: 0 },
+		verdicts: new Float64Array(VERDICTS.length),
 	};
+}
+
+export function byVerdict(counts: Float64Array): Record<Verdict, number> {
+	const [delivered = 0, forwarded = 0, dropped = 0, lost = 0, incomplete = 0] = counts;
+	return { delivered, forwarded, dropped, lost, incomplete };
 }
 
 /** What a Joiner says of itself: seen = joined + Σ unjoined + Σ lost + queued. */

@@ -6,8 +6,9 @@ import type { LossCause, SourceClock, SourceId, SourceSink } from "../packet/sou
 import type { TupleTable } from "../packet/tuples.js";
 import { Assembler } from "./assembler.js";
 import { CarrierTable } from "./carrier-table.js";
+import { ClosedRing } from "./closed-ring.js";
 import { Closing } from "./closing.js";
-import { type Accounts, zeroCounters } from "./counters.js";
+import { type Accounts, byVerdict, zeroCounters } from "./counters.js";
 import { Crossings } from "./crossings.js";
 import { DatagramIndex } from "./datagram-index.js";
 import { PendingDrops } from "./drops.js";
@@ -119,7 +120,7 @@ export class Joiner implements SourceSink {
 			suspects: this.#suspects,
 			flooded: this.#flooded,
 			orphans: this.#orphans,
-			closed: new WaitingList(paths, 4),
+			closed: new ClosedRing(paths, limits.closedPaths),
 			dues: this.#dues,
 			closing: new Closing(paths, hops, hooks, this.#dues, losses),
 			losses,
@@ -230,7 +231,7 @@ export class Joiner implements SourceSink {
 			unjoined: { unknownHook, noTuple },
 			lost: { ...this.#lost },
 			queued: this.#merge.queued,
-			paths: { ...verdicts },
+			paths: byVerdict(verdicts),
 			openPaths: this.#suspects.count + this.#flooded.count + this.#orphans.count,
 			evicted,
 			revised,

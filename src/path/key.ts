@@ -1,54 +1,118 @@
-import type { Sightings } from "../packet/sightings.js";
 import { TcpFlag } from "../packet/sightings.js";
+import type { PathTable } from "./path-table.js";
+import type { Sight } from "./sight.js";
 import { Kind } from "./tuple-facts.js";
 
 /**
- * A key of 64 bits in two signed words over what neither NAT, routing nor encapsulation changes in a packet: equal packets
- * have equal keys, others differ but for 2^-64. Segment sizes are left out: a wire may change them and leave the packet.
+ * What neither NAT, routing nor encapsulation changes in a packet, compared field by field, or as a key of 64 bits in
+ * two signed words where it must be looked up: equal packets have equal keys, others differ but for 2^-64. Segment sizes
+ * are left out: a wire may change them and leave the packet.
  */
 
 /** ECN's echo bits are the peers' own; everything else stays from hook to hook. */
 const STEADY_FLAGS = 0xff & ~(TcpFlag.ece | TcpFlag.cwr);
 
-/** @param kind of the tuple, see TupleFacts */
-export function keyA(rows: Sightings, i: number, kind: number): number {
-	const sequence = rows.sequence[i] as number;
-	const acknowledgement = rows.acknowledgement[i] as number;
-	const tsval = rows.tsval[i] as number;
-	const hash = hashOf(rows, i, kind);
+/** Does the path's packet equal the sighting's in every field? */
+export function isSamePacket(paths: PathTable, path: number, pathKind: number, sight: Sight): boolean {
+	const { rows, i, kind } = sight;
+	return (
+		paths.ipId[path] === rows.ipId[i] &&
+		paths.sequence[path] === rows.sequence[i] &&
+		paths.payload[path] === rows.payload[i] &&
+		paths.acknowledgement[path] === rows.acknowledgement[i] &&
+		paths.tsval[path] === rows.tsval[i] &&
+		paths.window[path] === rows.window[i] &&
+		(((paths.tcpFlags[path] as number) ^ (rows.tcpFlags[i] as number)) & STEADY_FLAGS) === 0 &&
+		(paths.hash[path] === rows.hash[i] || (kind & Kind.icmpError) !== 0) &&
+		((pathKind ^ kind) & Kind.packet) === 0
+	);
+}
+
+/** The fields of a sighting as a path keeps them, in place. */
+export function setPacket(paths: PathTable, path: number, sight: Sight): void {
+	const { rows, i } = sight;
+	paths.ipId[path] = rows.ipId[i] as number;
+	paths.sequence[path] = rows.sequence[i] as number;
+	paths.payload[path] = rows.payload[i] as number;
+	paths.acknowledgement[path] = rows.acknowledgement[i] as number;
+	paths.tsval[path] = rows.tsval[i] as number;
+	paths.window[path] = rows.window[i] as number;
+	paths.tcpFlags[path] = rows.tcpFlags[i] as number;
+	paths.hash[path] = rows.hash[i] as number;
+}
+
+/** Sets the key of a path from its fields. @param kind of its tuple */
+export function setKey(paths: PathTable, path: number, kind: number): void {
+	const sequence = paths.sequence[path] as number;
+	const acknowledgement = paths.acknowledgement[path] as number;
+	const tsval = paths.tsval[path] as number;
+	const hash = (kind & Kind.icmpError) === 0 ? (paths.hash[path] as number) : 0;
+	const id = (paths.ipId[path] as number) ^ (kind << 16);
+	const payload = paths.payload[path] as number;
+	const shape = ((paths.window[path] as number) << 8) | ((paths.tcpFlags[path] as number) & STEADY_FLAGS);
+	paths.keyA[path] = mixA(sequence, acknowledgement, tsval, hash, id, payload, shape);
+	paths.keyB[path] = mixB(sequence, acknowledgement, tsval, hash, id, payload, shape);
+}
+
+export function keyA({ rows, i, kind }: Sight): number {
+	return mixA(
+		rows.sequence[i] as number,
+		rows.acknowledgement[i] as number,
+		rows.tsval[i] as number,
+		(kind & Kind.icmpError) === 0 ? (rows.hash[i] as number) : 0,
+		(rows.ipId[i] as number) ^ (kind << 16),
+		rows.payload[i] as number,
+		((rows.window[i] as number) << 8) | ((rows.tcpFlags[i] as number) & STEADY_FLAGS),
+	);
+}
+
+export function keyB({ rows, i, kind }: Sight): number {
+	return mixB(
+		rows.sequence[i] as number,
+		rows.acknowledgement[i] as number,
+		rows.tsval[i] as number,
+		(kind & Kind.icmpError) === 0 ? (rows.hash[i] as number) : 0,
+		(rows.ipId[i] as number) ^ (kind << 16),
+		rows.payload[i] as number,
+		((rows.window[i] as number) << 8) | ((rows.tcpFlags[i] as number) & STEADY_FLAGS),
+	);
+}
+
+function mixA(
+	sequence: number,
+	acknowledgement: number,
+	tsval: number,
+	hash: number,
+	id: number,
+	payload: number,
+	shape: number,
+): number {
 	let sum = Math.imul(sequence ^ (sequence >>> 15), 0x85ebca6b);
 	sum = (sum + Math.imul(acknowledgement ^ (acknowledgement >>> 13), 0x165667b1)) | 0;
 	sum = (sum + Math.imul(tsval ^ (tsval >>> 16), 0x2c1b3c6d)) | 0;
 	sum = (sum + Math.imul(hash ^ (hash >>> 15), 0xc2b2ae35)) | 0;
-	sum = (sum + Math.imul((rows.ipId[i] as number) ^ (kind << 16), 0x9e3779b1)) | 0;
-	sum = (sum + Math.imul(rows.payload[i] as number, 0x27d4eb2f)) | 0;
-	sum = (sum + Math.imul(shapeOf(rows, i), 0x297a2d39)) | 0;
+	sum = (sum + Math.imul(id, 0x9e3779b1)) | 0;
+	sum = (sum + Math.imul(payload, 0x27d4eb2f)) | 0;
+	sum = (sum + Math.imul(shape, 0x297a2d39)) | 0;
 	sum = Math.imul(sum ^ (sum >>> 16), 0x7feb352d);
 	return sum ^ (sum >>> 15);
 }
 
-/** @param kind of the tuple, see TupleFacts */
-export function keyB(rows: Sightings, i: number, kind: number): number {
-	const sequence = rows.sequence[i] as number;
-	const acknowledgement = rows.acknowledgement[i] as number;
-	const tsval = rows.tsval[i] as number;
-	const hash = hashOf(rows, i, kind);
-	const id = (rows.ipId[i] as number) ^ (kind << 16);
+function mixB(
+	sequence: number,
+	acknowledgement: number,
+	tsval: number,
+	hash: number,
+	id: number,
+	payload: number,
+	shape: number,
+): number {
 	let sum = Math.imul(sequence ^ (sequence >>> 13), 0xcc9e2d51);
 	sum = (sum + Math.imul(acknowledgement ^ (acknowledgement >>> 16), 0x1b873593)) | 0;
 	sum = (sum + Math.imul(tsval ^ (tsval >>> 15), 0xe6546b65)) | 0;
 	sum = (sum + Math.imul(hash ^ (hash >>> 16), 0x7feb352d)) | 0;
 	sum = (sum + Math.imul(id ^ (id << 9), 0x846ca68b)) | 0;
-	sum = (sum + Math.imul(rows.payload[i] as number, 0x58f38ded)) | 0;
-	sum = (sum + Math.imul(shapeOf(rows, i), 0x6c8e9cf5)) | 0;
+	sum = (sum + Math.imul(payload, 0x58f38ded)) | 0;
+	sum = (sum + Math.imul(shape ^ (shape << 7), 0x6c8e9cf5)) | 0;
 	return sum ^ (sum >>> 16);
-}
-
-/** An ICMP error quotes addresses that NAT rewrites: its payload does not count. */
-function hashOf(rows: Sightings, i: number, kind: number): number {
-	return (kind & Kind.icmpError) === 0 ? (rows.hash[i] as number) : 0;
-}
-
-function shapeOf(rows: Sightings, i: number): number {
-	return ((rows.window[i] as number) << 8) | ((rows.tcpFlags[i] as number) & STEADY_FLAGS);
 }

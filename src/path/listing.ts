@@ -1,6 +1,7 @@
 import { EventFlag, Family } from "../packet/sightings.js";
 import { Next } from "./due-cache.js";
 import { Rank } from "./hook-table.js";
+import { setKey } from "./key.js";
 import { Mark } from "./path-table.js";
 import { Protocol } from "./protocols.js";
 import type { Workshop } from "./workshop.js";
@@ -19,13 +20,14 @@ export class Listing {
 	 * @returns a path whose range has to be given up for this one's; 0: none
 	 */
 	list(path: number, next: number, hook: number, kind: number): number {
-		const { paths, hooks, keys, recentAt } = this.#shop;
+		const { paths, hooks, keys, facts, recentAt } = this.#shop;
 		const rank = hooks.rank[hook] as number;
 		const egress = hooks.egress[hook] === 1;
 		if (rank === Rank.bridgeEgress || (!egress && hooks.master[hook] !== 0)) recentAt.note(hook, path);
 		const leaving = next === Next.across || (egress && rank >= Rank.tunnelEgress);
 		const marks = paths.marks[path] as number;
 		if ((marks & Mark.keyed) === 0 && (leaving || this.#mayBeReallocated(path, hook, rank))) {
+			setKey(paths, path, facts.kind(paths.tuple[path] as number));
 			keys.add(path);
 			this.#noteWeak(path, kind & 0xff);
 		}

@@ -3,6 +3,7 @@ import { Adoption } from "./adoption.js";
 import type { Occasion } from "./closing.js";
 import { Next } from "./due-cache.js";
 import { type DropReport, type Judgement, VERDICTS } from "./judgement.js";
+import { setPacket } from "./key.js";
 import { Listing } from "./listing.js";
 import { Mark, State } from "./path-table.js";
 import { Protocol } from "./protocols.js";
@@ -72,20 +73,12 @@ export class OpenPaths {
 		const flags = rows.flags[i] as number;
 		paths.serial[path] = ++this.#serial;
 		paths.first[path] = sight.now;
-		paths.keyA[path] = sight.keyA;
-		paths.keyB[path] = sight.keyB;
 		paths.tuple[path] = tuple;
-		paths.sequence[path] = rows.sequence[i] as number;
-		paths.acknowledgement[path] = rows.acknowledgement[i] as number;
-		paths.ipId[path] = rows.ipId[i] as number;
-		paths.tsval[path] = rows.tsval[i] as number;
-		paths.payload[path] = rows.payload[i] as number;
-		paths.hash[path] = rows.hash[i] as number;
+		setPacket(paths, path, sight);
 		paths.length[path] = rows.length[i] as number;
 		paths.gsoSize[path] = rows.gsoSize[i] as number;
 		paths.segments[path] = rows.segments[i] as number;
 		paths.flags[path] = flags;
-		paths.tcpFlags[path] = rows.tcpFlags[i] as number;
 		paths.subscribers[path] = 0;
 		paths.firstHop[path] = 0;
 		paths.lastHop[path] = 0;
@@ -104,8 +97,6 @@ export class OpenPaths {
 		carriers.path[carrier] = path;
 		carriers.sibling[carrier] = paths.carrier[path] as number;
 		paths.carrier[path] = carrier;
-		carriers.keyA[carrier] = sight.keyA;
-		carriers.keyB[carrier] = sight.keyB;
 		carriers.hook[carrier] = hook;
 		carriers.rank[carrier] = sight.rank;
 		carriers.cameBy[carrier] = hooks.egress[hook] === 0 ? (hooks.ifindex[hook] as number) : sight.ingress;
@@ -114,6 +105,15 @@ export class OpenPaths {
 		carriers.whole[carrier] = 1;
 		carriers.time[carrier] = sight.now;
 		return carrier;
+	}
+
+	/** The same for a sighting that holds a part of the path, or parts of several. */
+	carryPart(path: number, sight: Sight): void {
+		const { carriers } = this.#shop;
+		const carrier = this.carry(path, sight);
+		carriers.whole[carrier] = 0;
+		carriers.keyA[carrier] = sight.keyA;
+		carriers.keyB[carrier] = sight.keyB;
 	}
 
 	/** The carrier's packet is seen further on. */
@@ -211,18 +211,44 @@ export class OpenPaths {
 	settleAt(path: number, hook: number, tuple: number): void {
 		const { paths, dues, facts } = this.#shop;
 		const next = dues.next(hook, tuple);
+		const marks = paths.marks[path] as number;
 		if (next === Next.wait || next === Next.across) {
-			if (((paths.marks[path] as number) & Mark.fragments) !== 0) return;
+			if ((marks & Mark.fragments) !== 0) return;
 			const crowded = this.#listing.list(path, next, hook, facts.kind(tuple));
 			if (crowded !== 0) this.#giveUp(crowded);
 			if (next === Next.across) this.#adoption.adopt(path);
-		} else if (((paths.marks[path] as number) & Mark.orphan) !== 0) {
+			if ((marks & (Mark.arrived | Mark.flooded)) === Mark.arrived) this.#finishIfSeen(path);
+		} else if ((marks & Mark.orphan) !== 0) {
 			return;
-		} else if (((paths.marks[path] as number) & Mark.flooded) !== 0) {
+		} else if ((marks & Mark.flooded) !== 0) {
 			this.mark(path, Mark.arrived);
+		} else if ((marks & (Mark.manifold | Mark.fragments)) === Mark.manifold && !this.#isSeenWhole(path)) {
+			if (next === Next.arrived) this.mark(path, Mark.arrived);
 		} else {
 			this.#finishAt(path, next);
 		}
+	}
+
+	/** A part of the path has left its node: takes over what came of it elsewhere already. */
+	adopt(path: number, sight: Sight): void {
+		if (this.#shop.orphans.count === 0) return;
+		if (this.#shop.dues.next(sight.hook, sight.tuple) === Next.across) this.#adoption.adopt(path);
+	}
+
+	/** It has arrived before the clock of its sender showed all of it leaving: that was the last of it. */
+	#finishIfSeen(path: number): void {
+		const { paths } = this.#shop;
+		if (paths.state[path] === State.open && this.#isSeenWhole(path)) this.#finishAt(path, Next.arrived);
+	}
+
+	/** Has every hop seen all of it? */
+	#isSeenWhole(path: number): boolean {
+		const { paths, hops } = this.#shop;
+		let hop = paths.firstHop[path] as number;
+		while (hop !== 0 && hops.coverLow[hop] === 0xffffffff && hops.coverHigh[hop] === 0xffffffff) {
+			hop = hops.next[hop] as number;
+		}
+		return hop === 0;
 	}
 
 	mark(path: number, mark: number): void {
@@ -273,17 +299,18 @@ export class OpenPaths {
 	revise(path: number, judgement: Judgement): void {
 		const { paths, counters, view, sink } = this.#shop;
 		paths.revision[path] = (paths.revision[path] as number) + 1;
-		counters.verdicts[VERDICTS[paths.verdict[path] as number] ?? "incomplete"]--;
-		counters.verdicts[judgement.verdict]++;
+		const verdict = VERDICTS.indexOf(judgement.verdict);
+		count(counters.verdicts, paths.verdict[path] as number, -1);
+		count(counters.verdicts, verdict, 1);
 		counters.revised++;
-		paths.verdict[path] = VERDICTS.indexOf(judgement.verdict);
+		paths.verdict[path] = verdict;
 		sink.revise(view.show(path, judgement));
 	}
 
-	/** Forgets a closed path and its carriers. */
+	/** Forgets a closed path and its carriers. @param path 0: none */
 	free(path: number): void {
-		const { paths, carriers, closed } = this.#shop;
-		if (closed.has(path)) closed.remove(path);
+		const { paths, carriers } = this.#shop;
+		if (path === 0) return;
 		for (let carrier = paths.carrier[path] as number; carrier !== 0; ) {
 			const next = carriers.sibling[carrier] as number;
 			carriers.free(carrier);
@@ -308,10 +335,8 @@ export class OpenPaths {
 	/** Room for a path, if need be by giving up the oldest. */
 	#allocate(): number {
 		const { paths, suspects, flooded, orphans, closed } = this.#shop;
-		const path = paths.allocate();
-		if (path !== 0) return path;
-		if (closed.oldest !== 0) this.free(closed.oldest);
-		else {
+		while (paths.full && !closed.isEmpty) this.free(closed.take());
+		if (paths.full) {
 			const oldest = suspects.oldest || flooded.oldest || orphans.oldest;
 			this.#giveUp(oldest);
 			if (paths.state[oldest] !== State.free) this.free(oldest);
@@ -330,7 +355,7 @@ export class OpenPaths {
 	}
 
 	#close(path: number, judgement: Judgement): void {
-		const { paths, suspects, flooded, orphans, closed, dropped, counters, view, sink, limits, sight } = this.#shop;
+		const { paths, suspects, flooded, orphans, closed, dropped, counters, view, sink, sight } = this.#shop;
 		if (((paths.marks[path] as number) & (Mark.keyed | Mark.ranged)) !== 0) this.#listing.unlist(path);
 		if (suspects.has(path)) suspects.remove(path);
 		else if (flooded.has(path)) flooded.remove(path);
@@ -338,15 +363,16 @@ export class OpenPaths {
 		if (dropped.size > 0) dropped.delete(path);
 		if (((paths.marks[path] as number) & Mark.fragments) !== 0) this.#shop.datagrams.remove(path);
 		paths.state[path] = State.closed;
-		paths.verdict[path] = VERDICTS.indexOf(judgement.verdict);
-		counters.verdicts[judgement.verdict]++;
+		const verdict = VERDICTS.indexOf(judgement.verdict);
+		paths.verdict[path] = verdict;
+		count(counters.verdicts, verdict, 1);
 		sink.path(view.show(path, judgement));
 		if (paths.carrier[path] === 0) {
 			this.#release(path);
 			return;
 		}
-		closed.add(path, sight.now);
-		if (closed.count > limits.closedPaths) this.free(closed.oldest);
+		const forgotten = closed.add(path, sight.now);
+		if (forgotten !== 0) this.free(forgotten);
 	}
 
 	#release(path: number): void {
@@ -354,4 +380,8 @@ export class OpenPaths {
 		hops.freeList(paths.firstHop[path] as number);
 		paths.free(path);
 	}
+}
+
+function count(verdicts: Float64Array, verdict: number, by: number): void {
+	verdicts[verdict] = (verdicts[verdict] as number) + by;
 }

@@ -4,7 +4,7 @@ export interface Limits {
 	readonly maxPaths: number;
 	/** Open paths with a range, per direction of a connection. */
 	readonly rangesPerDirection: number;
-	/** Closed paths that a late report can still revise. */
+	/** Closed paths that a late report can still revise: a power of two. */
 	readonly closedPaths: number;
 	/** How long a path waits for its next hook before it is judged, ns. */
 	suspectNs: number;

@@ -1,4 +1,5 @@
 import type { Sightings } from "../packet/sightings.js";
+import { keyA, keyB } from "./key.js";
 
 /** The sighting that is being read: its row, and what was worked out of it. One object for all rows. */
 export class Sight {
@@ -13,12 +14,35 @@ export class Sight {
 	tuple = 0;
 	/** Of the tuple, see TupleFacts. */
 	kind = 0;
-	/** What identifies its packet: see key.ts. */
-	keyA = 0;
-	keyB = 0;
+	#keyed = false;
+	#keyA = 0;
+	#keyB = 0;
 
 	constructor(rows: Sightings) {
 		this.rows = rows;
+	}
+
+	/** Shows the next row; the caller sets the other fields. */
+	show(rows: Sightings, i: number): void {
+		this.rows = rows;
+		this.i = i;
+		this.#keyed = false;
+	}
+
+	/** What identifies its packet: see key.ts. Most rows are placed without. */
+	get keyA(): number {
+		if (!this.#keyed) this.#makeKey();
+		return this.#keyA;
+	}
+	get keyB(): number {
+		if (!this.#keyed) this.#makeKey();
+		return this.#keyB;
+	}
+
+	#makeKey(): void {
+		this.#keyA = keyA(this);
+		this.#keyB = keyB(this);
+		this.#keyed = true;
 	}
 
 	get protocol(): number {

@@ -1,5 +1,6 @@
 import type { Hook } from "../packet/hook.js";
 import type { CarrierTable } from "./carrier-table.js";
+import type { ClosedRing } from "./closed-ring.js";
 import type { Closing } from "./closing.js";
 import type { Counters } from "./counters.js";
 import type { Crossings } from "./crossings.js";
@@ -31,7 +32,7 @@ export interface Workshop extends Tables {
 	readonly suspects: WaitingList;
 	readonly flooded: WaitingList;
 	readonly orphans: WaitingList;
-	readonly closed: WaitingList;
+	readonly closed: ClosedRing;
 	readonly dues: DueCache;
 	readonly closing: Closing;
 	readonly losses: Losses;

@@ -98,7 +98,7 @@ test("law: in bulk, whatever the offloads and the skew, every skb that was sent 
 				assert.deepEqual(summary(outcome), summary(straight));
 			},
 		),
-		{ numRuns: 300 },
+		{ numRuns: 500 },
 	);
 });
 
