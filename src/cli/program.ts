@@ -44,6 +44,12 @@ const commands: readonly Listed[] = [
 		load: () => import("./explain.js"),
 	},
 	{
+		name: "agent",
+		usage: "agent --listen ADDR",
+		summary: "serve one node over gRPC",
+		load: () => import("./agent.js"),
+	},
+	{
 		name: "cleanup",
 		usage: "cleanup",
 		summary: "remove whatever a killed weft may have left",

@@ -6,6 +6,7 @@ import { jsonListener, textListener } from "./listeners.js";
 import { addShared } from "./options.js";
 import { LineOutput } from "./output.js";
 import { requireTracingRights } from "./privilege.js";
+import { addProtection, type ProtectionOptions, protectionOf } from "./serving.js";
 import { stopOnSignals } from "./signals.js";
 import { version } from "./version.js";
 
@@ -34,7 +35,7 @@ Reading a row:
 
 Ctrl-C ends with a summary. Needs root for tracing on this machine; neither for --agent nor for -r.`;
 
-interface Options {
+interface Options extends ProtectionOptions {
 	readonly namespace: string;
 	readonly count?: number;
 	readonly duration?: number;
@@ -65,7 +66,12 @@ export function define(command: Command): void {
 			// Before anything is touched: what is asked wrongly is told to everybody, root or not.
 			askQuestion(request);
 			refuseUnbuilt(request, options);
-			const local = request.agents.length === 0 && request.read === null;
+			if (request.agents.length > 0) {
+				const { remoteTrace } = await import("../rpc/client/start.js");
+				await runTrace(request, options, remoteTrace(protectionOf(options)));
+				return;
+			}
+			const local = request.read === null;
 			if (local) requireTracingRights("tracing on this machine");
 			const nodes = local ? await nodesOf(request) : null;
 			// A replay runs anywhere: what needs the addon is not even imported.
@@ -77,11 +83,14 @@ export function define(command: Command): void {
 		});
 	addShared(command, ["namespace", "count", "duration", "all", "time", "output", "agent", "lab", "netns", "hostRoot"]);
 	addShared(command, ["attach", "sample", "write", "anonymize", "read"]);
+	addProtection(command);
 }
 
 /** What the options promise and the collector cannot do yet is refused, not ignored. */
 function refuseUnbuilt({ agents, write }: TraceRequest, { anonymize }: Options): void {
-	if (agents.length > 0) throw new CliError("--agent is not built yet", "trace on the node itself, without it");
+	if (agents.length > 0 && write !== null) {
+		throw new CliError("-w with --agent is not built yet", "record on the node itself, without --agent");
+	}
 	if (anonymize === true && write === null) throw new UsageError("--anonymize is for what -w writes", "name a FILE");
 }
 

@@ -1,0 +1,135 @@
+import type { Cluster } from "../../collector/cluster.js";
+import type { NodePlan } from "../../collector/plan.js";
+import type { Question } from "../../collector/question.js";
+import type { Sightings } from "../../packet/sightings.js";
+import type { LossCause } from "../../packet/source.js";
+import type { BatchEncoder } from "../batch-encoder.js";
+import type { LossMessage, StageMessage } from "../messages.js";
+
+/** Bytes on their way to a subscriber; beyond it, its rows are lost, counted as subscriberSlow. */
+const MOST_WAITING = 4 << 20;
+/** How long a subscriber hears nothing, at the most. */
+const QUIET_NS = 50e6;
+
+export interface SubscriptionOptions {
+	readonly id: number;
+	/** Its bit in the kernel's rules. */
+	readonly bit: number;
+	readonly question: Question;
+	readonly sample: number;
+	readonly send: (bytes: Uint8Array<ArrayBuffer>) => void;
+}
+
+/** One client of the node's hooks: its question, its bounded queue, its ledger. */
+export class Subscription {
+	readonly id: number;
+	readonly bit: number;
+	readonly question: Question;
+	readonly sample: number;
+	cluster: Cluster;
+	/** As of the latest change; null: nothing to see here. */
+	plan: NodePlan | null = null;
+	/** From when on it gets rows, in the source's ns; Infinity: its hooks are not on yet. */
+	sinceNs = Number.POSITIVE_INFINITY;
+	/** It is over with the watermark that reaches this. */
+	untilNs = Number.POSITIVE_INFINITY;
+	/** Marked for it, and given. Sightings. */
+	offered = 0;
+	delivered = 0;
+	slow = 0;
+	readonly #send: (bytes: Uint8Array<ArrayBuffer>) => void;
+	readonly #losses: Partial<Record<LossCause, number>> = {};
+	#lossesTold = "";
+	#waiting = 0;
+	#toldNs = Number.NEGATIVE_INFINITY;
+	#selected = new Uint32Array(4096);
+
+	constructor({ id, bit, question, sample, send }: SubscriptionOptions, cluster: Cluster) {
+		this.id = id;
+		this.bit = bit;
+		this.question = question;
+		this.sample = sample;
+		this.cluster = cluster;
+		this.#send = send;
+	}
+
+	get lost(): number {
+		return Object.values(this.#losses).reduce((sum, count) => sum + count, 0);
+	}
+
+	written(bytes: number): void {
+		this.#waiting -= bytes;
+	}
+
+	lose(cause: LossCause, count: number): void {
+		if (count > 0) this.#losses[cause] = (this.#losses[cause] ?? 0) + count;
+	}
+
+	/**
+	 * Everything before the watermark is in `rows`, or was given or counted before.
+	 * @param wanted by hook id: bits of those who asked for it
+	 */
+	advance(rows: Sightings | null, watermarkNs: number, wanted: Uint32Array, encoder: BatchEncoder): void {
+		if (watermarkNs < this.sinceNs) return;
+		const count = rows === null ? 0 : this.#select(rows, wanted);
+		if (rows !== null && count > 0) {
+			const first = this.offered;
+			this.offered += count;
+			if (this.#waiting > MOST_WAITING) {
+				this.slow += count;
+				this.lose("subscriberSlow", count);
+				return;
+			}
+			this.delivered += count;
+			const progress = { watermarkNs, losses: this.#losses };
+			for (const bytes of encoder.encode(rows, this.#selected, count, first, progress)) this.#give(bytes);
+			this.#told(watermarkNs);
+			return;
+		}
+		const due = watermarkNs - this.#toldNs >= QUIET_NS || this.#lossText() !== this.#lossesTold;
+		if (!due || this.#waiting > MOST_WAITING) return;
+		this.#give(encoder.progress({ watermarkNs, losses: this.#losses }));
+		this.#told(watermarkNs);
+	}
+
+	/** @param must also when the client is slow: the first message, and the last */
+	tell(bytes: Uint8Array<ArrayBuffer>, must: boolean): void {
+		if (must || this.#waiting <= MOST_WAITING) this.#give(bytes);
+	}
+
+	losses(): LossMessage[] {
+		return Object.entries(this.#losses).map(([cause, count]) => ({ cause, count }));
+	}
+
+	stage(): StageMessage {
+		const { offered, delivered, slow } = this;
+		return { stage: "subscriber", in: offered, out: delivered, lost: [{ cause: "subscriberSlow", count: slow }] };
+	}
+
+	#select(rows: Sightings, wanted: Uint32Array): number {
+		const { subscribers, hook, time, count } = rows;
+		if (this.#selected.length < count) this.#selected = new Uint32Array(count);
+		const mask = 2 ** this.bit;
+		let selected = 0;
+		for (let i = 0; i < count; i++) {
+			const bits = (subscribers[i] as number) & (wanted[hook[i] as number] as number);
+			if ((bits & mask) === 0 || (time[i] as number) < this.sinceNs) continue;
+			this.#selected[selected++] = i;
+		}
+		return selected;
+	}
+
+	#give(bytes: Uint8Array<ArrayBuffer>): void {
+		this.#waiting += bytes.length;
+		this.#send(bytes);
+	}
+
+	#told(watermarkNs: number): void {
+		this.#toldNs = watermarkNs;
+		this.#lossesTold = this.#lossText();
+	}
+
+	#lossText(): string {
+		return JSON.stringify(this.#losses);
+	}
+}

@@ -1,0 +1,52 @@
+import type { Cluster } from "../../collector/cluster.js";
+import type { FromWorker } from "../../collector/protocol.js";
+import type { Question } from "../../collector/question.js";
+import type { Wiring } from "../../wiring/model.js";
+import type { ClockReading } from "./clock-estimate.js";
+
+/*
+ * A trace by agents in two threads: the main one owns connections and names, the worker decodes and joins. Bytes of
+ * agents go down as they came.
+ */
+
+export interface RemoteWorkerOptions {
+	readonly question: Question;
+	readonly everyPath: boolean;
+	/** Flows are rebuilt and told every second, too. */
+	readonly flows: boolean;
+	readonly wirings: readonly Wiring[];
+	readonly cluster: Cluster;
+	/** Our wall clock at 0 of the Joiner's line, ns since 1970. */
+	readonly wallClockBase: bigint;
+	/** Streams that the trace begins with: it is ready when all of these are, or have failed. */
+	readonly sources: readonly StreamOrder[];
+}
+
+/** One epoch of one node: a stream of an agent process. */
+export interface StreamOrder {
+	/** Unique among all of a trace. */
+	readonly key: string;
+	readonly node: string;
+	/** The hash of payloads cannot be compared with other nodes': it does not count. */
+	readonly clock: ClockReading | null;
+}
+
+export type ToRemoteWorker =
+	| { readonly kind: "world"; readonly wirings: readonly Wiring[]; readonly cluster: Cluster }
+	| { readonly kind: "open"; readonly source: StreamOrder }
+	| { readonly kind: "bytes"; readonly key: string; readonly bytes: Uint8Array<ArrayBuffer> }
+	| { readonly kind: "clock"; readonly node: string; readonly reading: ClockReading }
+	/** The stream has ended without its final state. */
+	| { readonly kind: "broken"; readonly key: string; readonly why: string }
+	| { readonly kind: "credit"; readonly paths: number }
+	/** Every stream has ended. */
+	| { readonly kind: "stop" };
+
+export type FromRemoteWorker =
+	| Exclude<FromWorker, { readonly kind: "ready" }>
+	| (FromWorker & { readonly kind: "ready" })
+	/** Bytes have been read. */
+	| { readonly kind: "taken"; readonly key: string; readonly bytes: number }
+	/** The final state was read. */
+	| { readonly kind: "finished"; readonly key: string }
+	| { readonly kind: "flows"; readonly flows: readonly import("../../flow/snapshot.js").FlowSnapshot[] };

@@ -1,0 +1,268 @@
+import { Pipeline } from "../../collector/pipeline.js";
+import type { LedgerStage, Summary } from "../../collector/report.js";
+import { FlowTable } from "../../flow/table.js";
+import { noCounters } from "../../kernel/counters.js";
+import type { Hook, HookId } from "../../packet/hook.js";
+import type { Sightings } from "../../packet/sightings.js";
+import type { SourceId, SourceSink } from "../../packet/source.js";
+import type { JoinedPath, PathView } from "../../path/path-view.js";
+import type { Wiring } from "../../wiring/model.js";
+import { numberOf, type StageMessage, type StateMessage } from "../messages.js";
+import type { FromRemoteWorker, RemoteWorkerOptions, StreamOrder, ToRemoteWorker } from "./protocol.js";
+import { RemoteSource, stageCount } from "./remote-source.js";
+
+/** Paths that go up in one message at the most. */
+const PATHS_A_MESSAGE = 512;
+/** Paths that may be on their way up; what comes beyond is counted as lost to a slow reader. */
+const MOST_UNREAD = 16_384;
+
+/** A trace by agents in the worker: their bytes → Sources → pipeline → what goes up. Needs neither root nor addon. */
+export class RemoteTracer {
+	readonly #options: RemoteWorkerOptions;
+	readonly #send: (message: FromRemoteWorker) => void;
+	readonly #pipeline: Pipeline;
+	readonly #flows: FlowTable | null;
+	readonly #sources = new Map<string, RemoteSource>();
+	readonly #hooks = new Map<number, Hook>();
+	readonly #batchOwner = new Map<Sightings, RemoteSource>();
+	/** Streams that the trace waits for before it is ready. */
+	readonly #awaited: Set<string>;
+	readonly #started = performance.now();
+	#wirings: readonly Wiring[];
+	#isReady = false;
+	#nextHookId = 0;
+	#hooksOnce = 0;
+	#unsent: JoinedPath[] = [];
+	#unread = 0;
+	#offered = 0;
+	#unsentLost = 0;
+	#second: NodeJS.Timeout | null = null;
+
+	constructor(options: RemoteWorkerOptions, send: (message: FromRemoteWorker) => void) {
+		const { question, everyPath, flows, wirings, cluster, wallClockBase, sources } = options;
+		this.#options = options;
+		this.#send = send;
+		this.#wirings = wirings;
+		this.#pipeline = new Pipeline({
+			questions: [question],
+			everyPath: everyPath || flows,
+			release: (rows) => this.#release(rows),
+			path: (view) => this.#path(view),
+			forget: (tuple) => this.#flows?.forgetTuple(tuple),
+		});
+		const { tuples, outers } = this.#pipeline;
+		this.#flows = flows
+			? new FlowTable({
+					...{ tuples, outers, wallClockBase },
+					idPrefix: `${wallClockBase.toString(36)}-`,
+					hook: (id) => this.#hookOf(id),
+					tunnelAddress: (hook) => this.#tunnelAddress(hook),
+				})
+			: null;
+		this.#pipeline.world(wirings, cluster);
+		this.#awaited = new Set(sources.map(({ key }) => key));
+		for (const source of sources) this.#open(source, true);
+		this.#readyWhenAll();
+	}
+
+	hear(message: ToRemoteWorker): void {
+		switch (message.kind) {
+			case "world":
+				this.#wirings = message.wirings;
+				this.#pipeline.world(message.wirings, message.cluster);
+				return;
+			case "open":
+				this.#open(message.source, false);
+				return;
+			case "bytes":
+				this.#bytes(message.key, message.bytes);
+				return;
+			case "clock":
+				for (const source of this.#sources.values()) if (source.node === message.node) source.clock(message.reading);
+				return;
+			case "broken":
+				this.#broken(message.key, message.why);
+				return;
+			case "credit":
+				this.#unread -= message.paths;
+				return;
+			case "stop":
+				this.#stop();
+				return;
+		}
+	}
+
+	#open({ key, node, clock }: StreamOrder, isFirst: boolean): void {
+		const { tuples, outers } = this.#pipeline;
+		const source: RemoteSource = new RemoteSource(
+			{
+				...{ id: key as SourceId, node, tuples, outers },
+				lineBase: this.#options.wallClockBase,
+				nextHookId: () => this.#nextHookId++ as HookId,
+				onReady: (_, state) => this.#sourceReady(key, source, state),
+				onEnded: () => this.#send({ kind: "finished", key }),
+			},
+			this.#sinkOf(() => source),
+		);
+		this.#sources.set(key, source);
+		// Registers those that the trace begins with: rows wait until each of them has said how far it has come.
+		if (isFirst) this.#pipeline.sink.clock(source.id, { offsetNs: 0, errorNs: clock?.errorNs ?? 0 });
+		if (clock !== null) source.clock(clock);
+	}
+
+	#bytes(key: string, bytes: Uint8Array): void {
+		const source = this.#sources.get(key);
+		this.#send({ kind: "taken", key, bytes: bytes.length });
+		if (source === undefined || source.isOver) return;
+		try {
+			source.hear(bytes);
+		} catch (cause) {
+			const why = cause instanceof Error ? cause.message : String(cause);
+			this.#send({ kind: "warning", line: `${source.node} sends what cannot be read: ${why}` });
+			this.#broken(key, why);
+		}
+	}
+
+	#sourceReady(key: string, source: RemoteSource, state: StateMessage): void {
+		// What an earlier epoch had hooked on the node is watched by this one now.
+		for (const other of this.#sources.values()) {
+			if (other === source || other.node !== source.node) continue;
+			for (const hook of other.hooks.values()) this.#pipeline.sink.unhook(other.id, hook);
+			other.hooks.clear();
+		}
+		for (const line of state.warnings) this.#send({ kind: "warning", line });
+		this.#awaited.delete(key);
+		setImmediate(() => this.#readyWhenAll());
+	}
+
+	#broken(key: string, _why: string): void {
+		const source = this.#sources.get(key);
+		if (source === undefined || source.isOver) return;
+		source.broken();
+		this.#awaited.delete(key);
+		this.#readyWhenAll();
+	}
+
+	#readyWhenAll(): void {
+		if (this.#isReady || this.#awaited.size > 0) return;
+		this.#isReady = true;
+		const hooks = [...this.#sources.values()].flatMap((source) => [...source.hooks.values()]);
+		this.#hooksOnce = hooks.length;
+		this.#flushPaths();
+		const { wallClockBase } = this.#options;
+		this.#send({ kind: "ready", hooks, wallClockBase, monotonicBase: 0n });
+		this.#second = setInterval(() => this.#tellSecond(), 1000);
+	}
+
+	/** The pipeline, and what is told along the way. */
+	#sinkOf(source: () => RemoteSource): SourceSink {
+		const { sink } = this.#pipeline;
+		return {
+			...sink,
+			hook: (id, hook) => {
+				this.#hooks.set(hook.id, hook);
+				sink.hook(id, hook);
+				this.#send({ kind: "hook", added: true, hook });
+			},
+			unhook: (id, hook) => {
+				sink.unhook(id, hook);
+				this.#send({ kind: "hook", added: false, hook });
+			},
+			batch: (id, rows) => {
+				this.#batchOwner.set(rows, source());
+				sink.batch(id, rows);
+			},
+			watermark: (id, timeNs) => {
+				sink.watermark(id, timeNs);
+				this.#flushPaths();
+			},
+		};
+	}
+
+	#release(rows: Sightings): void {
+		const owner = this.#batchOwner.get(rows);
+		this.#batchOwner.delete(rows);
+		owner?.release(rows);
+	}
+
+	#path(view: PathView): void {
+		if (this.#flows !== null) {
+			if (view.revision === 0) this.#flows.path(view);
+			else this.#flows.revise(view);
+			return;
+		}
+		this.#offered++;
+		if (this.#unread >= MOST_UNREAD) {
+			this.#unsentLost++;
+			return;
+		}
+		this.#unread++;
+		this.#unsent.push(view.toPath());
+		if (this.#unsent.length >= PATHS_A_MESSAGE) this.#flushPaths();
+	}
+
+	#flushPaths(): void {
+		if (this.#unsent.length === 0) return;
+		this.#send({ kind: "paths", paths: this.#unsent });
+		this.#unsent = [];
+	}
+
+	#tellSecond(): void {
+		this.#send({ kind: "second", report: this.#pipeline.second() });
+		const flows = this.#flows?.changes() ?? [];
+		if (flows.length > 0) this.#send({ kind: "flows", flows });
+	}
+
+	#stop(): void {
+		if (this.#second !== null) clearInterval(this.#second);
+		const durationMs = performance.now() - this.#started;
+		this.#pipeline.finish();
+		this.#flushPaths();
+		this.#tellSecond();
+		this.#send({ kind: "stopped", summary: this.#summary(durationMs) });
+	}
+
+	#summary(durationMs: number): Summary {
+		const sources = [...this.#sources.values()];
+		const sum = (stage: string, side: "in" | "out") =>
+			sources.reduce((total, { ledger }) => total + stageCount(ledger, stage, side), 0);
+		const kernel = noCounters();
+		kernel.seen = sum("filter", "in");
+		kernel.matched = sum("kernel", "in");
+		kernel.emitted = sum("kernel", "out");
+		kernel.ringFull = kernel.matched - kernel.emitted;
+		const received = sources.reduce((total, source) => total + source.received, 0);
+		const unnamed = sources.reduce((total, source) => total + source.unnamed, 0);
+		const summary = this.#pipeline.summary({
+			...{ durationMs, kernel, hooks: this.#hooksOnce, drained: received },
+			...{ offered: this.#offered, unsent: this.#unsentLost },
+		});
+		const joining = summary.ledger.find(({ stage }) => stage === "join");
+		const output = summary.ledger.find(({ stage }) => stage.startsWith("output"));
+		return {
+			...summary,
+			ledger: [
+				...sources.flatMap(({ node, ledger }) => ledger.map((stage) => stageOf(stage, node))),
+				{ stage: "received", in: received, out: received - unnamed, lost: { tupleTableFull: unnamed } },
+				...(joining === undefined ? [] : [{ ...joining, in: received - unnamed }]),
+				...(output === undefined ? [] : [output]),
+			],
+		};
+	}
+
+	#hookOf(id: number): Hook {
+		const hook = this.#hooks.get(id);
+		if (hook === undefined) throw new RangeError(`hook ${id} was never announced`);
+		return hook;
+	}
+
+	#tunnelAddress(hook: Hook): string | null {
+		const wiring = this.#wirings.find(({ node }) => node === hook.node);
+		return wiring?.host.links.find(({ vxlan }) => vxlan?.local != null)?.vxlan?.local ?? null;
+	}
+}
+
+function stageOf({ stage, in: received, out, lost }: StageMessage, node: string): LedgerStage {
+	const counts = Object.fromEntries(lost.map(({ cause, count }) => [cause, numberOf(count)]));
+	return { stage: `${stage} @${node}`, in: numberOf(received), out: numberOf(out), lost: counts };
+}

@@ -1,0 +1,268 @@
+import { fileURLToPath } from "node:url";
+import protobuf from "protobufjs";
+
+/*
+ * The messages of weft.v1 as TypeScript sees them, and their bytes. The .proto files are the source; they are read when
+ * the first message is met. Batches of sightings, which are many, have a codec of their own (batch-encoder.ts).
+ */
+
+/** The folder in which the package's .proto files lie; compiled, this file is dist/src/rpc/messages.js. */
+export const PROTO_ROOT = fileURLToPath(new URL("../../../src/rpc/proto/", import.meta.url));
+export const SERVICE_FILE = "weft/v1/tracer.proto";
+
+/** 64 bits as two words. A BigInt must never be given to protobufjs: it is encoded as 0. */
+export interface Word64 {
+	readonly low: number;
+	readonly high: number;
+	readonly unsigned: boolean;
+}
+/** To encode: a whole number up to 2⁵³, or the words. Decoded: the words. */
+export type Count = number | Word64;
+
+export interface MessageTypes {
+	readonly StreamSightingsRequest: StreamSightingsRequest;
+	readonly StreamSightingsResponse: StreamSightingsResponse;
+	readonly TraceRequest: QuestionMessage & { readonly sample: number };
+	readonly TraceResponse: { readonly state?: StateMessage | null; readonly path?: object | null };
+	readonly WatchFlowsRequest: QuestionMessage;
+	readonly WatchFlowsResponse: { readonly state?: StateMessage | null; readonly flow?: object | null };
+	readonly WatchLatencyRequest: { readonly bridge: string; readonly intervalMs: number };
+	readonly WatchDropsRequest: QuestionMessage;
+	readonly WatchTopologyRequest: { readonly withEvidence: boolean };
+	readonly WatchTopologyResponse: WatchTopologyResponse;
+	readonly ResolveEndpointRequest: { readonly end: EndMessage | null; readonly namespace: string };
+	readonly ResolveEndpointResponse: { readonly endpoints: readonly ResolvedEndpointMessage[] };
+	readonly SyncClockRequest: { readonly clientTimeNs: Word64; readonly node: string };
+	readonly SyncClockResponse: SyncClockResponse;
+	readonly GetStatusRequest: Readonly<Record<string, never>>;
+	readonly GetStatusResponse: { readonly agents: readonly AgentStatusMessage[] };
+}
+
+export interface EndMessage {
+	readonly end: string;
+}
+
+/** What every question has. `from` and `to` null or absent: any. */
+export interface QuestionMessage {
+	readonly from?: EndMessage | null;
+	readonly to?: EndMessage | null;
+	readonly filter: string;
+	readonly namespace: string;
+}
+
+export interface StreamSightingsRequest extends QuestionMessage {
+	readonly hashSalt: Uint8Array;
+	readonly sample: number;
+	readonly nodes: readonly string[];
+	readonly cluster: ClusterMessage | null;
+	readonly finish: boolean;
+}
+
+export interface StreamSightingsResponse {
+	readonly state?: StateMessage | null;
+	readonly hook?: { readonly hook: HookMessage | null; readonly added: boolean } | null;
+	readonly node: string;
+	readonly progress?: ProgressMessage | null;
+}
+
+export interface ProgressMessage {
+	readonly watermarkNs: Word64;
+	readonly losses: readonly LossMessage[];
+}
+
+export interface LossMessage {
+	readonly cause: string;
+	readonly count: Count;
+}
+
+export interface StageMessage {
+	readonly stage: string;
+	readonly in: Count;
+	readonly out: Count;
+	readonly lost: readonly LossMessage[];
+}
+
+export interface HookMessage {
+	readonly id: number;
+	readonly node: string;
+	readonly netns: string;
+	readonly ifindex: number;
+	readonly device: string;
+	readonly direction: number;
+	readonly role: number;
+	readonly l3: boolean;
+	readonly master: number;
+}
+
+export const Phase = { ready: 1, running: 2, ended: 3 } as const;
+
+export interface StateMessage {
+	readonly phase: number;
+	readonly instance: string;
+	readonly nextSequence: Count;
+	readonly nodes: readonly NodeStateMessage[];
+	readonly losses: readonly LossMessage[];
+	readonly ledger: readonly StageMessage[];
+	readonly warnings: readonly string[];
+}
+
+export interface NodeStateMessage {
+	readonly node: string;
+	readonly instance: string;
+	readonly clockOffsetNs: Count;
+	readonly clockErrorNs: Count;
+	readonly watermarkNs: Word64;
+	readonly connected: boolean;
+	readonly losses: readonly LossMessage[];
+	readonly hooks: number;
+	readonly hashSalt: Uint8Array;
+}
+
+export interface ClusterMessage {
+	readonly pods: readonly {
+		readonly namespace: string;
+		readonly name: string;
+		readonly node: string;
+		readonly addresses: readonly string[];
+		readonly netns: string;
+		readonly ifindex: number;
+	}[];
+	readonly services: readonly {
+		readonly name: string;
+		readonly ip: string;
+		readonly port: number;
+		readonly protocol: string;
+		readonly nodePort: number;
+		readonly backends: readonly { readonly ip: string; readonly port: number }[];
+	}[];
+	readonly nodes: readonly { readonly name: string; readonly address: string; readonly subnets: readonly string[] }[];
+	readonly hostPorts: readonly {
+		readonly port: number;
+		readonly protocol: string;
+		readonly backend: { readonly ip: string; readonly port: number } | null;
+	}[];
+}
+
+export interface WatchTopologyResponse {
+	readonly state?: StateMessage | null;
+	readonly snapshot?: { readonly nodes: readonly NodeTopologyMessage[] } | null;
+	readonly delta?: { readonly changed: readonly NodeTopologyMessage[]; readonly gone: readonly string[] } | null;
+}
+
+export interface NodeTopologyMessage {
+	readonly node: string;
+	readonly devices: readonly object[];
+	readonly pods: readonly object[];
+	readonly remotes: readonly object[];
+	readonly warnings: readonly string[];
+	readonly instance: string;
+	readonly evidence: Uint8Array;
+}
+
+export interface ResolvedEndpointMessage {
+	readonly namespace: string;
+	readonly pod: string;
+	readonly node: string;
+	readonly addresses: readonly string[];
+	readonly local: boolean;
+	readonly sources: readonly string[];
+}
+
+export interface SyncClockResponse {
+	readonly node: string;
+	readonly instance: string;
+	readonly clientTimeNs: Word64;
+	readonly receivedNs: Word64;
+	readonly sentNs: Word64;
+}
+
+export interface AgentStatusMessage {
+	readonly node: string;
+	readonly instance: string;
+	readonly version: string;
+	readonly kernel: string;
+	readonly attach: string;
+	readonly startedNs: Word64;
+	readonly hooks: readonly HookMessage[];
+	readonly subscribers: readonly {
+		readonly id: number;
+		readonly method: string;
+		readonly question: string;
+		readonly delivered: Count;
+		readonly lost: Count;
+	}[];
+	readonly ledger: readonly StageMessage[];
+	readonly residentBytes: Count;
+	readonly warnings: readonly string[];
+	readonly hashSalt: Uint8Array;
+	readonly address: string;
+	readonly clockOffsetNs?: Count | null;
+	readonly clockErrorNs: Count;
+}
+
+export type MessageName = keyof MessageTypes;
+
+/** The bytes of a message. What is left out has its default. */
+export function encode<Name extends MessageName>(name: Name, message: Partial<MessageTypes[Name]>): Buffer {
+	const bytes = typeOf(name).encode(message).finish();
+	return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** @throws DecodeError when the bytes are no such message */
+export function decode<Name extends MessageName>(name: Name, bytes: Uint8Array): MessageTypes[Name] {
+	try {
+		return typeOf(name).decode(bytes) as unknown as MessageTypes[Name];
+	} catch (cause) {
+		throw new DecodeError(name, cause);
+	}
+}
+
+/** Bytes that are not the message they should be. */
+export class DecodeError extends Error {
+	override readonly name = "DecodeError";
+
+	constructor(message: string, cause: unknown) {
+		super(`these bytes are no weft.v1.${message}: ${cause instanceof Error ? cause.message : String(cause)}`, {
+			cause,
+		});
+	}
+}
+
+export function word64(value: bigint): Word64 {
+	return {
+		low: Number(BigInt.asIntN(32, value)),
+		high: Number(BigInt.asIntN(32, value >> 32n)),
+		unsigned: value >= 0n,
+	};
+}
+
+export function bigOf({ low, high, unsigned }: Word64): bigint {
+	const bits = (BigInt(high) << 32n) | BigInt(low >>> 0);
+	return unsigned ? BigInt.asUintN(64, bits) : BigInt.asIntN(64, bits);
+}
+
+/** Exact up to 2⁵³. */
+export function numberOf(count: Count): number {
+	if (typeof count === "number") return count;
+	const high = count.unsigned ? count.high >>> 0 : count.high;
+	return high * 2 ** 32 + (count.low >>> 0);
+}
+
+const types = new Map<string, protobuf.Type>();
+let root: protobuf.Root | null = null;
+
+function typeOf(name: MessageName): protobuf.Type {
+	const known = types.get(name);
+	if (known !== undefined) return known;
+	const type = rootOfAll().lookupType(`weft.v1.${name}`);
+	types.set(name, type);
+	return type;
+}
+
+function rootOfAll(): protobuf.Root {
+	if (root !== null) return root;
+	root = new protobuf.Root();
+	root.resolvePath = (_origin, target) => PROTO_ROOT + target;
+	root.loadSync(SERVICE_FILE).resolveAll();
+	return root;
+}

@@ -1,0 +1,146 @@
+import { status } from "@grpc/grpc-js";
+import type { Summary } from "../collector/report.js";
+import { type RemoteListener, type RemoteRequest, startRemoteTrace } from "./client/remote-trace.js";
+import { decode, encode, Phase, type StateMessage, word64 } from "./messages.js";
+import { flowMessage, pathMessage } from "./path-message.js";
+import { type CheckedQuestion, checkQuestion, checkSample, Refusal, serviceErrorOf } from "./refusal.js";
+import type { Reply } from "./server.js";
+
+/** Each has a joining thread of its own. */
+const MOST_TRACES = 8;
+/** Bytes that wait for a slow client; beyond it, paths are lost, counted as subscriberSlow. */
+const MOST_WAITING = 4 << 20;
+
+/** Trace and WatchFlows of a server: a client's trace over the server's own StreamSightings, told as messages. */
+export class PathsService {
+	readonly #own: () => Promise<string>;
+	readonly #instance: string;
+	#running = 0;
+
+	/** @param own the address under which the server reaches itself */
+	constructor(instance: string, own: () => Promise<string>) {
+		this.#instance = instance;
+		this.#own = own;
+	}
+
+	trace(call: Reply): void {
+		const message = decode("TraceRequest", call.request);
+		const question = checkQuestion(message);
+		const sample = checkSample(message.sample);
+		const stream = new Told(call, this.#instance, (state) => encode("TraceResponse", { state }));
+		this.#run(call, stream, question, sample, {
+			path: (path) => stream.row(encode("TraceResponse", { path: pathMessage(path) })),
+		});
+	}
+
+	watchFlows(call: Reply): void {
+		const question = checkQuestion(decode("WatchFlowsRequest", call.request));
+		const stream = new Told(call, this.#instance, (state) => encode("WatchFlowsResponse", { state }));
+		this.#run(call, stream, question, 1, {
+			path: () => undefined,
+			flows: (flows) => {
+				for (const flow of flows) stream.row(encode("WatchFlowsResponse", { flow: flowMessage(flow) }));
+			},
+		});
+	}
+
+	#run(
+		call: Reply,
+		stream: Told,
+		question: CheckedQuestion,
+		sample: number,
+		hear: Pick<RemoteListener, "path" | "flows">,
+	): void {
+		if (this.#running >= MOST_TRACES) {
+			throw new Refusal(status.RESOURCE_EXHAUSTED, `${MOST_TRACES} traces are joined here already`);
+		}
+		this.#running++;
+		const stop = new AbortController();
+		call.on("cancelled", () => stop.abort());
+		call.on("close", () => stop.abort());
+		const listener: RemoteListener = {
+			...hear,
+			ready: (ready) => stream.ready(ready.nodes, ready.warnings),
+			status: () => stream.state(Phase.running, null),
+			hook: () => undefined,
+			warning: (line) => stream.warn(line),
+			summary: (summary) => stream.state(Phase.ended, summary),
+		};
+		this.#own()
+			.then((address) => {
+				const request: RemoteRequest = {
+					...{ ...question, sample, count: null, durationMs: null, everyPath: true },
+					agents: [address],
+					protection: { tls: null, insecure: false },
+				};
+				return startRemoteTrace(request, listener, stop.signal);
+			})
+			.then(
+				() => call.end(),
+				(cause: unknown) => call.emit("error", serviceErrorOf(cause)),
+			)
+			.finally(() => {
+				this.#running--;
+			})
+			.catch(() => undefined);
+	}
+}
+
+/** A stream of rows and states to one client. */
+class Told {
+	readonly #call: Reply;
+	readonly #instance: string;
+	readonly #encode: (state: StateMessage) => Buffer;
+	#nodes: readonly string[] = [];
+	#warnings: string[] = [];
+	#offered = 0;
+	#lost = 0;
+	#waiting = 0;
+
+	constructor(call: Reply, instance: string, encodeState: (state: StateMessage) => Buffer) {
+		this.#call = call;
+		this.#instance = instance;
+		this.#encode = encodeState;
+	}
+
+	ready(nodes: readonly string[], warnings: readonly string[]): void {
+		this.#nodes = nodes;
+		this.#warnings.push(...warnings);
+		this.state(Phase.ready, null);
+	}
+
+	warn(line: string): void {
+		this.#warnings.push(line);
+	}
+
+	row(bytes: Buffer): void {
+		this.#offered++;
+		if (this.#waiting > MOST_WAITING) this.#lost++;
+		else this.#write(bytes);
+	}
+
+	state(phase: number, summary: Summary | null): void {
+		const losses = this.#lost === 0 ? [] : [{ cause: "subscriberSlow", count: this.#lost }];
+		const ledger = (summary?.ledger ?? []).map(({ stage, in: received, out, lost }) => ({
+			...{ stage, in: received, out },
+			lost: Object.entries(lost).map(([cause, count]) => ({ cause, count: count ?? 0 })),
+		}));
+		const own = { stage: "subscriber", in: this.#offered, out: this.#offered - this.#lost, lost: losses };
+		const nodes = this.#nodes.map((node) => ({
+			...{ node, instance: "", clockOffsetNs: 0, clockErrorNs: 0, watermarkNs: word64(0n), connected: true },
+			...{ losses: [], hooks: 0, hashSalt: new Uint8Array(0) },
+		}));
+		const warnings = this.#warnings.splice(0);
+		const instance = this.#instance;
+		this.#write(
+			this.#encode({ phase, instance, nextSequence: this.#offered, nodes, losses, ledger: [...ledger, own], warnings }),
+		);
+	}
+
+	#write(bytes: Buffer): void {
+		this.#waiting += bytes.length;
+		this.#call.write(bytes, () => {
+			this.#waiting -= bytes.length;
+		});
+	}
+}
