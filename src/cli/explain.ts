@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { explain } from "../identity/explain/explain.js";
 import { countersOf, type Explanation, type Known, NothingToExplain } from "../identity/explain/explanation.js";
 import { explainPaste, knownFromPaste } from "../identity/explain/paste.js";
@@ -49,9 +49,17 @@ export function define(command: Command): void {
 		.usage("THING [OPTIONS]")
 		.argument("[THING]", "what to explain; with --from: everything, when left out")
 		.addHelpText("after", help)
-		.option("--from <file>", "pasted text instead of this machine; - is stdin (repeatable)", collect, [])
+		.addOption(
+			new Option("--from <file>", "pasted text instead of this machine; - is stdin (repeatable)")
+				.argParser(collect)
+				.default([] as readonly string[], "none"),
+		)
 		.option("--model", "check the promises of the Kubernetes network on live traffic")
-		.option("--watch <time>", "how long to watch counters, or live traffic", parseDuration, 2000)
+		.addOption(
+			new Option("--watch <time>", "how long to watch counters, or live traffic")
+				.argParser(parseDuration)
+				.default(2000, "2s"),
+		)
 		.action(run);
 	addShared(command, ["output", "namespace", "lab", "netns", "hostRoot"]);
 }

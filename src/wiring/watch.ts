@@ -38,6 +38,7 @@ export class WiringWatch {
 	#timer: NodeJS.Timeout | null = null;
 	#retry: NodeJS.Timeout | null = null;
 	#slow: NodeJS.Timeout | null = null;
+	#recovery: NodeJS.Timeout | null = null;
 	#bridgeNetfilter: Wiring["host"]["bridgeNetfilter"] = null;
 	#closed = false;
 	#attempts = 0;
@@ -92,7 +93,7 @@ export class WiringWatch {
 
 	close(): void {
 		this.#closed = true;
-		for (const timer of [this.#timer, this.#retry, this.#slow]) if (timer !== null) clearTimeout(timer);
+		for (const timer of [this.#timer, this.#retry, this.#slow, this.#recovery]) if (timer !== null) clearTimeout(timer);
 		this.#timer = null;
 		this.#retry = null;
 		this.#monitor.close();
@@ -121,7 +122,8 @@ export class WiringWatch {
 
 	#events(bytes: Uint8Array | null, nsid: number): void {
 		if (bytes === null) {
-			this.#readAll();
+			this.#overruns++;
+			this.#safely(() => this.#readAll());
 			return;
 		}
 		if (nsid >= 0) {
@@ -138,7 +140,24 @@ export class WiringWatch {
 			}
 		} catch (cause) {
 			if (!(cause instanceof NetlinkFormatError)) throw cause;
-			this.#readAll();
+			this.#safely(() => this.#readAll());
+		}
+	}
+
+	/**
+	 * Reading may fail for reasons that pass (no memory, no descriptors): then what was known stays, a warning says so, and
+	 * everything is read again a second later.
+	 */
+	#safely(body: () => void): void {
+		try {
+			body();
+		} catch (cause) {
+			this.#warnings = [`the wiring of ${this.#options.node} is out of date: ${(cause as Error).message}`];
+			if (this.#closed || this.#recovery !== null) return;
+			this.#recovery = setTimeout(() => {
+				this.#recovery = null;
+				this.#safely(() => this.#readAll());
+			}, RECOVERY_MS);
 		}
 	}
 
@@ -178,7 +197,7 @@ export class WiringWatch {
 	#settleSoon(): void {
 		this.#timer ??= setTimeout(() => {
 			this.#timer = null;
-			this.#settle();
+			this.#safely(() => this.#settle());
 		}, SETTLE_MS);
 	}
 
@@ -243,7 +262,6 @@ export class WiringWatch {
 
 	/** After an overrun, or a message that made no sense. */
 	#readAll(): void {
-		this.#overruns++;
 		const before = this.#host.tables;
 		this.#host = this.#reader.host();
 		this.#others.clear();
@@ -273,5 +291,6 @@ function isOfNeighbours(bytes: Uint8Array): boolean {
 /** RTNLGRP_LINK, NEIGH (with FDB), IPV4_IFADDR, IPV4_ROUTE, IPV6_IFADDR, IPV6_ROUTE, NSID. */
 const GROUPS = [1, 3, 5, 7, 9, 11, 28];
 const SETTLE_MS = 15;
+const RECOVERY_MS = 1000;
 const SYSCTL_MS = 30_000;
 const RETRIES_MS = [20, 50, 100, 250, 500, 1000, 1000, 2000];

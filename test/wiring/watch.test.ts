@@ -132,3 +132,74 @@ async function until(condition: () => boolean): Promise<void> {
 		await sleep(5);
 	}
 }
+
+describe("a kernel that drops events, and one that refuses", () => {
+	let node: LiveNode;
+	before(() => {
+		node = new LiveNode("o");
+	});
+	after(() => node.remove());
+
+	/** The addon, with an overrun on demand, and a refusal of dumps while `refuse` is set. */
+	function unreliable() {
+		const real = addon();
+		const state = { overrun: () => {}, refuse: false };
+		const native = {
+			openNetns: (path: string | null) => real.openNetns(path),
+			openNetlink(netns: ReturnType<typeof real.openNetns>) {
+				const netlink = real.openNetlink(netns);
+				return {
+					request(message: Uint8Array) {
+						if (state.refuse) throw new Error("no buffer space");
+						return netlink.request(message);
+					},
+					close: () => netlink.close(),
+				};
+			},
+			monitorNetlink(...[, , , onMessages]: Parameters<typeof real.monitorNetlink>) {
+				// No event ever comes through: whatever is seen was read after the overrun.
+				state.overrun = () => onMessages(null, -1);
+				return { close() {} };
+			},
+		};
+		return { native, state };
+	}
+
+	test("an overrun: everything is read again, and the difference is told", async () => {
+		const { native, state } = unreliable();
+		const told: string[] = [];
+		const watch = new WiringWatch({ native, node: "node-a", netns: node.path, hostRoot: null }, (change) => {
+			if (change.kind === "link") told.push(`${change.change} ${change.link.name}`);
+		});
+		try {
+			node.pod("p1", "10.244.1.2");
+			node.ip("link set cni0 mtu 1400");
+			await sleep(50);
+			assert.equal(told.length, 0, "the precondition: no events");
+			state.overrun();
+			assert.ok(told.includes("added vethp1") && told.includes("changed cni0"), told.join());
+			assert.equal(watch.overruns, 1);
+			assert.equal(new WiringView(watch.wiring).vethsByAddress("10.244.1.2").length, 1);
+		} finally {
+			watch.close();
+		}
+	});
+
+	test("a refusal is a warning, what was known stays, and it is made up for", async () => {
+		const { native, state } = unreliable();
+		const watch = new WiringWatch({ native, node: "node-a", netns: node.path, hostRoot: null }, () => {});
+		try {
+			const before = watch.wiring.host.links.length;
+			node.pod("p2", "10.244.1.3");
+			state.refuse = true;
+			state.overrun();
+			assert.match(watch.warnings[0] ?? "", /out of date: no buffer space/);
+			assert.equal(watch.wiring.host.links.length, before);
+			state.refuse = false;
+			await until(() => watch.wiring.host.links.length === before + 1);
+			assert.deepEqual(watch.warnings, []);
+		} finally {
+			watch.close();
+		}
+	});
+});
