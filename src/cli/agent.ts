@@ -95,6 +95,6 @@ function parseOffset(text: string): bigint {
 
 function parseDrift(text: string): number {
 	const ppm = Number(text);
-	if (!(Math.abs(ppm) <= 400)) throw new InvalidArgumentError("Say millionths, at most 400.");
+	if (!(Math.abs(ppm) <= 150)) throw new InvalidArgumentError("Say millionths, at most 150.");
 	return ppm;
 }

@@ -16,6 +16,8 @@ export interface RunningWeft {
 	readonly paths: Path[];
 	/** Devices that came or went. */
 	readonly changes: HookChange[];
+	/** Lines on stderr so far. */
+	readonly warnings: readonly string[];
 	/** Kills it, if it still runs: for `after` hooks of tests that may fail. */
 	end(): Promise<void>;
 	/** Ctrl-C, then the summary and the rest of the paths. */
@@ -55,6 +57,9 @@ export async function startWeft(...args: string[]): Promise<RunningWeft> {
 		ready,
 		paths,
 		changes,
+		get warnings() {
+			return errors.split("\n").filter((line) => line !== "");
+		},
 		end: async () => {
 			if (child.exitCode !== null || child.signalCode !== null) return;
 			child.kill("SIGKILL");

@@ -24,8 +24,8 @@ interface Bounds {
 }
 
 const MOST_SAMPLES = 64;
-/** No clock that keeps time at all is further off. */
-const MOST_DRIFT = 500e-6;
+/** No clock that keeps time at all runs further off: twice what a crystal may. */
+const MOST_DRIFT = 200e-6;
 /** What a steady clock's rate changes meanwhile (temperature). */
 const WANDER = 1e-6;
 
