@@ -84,6 +84,9 @@ export class IdentityWatch {
 	}
 
 	async #begin(): Promise<void> {
+		// Starting other programs takes milliseconds: whoever made this has its first names before that.
+		await new Promise(setImmediate);
+		if (this.#closed) return;
 		await Promise.all([this.#refreshPortals(), ...this.#runtimes.map((runtime) => runtime.ask())]);
 		if (this.#closed) return;
 		// Names of nodes may have been filled in meanwhile: the first answer of all counts, changed or not.

@@ -151,6 +151,18 @@ export class Span {
 
 	/** A string up to its NUL. */
 	text(): string {
+		let text = "";
+		for (let at = 0; at < this.length; at++) {
+			const byte = this.#view.getUint8(this.#start + at);
+			if (byte === 0) return text;
+			// Nearly every name is ASCII, and short: a Buffer for each would cost more than the loop.
+			if (byte > 0x7f) return this.#utf8();
+			text += String.fromCharCode(byte);
+		}
+		return text;
+	}
+
+	#utf8(): string {
 		const bytes = this.bytes();
 		const end = bytes.indexOf(0);
 		return Buffer.from(end < 0 ? bytes : bytes.subarray(0, end)).toString("utf8");

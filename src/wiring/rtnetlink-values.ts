@@ -36,7 +36,9 @@ export function ipOf(span: Span, family: number): string | null {
 /** A link-layer address: 8e:02:00:00:00:02. Empty ones (WireGuard, tun) are null. */
 export function hex(span: Span | null): string | null {
 	if (span === null || span.length === 0) return null;
-	return Buffer.from(span.bytes())
-		.toString("hex")
-		.replace(/..(?!$)/g, "$&:");
+	let text = HEX[span.u8(0)] ?? "";
+	for (let at = 1; at < span.length; at++) text += `:${HEX[span.u8(at)]}`;
+	return text;
 }
+
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
