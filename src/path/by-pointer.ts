@@ -1,5 +1,6 @@
 import { Rank } from "./hook-table.js";
 import { isSamePacket } from "./key.js";
+import { State } from "./path-table.js";
 import type { Sight } from "./sight.js";
 import type { Workshop } from "./workshop.js";
 
@@ -21,10 +22,12 @@ export class ByPointer {
 		const last = carriers.hook[carrier] as number;
 		const before = carriers.rank[carrier] as number;
 		if (rank <= before && !isNextHost(rank, before, hook, last)) return false;
+		// Behind a pod's veth there is only the pod.
+		if (before === Rank.podEgress && rank !== Rank.insideIngress) return false;
 		const tuple = carriers.tuple[carrier] as number;
 		const cameBy = carriers.cameBy[carrier] as number;
 		const { ingress } = sight;
-		if (tuple !== sight.tuple && !this.#isTranslated(tuple, sight, cameBy, ingress)) return false;
+		if (tuple !== sight.tuple && !this.#isTranslated(carrier, tuple, sight, cameBy, ingress)) return false;
 		if (hooks.egress[hook] === 0) return hooks.entersAfter(hook, last);
 		return ingress === cameBy || hooks.ingressFits(hook, cameBy, ingress);
 	}
@@ -39,10 +42,11 @@ export class ByPointer {
 		return isSamePacket(paths, path, facts.kind(carriers.tuple[carrier] as number), sight);
 	}
 
-	/** Is this another face of the same packet? One that the node made itself is not one that came to it. */
-	#isTranslated(before: number, sight: Sight, cameBy: number, ingress: number): boolean {
-		const { facts, hooks } = this.#shop;
+	/** Is this another face of the same packet? Not of one that has arrived, nor did the node make what came to it. */
+	#isTranslated(carrier: number, before: number, sight: Sight, cameBy: number, ingress: number): boolean {
+		const { facts, hooks, carriers, paths } = this.#shop;
 		if (facts.sameDirection(before, sight.tuple)) return true;
+		if (paths.state[carriers.path[carrier] as number] !== State.open) return false;
 		if (hooks.egress[sight.hook] === 1 && ingress === 0 && cameBy !== 0) return false;
 		return facts.isNat(before, sight.tuple);
 	}
