@@ -1,11 +1,18 @@
 import type { NodeSpec } from "../collector/request.js";
-import { Lab } from "./lab.js";
+import { labName } from "./plan.js";
 import { readState } from "./state.js";
 
 /** The nodes of a lab as a trace takes them. Throws LabError when it is not up. */
 export async function labNodes(name: string): Promise<readonly NodeSpec[]> {
-	const lab = await Lab.open(name);
-	return lab.nodes.map(({ node, path }) => ({ name: node.name, netns: path, hostRoot: node.root, watch: true }));
+	const state = await readState(labName(name));
+	// What is wrong with a lab that is not up takes all of its code to say.
+	const nodes = state?.phase === "up" ? state.nodes : (await (await import("./lab.js")).Lab.open(name)).state.nodes;
+	return nodes.map((node) => ({
+		name: node.name,
+		netns: `/run/netns/${node.netns}`,
+		hostRoot: node.root,
+		watch: true,
+	}));
 }
 
 /**

@@ -2,7 +2,8 @@ import { statSync } from "node:fs";
 import type * as Grpc from "@grpc/grpc-js";
 import { bounded, type Claim, type Claims, type Container, elements, members, text, UNCLAIMED } from "../claim.js";
 import { onHost } from "../files.js";
-import { type CriCalls, type CriNetwork, type CriSandbox, decodeCri, encodeCri } from "./cri-proto.js";
+import type * as Proto from "./cri-proto.js";
+import type { CriCalls, CriNetwork, CriSandbox } from "./cri-proto.js";
 import { netnsInode } from "./inode.js";
 import type { RuntimeSource } from "./source.js";
 
@@ -57,7 +58,9 @@ export class CriSource implements RuntimeSource {
 		try {
 			let runtime = this.#runtimes.get(path);
 			if (runtime === undefined) {
-				runtime = new Runtime(path, await import("@grpc/grpc-js"), this.#onEvent);
+				// Together as long to import as the rest of a trace, and most nodes' names come without them.
+				const [grpc, proto] = await Promise.all([import("@grpc/grpc-js"), import("./cri-proto.js")]);
+				runtime = new Runtime(path, grpc, proto, this.#onEvent);
 				this.#runtimes.set(path, runtime);
 			}
 			return { claims: await runtime.claims(), warnings: [] };
@@ -77,10 +80,12 @@ interface Known {
 /** One runtime behind one socket. */
 class Runtime {
 	readonly #client: Grpc.Client;
+	readonly #proto: typeof Proto;
 	readonly #known = new Map<string, Known>();
 	readonly #events: Grpc.ClientReadableStream<unknown>;
 
-	constructor(socket: string, grpc: typeof Grpc, onEvent: () => void) {
+	constructor(socket: string, grpc: typeof Grpc, proto: typeof Proto, onEvent: () => void) {
+		this.#proto = proto;
 		this.#client = new grpc.Client(`unix:${socket}`, grpc.credentials.createInsecure(), {
 			"grpc.max_receive_message_length": LARGEST_ANSWER,
 			// One channel for one runtime: a socket made anew behind the same path is another runtime.
@@ -166,8 +171,8 @@ class Runtime {
 		return new Promise((resolve, reject) => {
 			this.#client.makeUnaryRequest(
 				`/runtime.v1.RuntimeService/${method}`,
-				(message: object) => encodeCri(method, message),
-				(bytes: Buffer) => decodeCri(method, bytes),
+				(message: object) => this.#proto.encodeCri(method, message),
+				(bytes: Buffer) => this.#proto.decodeCri(method, bytes),
 				request,
 				{ deadline: Date.now() + PATIENCE_MS },
 				(error, answer) => {
