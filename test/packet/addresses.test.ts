@@ -60,6 +60,8 @@ describe("addresses", () => {
 	it("agrees with an independent parser, and reads back what it wrote", () => {
 		fc.assert(
 			fc.property(fc.oneof(fc.ipV4(), fc.ipV6()), (text) => {
+				// ipaddr.js takes ::a.b.c.d for ::ffff:a.b.c.d; RFC 4291, 2.5.5.1 does not.
+				fc.pre(!/^::\d+[.]/.test(text));
 				const bytes = parseAddress(text);
 				const oracle = ipaddr.parse(text);
 				const expected = oracle.kind() === "ipv4" ? (oracle as ipaddr.IPv4).toIPv4MappedAddress() : oracle;
