@@ -44,6 +44,18 @@ const commands: readonly Listed[] = [
 		load: () => import("./explain.js"),
 	},
 	{
+		name: "flows",
+		usage: "flows [FILTER]",
+		summary: "connections, live or once, rebuilt from the paths of their packets",
+		load: () => import("./flows.js"),
+	},
+	{
+		name: "status",
+		usage: "status",
+		summary: "agents, hooks, subscribers, clocks, and where events were lost",
+		load: () => import("./status.js"),
+	},
+	{
 		name: "agent",
 		usage: "agent --listen ADDR",
 		summary: "serve one node over gRPC",

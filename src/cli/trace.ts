@@ -66,9 +66,10 @@ export function define(command: Command): void {
 			// Before anything is touched: what is asked wrongly is told to everybody, root or not.
 			askQuestion(request);
 			refuseUnbuilt(request, options);
-			if (request.agents.length > 0) {
+			const agents = request.agents.length > 0 ? request.agents : await localAgentFor(request, options);
+			if (agents.length > 0) {
 				const { remoteTrace } = await import("../rpc/client/start.js");
-				await runTrace(request, options, remoteTrace(protectionOf(options)));
+				await runTrace({ ...request, agents }, options, remoteTrace(protectionOf(options)));
 				return;
 			}
 			const local = request.read === null;
@@ -92,6 +93,17 @@ function refuseUnbuilt({ agents, write }: TraceRequest, { anonymize }: Options):
 		throw new CliError("-w with --agent is not built yet", "record on the node itself, without --agent");
 	}
 	if (anonymize === true && write === null) throw new UsageError("--anonymize is for what -w writes", "name a FILE");
+}
+
+/** The agent of this machine, if one answers and nothing was asked for that only this process can do. */
+async function localAgentFor(
+	{ lab, netns, hostRoot, read, write }: TraceRequest,
+	{ attach }: Options,
+): Promise<readonly string[]> {
+	if ([lab, netns, hostRoot, read, write].some((asked) => asked !== null) || attach !== undefined) return [];
+	const { localAgent } = await import("../rpc/client/local-agent.js");
+	const local = await localAgent();
+	return local === null ? [] : [local];
 }
 
 /** A lab's nodes know each other's names; null: the one node that this machine, or the namespace, is. */
