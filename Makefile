@@ -19,6 +19,7 @@ CXX := g++
 include bpf/build.mk
 include native/build.mk
 include bench/build.mk
+include test/build.mk
 include src/build.mk
 
 .PHONY: help setup build test test-unit test-root bench demo lint format install uninstall clean

@@ -1,0 +1,52 @@
+import { readFileSync } from "node:fs";
+import { addon } from "../../src/kernel/addon.js";
+import type { NodeSpace } from "../../src/lab/lab.js";
+
+const OBJECT = readFileSync(new URL("victims.bpf.o", import.meta.url));
+
+/** struct victim of victims.bpf.c. */
+export interface Victim {
+	/** Which of the packets with payload it was that came by, from 0. */
+	readonly index: number;
+	readonly sequence: number;
+	readonly payload: number;
+	/** 0 on IPv6. */
+	readonly ipId: number;
+}
+
+export interface Dropping {
+	victims(): readonly Victim[];
+	/** Lets everything pass again. */
+	stop(): void;
+}
+
+/**
+ * Drops one TCP data packet in `every` to a port on ingress of a node's device, at most `most`. Attach it before weft
+ * comes: weft goes before whatever is there, and so sees the victims.
+ */
+export async function dropSome(
+	node: NodeSpace,
+	device: string,
+	{ port, every, most }: { readonly port: number; readonly every: number; readonly most: number },
+): Promise<Dropping> {
+	const ifindex = Number(await node.run("cat", `/sys/class/net/${device}/ifindex`));
+	const object = addon().openObject(OBJECT);
+	object.setRodata(0, new Uint8Array(Uint32Array.of(port, every, most).buffer));
+	object.load();
+	const program = object.program("drop_some");
+	const [tallies, victims] = [object.map("tallies"), object.map("victims")];
+	const netns = addon().openNetns(node.path);
+	const link = await addon().attachTcx({ program, netns, ifindex, egress: false });
+	const words = (map: typeof victims, key: number) =>
+		new Uint32Array((map.lookup(new Uint8Array(Uint32Array.of(key).buffer)) as Uint8Array).slice().buffer);
+	return {
+		victims: () =>
+			Array.from({ length: words(tallies, 0)[1] as number }, (_, key) => {
+				const [index = 0, sequence = 0, payload = 0, ipId = 0] = words(victims, key);
+				return { index, sequence, payload, ipId };
+			}),
+		stop: () => {
+			for (const each of [link, netns, program, tallies, victims, object]) each.close();
+		},
+	};
+}
