@@ -1,10 +1,7 @@
 import { execFile } from "node:child_process";
-import { promisify } from "node:util";
 import { bounded } from "./claim.js";
 import { type Portals, parseIptablesSave } from "./kube-proxy.js";
 import { parseNftRuleset } from "./kube-proxy-nft.js";
-
-const run = promisify(execFile);
 
 /** Commands that print the NAT rules of the namespace they run in; which of them exist depends on the machine. */
 const SOURCES: readonly { readonly command: readonly string[]; readonly parse: (text: string) => Portals }[] = [
@@ -16,26 +13,24 @@ const SOURCES: readonly { readonly command: readonly string[]; readonly parse: (
 /** A cluster with thousands of services prints tens of MB. */
 const MOST_OUTPUT = 128 * 1024 * 1024;
 const PATIENCE_MS = 5000;
+/** Ends a command's output, and stands around its exit status: ASCII's record separator, which no rule holds. */
+const SEPARATOR = "\x1e";
 
 /** Reads the NAT rules of a node's namespace (null: our own). Only reads; a command that is not there is left out. */
 export async function readPortals(netns: string | null): Promise<{ portals: Portals; warnings: readonly string[] }> {
 	const warnings: string[] = [];
-	const results = await Promise.all(
-		SOURCES.map(async ({ command, parse }) => {
-			try {
-				return parse(await output(netns, command));
-			} catch (cause) {
-				const { code, stderr } = cause as { code?: unknown; stderr?: string };
-				const missing = code === "ENOENT" || code === 127 || /No such file|not found/.test(stderr ?? "");
-				if (!missing) warnings.push(`${command.join(" ")}: ${reason(cause)}`);
-				return null;
-			}
-		}),
-	);
-	if (results.every((result) => result === null) && warnings.length === 0) {
+	const found: Portals[] = [];
+	const outcomes = await runAll(netns);
+	for (const [index, { command, parse }] of SOURCES.entries()) {
+		const { status, text, complaint } = outcomes[index] as Outcome;
+		if (status === "0") found.push(parse(text));
+		else if (status !== NOT_FOUND) warnings.push(`${command.join(" ")}: ${complaint}`);
+		// Where one did not come to its end, the others were not even begun.
+		if (status === "") break;
+	}
+	if (found.length === 0 && warnings.length === 0) {
 		warnings.push("no iptables-save and no nft here: names of services are not known; install iptables");
 	}
-	const found = results.filter((result) => result !== null);
 	const services = new Map(found.flatMap((one) => one.services).map((s) => [`${s.ip} ${s.port} ${s.protocol}`, s]));
 	return {
 		portals: { services: [...services.values()], hostPorts: found.flatMap((one) => one.hostPorts) },
@@ -43,13 +38,37 @@ export async function readPortals(netns: string | null): Promise<{ portals: Port
 	};
 }
 
-async function output(netns: string | null, command: readonly string[]): Promise<string> {
-	const [program = "", ...rest] = netns === null ? command : ["nsenter", `--net=${netns}`, ...command];
-	const { stdout } = await run(program, rest, { maxBuffer: MOST_OUTPUT, timeout: PATIENCE_MS, encoding: "utf8" });
-	return stdout;
+/** What the shell says of a command that it does not find (POSIX, 2.8.2). */
+const NOT_FOUND = "127";
+
+interface Outcome {
+	/** As the shell tells it; empty: it did not come to its end. */
+	readonly status: string;
+	readonly text: string;
+	readonly complaint: string;
 }
 
-function reason(cause: unknown): string {
-	const { stderr, message } = cause as { stderr?: string; message?: string };
-	return (stderr?.trim().split("\n")[0] || message || String(cause)).slice(0, 200);
+/** All commands in one child: to begin one from here costs more than these few take. */
+function runAll(netns: string | null): Promise<readonly Outcome[]> {
+	const script = SOURCES.map(({ command }) => `${command.join(" ")}; printf '\\036%d\\036' $?; printf '\\036' >&2`);
+	const shell = ["sh", "-c", script.join("; ")];
+	const [program = "", ...rest] = netns === null ? shell : ["nsenter", `--net=${netns}`, ...shell];
+	const options = { maxBuffer: MOST_OUTPUT, timeout: PATIENCE_MS, encoding: "utf8" } as const;
+	return new Promise((resolve) => {
+		execFile(program, rest, options, (failure, output, errors) => {
+			const texts = output.split(SEPARATOR);
+			const complaints = errors.split(SEPARATOR);
+			const outcomes = SOURCES.map((_, index) => ({
+				text: texts[index * 2] ?? "",
+				status: texts[index * 2 + 1] ?? "",
+				complaint:
+					firstLine(complaints[index]) || (failure?.killed ? "no answer" : firstLine(failure?.message)) || "failed",
+			}));
+			resolve(outcomes);
+		});
+	});
+}
+
+function firstLine(text = ""): string {
+	return (text.trim().split("\n")[0] ?? "").slice(0, 200);
 }
