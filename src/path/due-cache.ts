@@ -23,9 +23,8 @@ export class DueCache {
 	readonly #expectation: Expectation | null;
 	readonly #hooks: HookTable;
 	readonly #tuples: TupleTable;
-	readonly #tupleOf = new Uint32Array(SLOTS);
-	readonly #hookOf = new Uint16Array(SLOTS);
-	readonly #answer = new Uint8Array(SLOTS);
+	/** Pairs: tuple, hook << 8 | answer. Tuples are dense, so neighbours share cache lines. */
+	readonly #slots = new Uint32Array(SLOTS * 2);
 	/** 1: arrived, whatever the tuple. */
 	readonly #terminal = new Uint8Array(2 ** 16);
 	#expectationGeneration = -1;
@@ -43,12 +42,13 @@ export class DueCache {
 		if (this.#terminal[hook] === 1) return Next.arrived;
 		const expectation = this.#expectation;
 		if (expectation !== null && expectation.generation !== this.#expectationGeneration) this.#renewAnswers();
-		const slot = (Math.imul(tuple, 0x9e3779b1) ^ (hook * 0x85eb)) & (SLOTS - 1);
-		if (this.#tupleOf[slot] === tuple && this.#hookOf[slot] === hook) return this.#answer[slot] as number;
+		const slots = this.#slots;
+		const slot = (((tuple << 2) ^ Math.imul(hook, 0x9e35)) & (SLOTS - 1)) << 1;
+		const known = slots[slot + 1] as number;
+		if (slots[slot] === tuple && known >>> 8 === hook) return known & 0xff;
 		const answer = this.#ask(hook, tuple);
-		this.#tupleOf[slot] = tuple;
-		this.#hookOf[slot] = hook;
-		this.#answer[slot] = answer;
+		slots[slot] = tuple;
+		slots[slot + 1] = (hook << 8) | answer;
 		return answer;
 	}
 
@@ -60,7 +60,7 @@ export class DueCache {
 
 	/** The id names another tuple from now on. */
 	forget(): void {
-		this.#tupleOf.fill(0);
+		this.#slots.fill(0);
 	}
 
 	/** Is it a node whose hooks could see what `hook` saw leaving? */
@@ -108,6 +108,6 @@ export class DueCache {
 
 	#renewAnswers(): void {
 		this.#expectationGeneration = this.#expectation?.generation ?? 0;
-		this.#tupleOf.fill(0);
+		this.#slots.fill(0);
 	}
 }

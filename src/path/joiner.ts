@@ -101,7 +101,7 @@ export class Joiner implements SourceSink {
 		const hooks = this.#hooks;
 		const losses = this.#losses;
 		this.#facts = new TupleFacts(tuples);
-		this.#ranges = new RangeIndex(paths);
+		this.#ranges = new RangeIndex(paths, tuples.capacity);
 		this.#dues = new DueCache(options.expectation ?? null, hooks, tuples);
 		this.#suspects = new WaitingList(paths, 1);
 		this.#flooded = new WaitingList(paths, 2);

@@ -18,28 +18,39 @@ class RangeList {
 export class RangeIndex {
 	readonly #paths: PathTable;
 	readonly #lists: (RangeList | undefined)[] = [];
+	/** The path of a direction that has one, and no list: most have. By root; 0: none. */
+	readonly #only: Uint32Array;
 	/** What `overlapping` found. */
 	found = new Uint32Array(64);
 
-	constructor(paths: PathTable) {
+	/** @param roots the highest root that there can be */
+	constructor(paths: PathTable, roots: number) {
 		this.#paths = paths;
+		this.#only = new Uint32Array(roots + 1);
 	}
 
 	count(root: number): number {
-		return this.#lists[root]?.count ?? 0;
+		return this.#only[root] !== 0 ? 1 : (this.#lists[root]?.count ?? 0);
 	}
 
 	/** The path with the lowest start; 0: none. */
 	front(root: number): number {
 		const list = this.#lists[root];
-		return list === undefined || list.count === 0 ? 0 : (list.items[list.first] as number);
+		return list === undefined || list.count === 0 ? (this.#only[root] as number) : (list.items[list.first] as number);
 	}
 
 	add(root: number, path: number): void {
 		let list = this.#lists[root];
 		if (list === undefined) {
+			const only = this.#only[root] as number;
+			if (only === 0) {
+				this.#only[root] = path;
+				return;
+			}
 			list = new RangeList();
 			this.#lists[root] = list;
+			this.#only[root] = 0;
+			this.add(root, only);
 		}
 		if (list.count === 0) {
 			list.first = 0;
@@ -52,6 +63,10 @@ export class RangeIndex {
 	}
 
 	remove(root: number, path: number): void {
+		if (this.#only[root] === path) {
+			this.#only[root] = 0;
+			return;
+		}
 		const list = this.#lists[root];
 		if (list === undefined) return;
 		let at = this.#lowerBound(list, this.#paths.rangeStart[path] as number, false);
@@ -59,9 +74,9 @@ export class RangeIndex {
 		while (at < end && list.items[at] !== path) at++;
 		if (at === end) return;
 		if (at - list.first < end - at) {
-			list.items.copyWithin(list.first + 1, list.first, at);
+			if (at > list.first) list.items.copyWithin(list.first + 1, list.first, at);
 			list.first++;
-		} else {
+		} else if (at + 1 < end) {
 			list.items.copyWithin(at, at + 1, end);
 		}
 		list.count--;
@@ -69,9 +84,15 @@ export class RangeIndex {
 
 	/** Fills `found` with the paths whose range shares a point with [start, start + span), by start; returns how many. */
 	overlapping(root: number, start: number, span: number): number {
+		const paths = this.#paths;
+		const only = this.#only[root] as number;
+		if (only !== 0) {
+			this.found[0] = only;
+			const ahead = ((paths.rangeStart[only] as number) - start) | 0;
+			return ahead < span && ahead + (paths.rangeSpan[only] as number) > 0 ? 1 : 0;
+		}
 		const list = this.#lists[root];
 		if (list === undefined || list.count === 0) return 0;
-		const paths = this.#paths;
 		const end = list.first + list.count;
 		let n = 0;
 		for (let at = this.#lowerBound(list, (start - list.longest) >>> 0, false); at < end; at++) {
@@ -87,6 +108,12 @@ export class RangeIndex {
 
 	/** Another tuple of the direction became known: its ranges join those of the root. */
 	merge(from: number, to: number): void {
+		const only = this.#only[from] as number;
+		if (only !== 0) {
+			this.#only[from] = 0;
+			this.add(to, only);
+			return;
+		}
 		const list = this.#lists[from];
 		if (list === undefined) return;
 		this.#lists[from] = undefined;
@@ -122,7 +149,7 @@ export class RangeIndex {
 			list.first = 0;
 			end = list.count;
 		}
-		list.items.copyWithin(at + 1, at, end);
+		if (at < end) list.items.copyWithin(at + 1, at, end);
 		list.items[at] = path;
 		list.count++;
 	}
