@@ -62,6 +62,12 @@ const commands: readonly Listed[] = [
 		load: () => import("./agent.js"),
 	},
 	{
+		name: "relay",
+		usage: "relay --listen ADDR",
+		summary: "serve many nodes as one",
+		load: () => import("./relay.js"),
+	},
+	{
 		name: "cleanup",
 		usage: "cleanup",
 		summary: "remove whatever a killed weft may have left",

@@ -23,6 +23,8 @@ export interface LinkListener {
 	settled(failure: string | null): void;
 	/** `offset`: of the node's wall clock against ours. */
 	clock(name: string, reading: ClockReading): void;
+	/** As it came, before `node`. */
+	topology?(node: NodeTopologyMessage): void;
 }
 
 const FIRST_RETRY_MS = 100;
@@ -132,13 +134,15 @@ export class AgentLink {
 		for (const name of delta?.gone ?? []) this.#lose(name, "it is gone");
 	}
 
-	#learn({ node: name, instance, evidence: bytes }: NodeTopologyMessage): void {
+	#learn(message: NodeTopologyMessage): void {
+		const { node: name, instance, evidence: bytes } = message;
 		const evidence = evidenceFrom(bytes);
 		if (evidence === null) return;
 		const known = this.#nodes.get(name);
 		if (known !== undefined && known.instance !== instance) this.#lose(name, "it was started anew");
 		const node: RemoteNode = { name, instance, evidence, link: this };
 		this.#nodes.set(name, node);
+		this.#listener.topology?.(message);
 		this.#listener.node(node);
 	}
 

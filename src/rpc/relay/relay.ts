@@ -1,0 +1,230 @@
+import { randomBytes } from "node:crypto";
+import { status } from "@grpc/grpc-js";
+import { type Cluster, clusterOf } from "../../collector/cluster.js";
+import { planFor } from "../../collector/plan.js";
+import { askQuestion } from "../../collector/question.js";
+import { MergedDirectory } from "../../identity/merged.js";
+import { NamesDirectory } from "../../identity/names.js";
+import { AgentLink, lineBaseNow, type RemoteNode } from "../client/agent-link.js";
+import type { ClockReading } from "../client/clock-estimate.js";
+import { clusterMessage } from "../cluster-message.js";
+import type { Protection } from "../credentials.js";
+import {
+	type AgentStatusMessage,
+	decode,
+	encode,
+	type NodeTopologyMessage,
+	type ResolvedEndpointMessage,
+	type StreamSightingsRequest,
+} from "../messages.js";
+import { PathsService } from "../paths-service.js";
+import { checkEnd, checkQuestion, checkSample, Refusal } from "../refusal.js";
+import type { Conversation, Reply, Responder } from "../server.js";
+import { RelayedStream } from "./relayed-stream.js";
+
+export interface RelayOptions {
+	readonly protection: Protection;
+	/** The address under which it reaches itself. */
+	readonly own: () => Promise<string>;
+	/** One line for the operator. */
+	readonly log: (line: string) => void;
+}
+
+/**
+ * One address for many agents. Sightings pass through as they are: an agent waits for a slow client as it would for one
+ * of its own, and counts what that client misses. Paths and flows are joined here. Needs neither root nor addon.
+ */
+export class Relay implements Responder {
+	readonly instance = randomBytes(8).toString("hex");
+	readonly #options: RelayOptions;
+	readonly #links = new Map<string, AgentLink>();
+	readonly #nodes = new Map<string, RemoteNode>();
+	readonly #topologies = new Map<string, NodeTopologyMessage>();
+	readonly #clocks = new Map<string, ClockReading>();
+	readonly #names = new Map<string, NamesDirectory>();
+	readonly #directory = new MergedDirectory(() => [...this.#names.values()]);
+	readonly #watchers = new Set<{ readonly call: Reply; readonly withEvidence: boolean }>();
+	readonly #streams = new Set<RelayedStream>();
+	readonly #paths: PathsService;
+	readonly #line = lineBaseNow();
+
+	constructor(options: RelayOptions) {
+		this.#options = options;
+		this.#paths = new PathsService(this.instance, options.own);
+	}
+
+	get nodes(): ReadonlyMap<string, RemoteNode> {
+		return this.#nodes;
+	}
+
+	/** These are the agents from now on. */
+	follow(addresses: readonly string[]): void {
+		const wanted = new Set(addresses);
+		for (const [address, link] of this.#links) {
+			if (wanted.has(address)) continue;
+			this.#links.delete(address);
+			link.close();
+			for (const name of link.nodes.keys()) this.#gone(name, "it was taken off the list");
+		}
+		for (const address of wanted) if (!this.#links.has(address)) this.#connect(address);
+	}
+
+	close(): void {
+		for (const stream of this.#streams) stream.end();
+		for (const { call } of this.#watchers) call.end();
+		for (const link of this.#links.values()) link.close();
+	}
+
+	trace(call: Reply): void {
+		this.#paths.trace(call);
+	}
+
+	watchFlows(call: Reply): void {
+		this.#paths.watchFlows(call);
+	}
+
+	watchLatency(): void {
+		throw new Refusal(status.UNIMPLEMENTED, "a relay does not serve latency yet");
+	}
+
+	watchDrops(): void {
+		throw new Refusal(status.UNIMPLEMENTED, "a relay does not serve drops yet");
+	}
+
+	streamSightings(call: Conversation): void {
+		const stream = new RelayedStream(call, this.instance, {
+			check: (request) => {
+				checkQuestion(request);
+				checkSample(request.sample);
+				for (const name of request.nodes) {
+					if (!this.#nodes.has(name)) throw new Refusal(status.NOT_FOUND, `nodes: ${name} is not connected`);
+				}
+			},
+			asked: (request) => this.#asked(request),
+			cluster: () => clusterMessage(this.#cluster()),
+			over: () => this.#streams.delete(stream),
+		});
+		this.#streams.add(stream);
+	}
+
+	watchTopology(call: Reply): void {
+		const { withEvidence } = decode("WatchTopologyRequest", call.request);
+		const watcher = { call, withEvidence };
+		const leave = () => this.#watchers.delete(watcher);
+		call.on("cancelled", leave);
+		call.on("close", leave);
+		this.#watchers.add(watcher);
+		const nodes = [...this.#topologies.values()].map((node) => shown(node, withEvidence));
+		call.write(encode("WatchTopologyResponse", { snapshot: { nodes } }));
+	}
+
+	async resolveEndpoint(bytes: Buffer): Promise<Buffer> {
+		const request = decode("ResolveEndpointRequest", bytes);
+		checkEnd("end.end", request.end, request.namespace || "default");
+		const answers = await Promise.all(
+			[...this.#links.values()].map((link) => link.channel.resolveEndpoint(request).catch(() => null)),
+		);
+		const found = new Map<string, ResolvedEndpointMessage>();
+		// A node's own word on its pods counts most.
+		const all = answers.flatMap((answer) => answer?.endpoints ?? []);
+		for (const endpoint of all.sort((a, b) => Number(a.local) - Number(b.local))) {
+			const { namespace, pod, addresses } = endpoint;
+			found.set(pod === "" ? addresses.join() : `${namespace}/${pod}`, { ...endpoint, local: false });
+		}
+		return encode("ResolveEndpointResponse", { endpoints: [...found.values()] });
+	}
+
+	async syncClock(bytes: Buffer): Promise<Buffer> {
+		const request = decode("SyncClockRequest", bytes);
+		const only = this.#nodes.size === 1 ? [...this.#nodes.values()][0] : undefined;
+		const node = request.node === "" ? only : this.#nodes.get(request.node);
+		if (node === undefined) throw Refusal.field("node", `name one of ${[...this.#nodes.keys()].join(", ")}`);
+		return encode("SyncClockResponse", await node.link.channel.syncClock({ ...request, node: node.name }));
+	}
+
+	async getStatus(): Promise<Buffer> {
+		const answers = await Promise.all(
+			[...this.#links.values()].map(async (link) => {
+				const answer = await link.channel.getStatus().catch(() => null);
+				return answer?.agents.map((agent) => this.#through(agent, link.address)) ?? [];
+			}),
+		);
+		return encode("GetStatusResponse", { agents: answers.flat() });
+	}
+
+	#through(agent: AgentStatusMessage, address: string): AgentStatusMessage {
+		const reading = this.#clocks.get(agent.node);
+		return {
+			...agent,
+			address: agent.address === "" ? address : agent.address,
+			clockOffsetNs: reading === undefined ? null : Math.round(reading.offsetNs),
+			clockErrorNs: reading === undefined ? 0 : Math.max(0, Math.round(reading.errorNs)),
+		};
+	}
+
+	#connect(address: string): void {
+		const link = new AgentLink(address, this.#options.protection, this.#line, {
+			node: (node) => this.#changed(node),
+			gone: (name, why) => this.#gone(name, why),
+			settled: (failure) => {
+				if (failure !== null) this.#options.log(failure);
+			},
+			clock: (name, reading) => {
+				this.#clocks.set(name, reading);
+			},
+			topology: (node) => this.#topologies.set(node.node, node),
+		});
+		this.#links.set(address, link);
+	}
+
+	#changed(node: RemoteNode): void {
+		const known = this.#nodes.get(node.name);
+		if (known === undefined) this.#options.log(`${node.name} came, at ${node.link.address}`);
+		this.#nodes.set(node.name, node);
+		this.#names.set(node.name, NamesDirectory.of(node.evidence.names));
+		const topology = this.#topologies.get(node.name);
+		if (topology !== undefined) this.#tell({ changed: [topology], gone: [] });
+		const cluster = clusterMessage(this.#cluster());
+		for (const stream of this.#streams) stream.worldChanged(cluster);
+	}
+
+	#gone(name: string, why: string): void {
+		this.#options.log(`${name} went: ${why}`);
+		this.#nodes.delete(name);
+		this.#topologies.delete(name);
+		this.#tell({ changed: [], gone: [name] });
+	}
+
+	#tell({
+		changed,
+		gone,
+	}: {
+		readonly changed: readonly NodeTopologyMessage[];
+		readonly gone: readonly string[];
+	}): void {
+		for (const { call, withEvidence } of this.#watchers) {
+			const delta = { gone, changed: changed.map((node) => shown(node, withEvidence)) };
+			call.write(encode("WatchTopologyResponse", { delta }));
+		}
+	}
+
+	/** Nodes that hold the ends, or that traffic between them may cross; those that are named. */
+	#asked(request: StreamSightingsRequest): readonly RemoteNode[] {
+		if (request.nodes.length > 0) return request.nodes.flatMap((name) => this.#nodes.get(name) ?? []);
+		const nodes = [...this.#nodes.values()].map(({ name, evidence }) => ({ name, wiring: evidence.wiring }));
+		const question = askQuestion(checkQuestion(request));
+		const planned = planFor(question, { nodes, cluster: this.#cluster(), names: null }).nodes;
+		return planned.flatMap(({ wiring }) => this.#nodes.get(wiring.node) ?? []);
+	}
+
+	#cluster(): Cluster {
+		return clusterOf(
+			this.#directory,
+			[...this.#nodes.values()].flatMap(({ evidence }) => evidence.hostPorts),
+		);
+	}
+}
+
+function shown(node: NodeTopologyMessage, withEvidence: boolean): NodeTopologyMessage {
+	return withEvidence ? node : { ...node, evidence: new Uint8Array(0) };
+}
