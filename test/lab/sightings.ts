@@ -2,6 +2,7 @@ import type { Hook, HookId } from "../../src/packet/hook.js";
 import { OuterTable } from "../../src/packet/outers.js";
 import type { Tuple } from "../../src/packet/tuple.js";
 import { TupleTable } from "../../src/packet/tuples.js";
+import { wallClock } from "../../src/path/materialise.js";
 import { replayFrom } from "../../src/recording/file.js";
 
 /** One row of a recording: a packet at a hook, before anything was joined. */
@@ -9,6 +10,8 @@ export interface Sighting {
 	readonly hook: Hook;
 	/** ns on the recording's own line. */
 	readonly time: number;
+	/** The same as paths tell it: with its hook it names the sighting. */
+	readonly at: string;
 	readonly tuple: Tuple;
 	readonly skb: string;
 	readonly length: number;
@@ -31,9 +34,13 @@ export async function readSightings(file: string): Promise<readonly Sighting[]> 
 	const hooks = new Map<HookId, Hook>();
 	const sightings: Sighting[] = [];
 	const nothing = () => {};
+	let base = 0n;
 	await replayFrom(
 		file,
 		{
+			header({ details }) {
+				base = BigInt((details as { readonly wallClockBase: string }).wallClockBase);
+			},
 			hook: (_, hook) => void hooks.set(hook.id, hook),
 			unhook: nothing,
 			batch(_, rows) {
@@ -41,6 +48,7 @@ export async function readSightings(file: string): Promise<readonly Sighting[]> 
 					sightings.push({
 						hook: hooks.get(rows.hook[i] as HookId) as Hook,
 						time: rows.time[i] as number,
+						at: wallClock(base, rows.time[i] as number),
 						tuple: tables.tuples.get(rows.tuple[i] as number),
 						skb: `${rows.skbHigh[i]}:${rows.skbLow[i]}`,
 						length: rows.length[i] as number,

@@ -15,9 +15,8 @@ export interface Victim {
 }
 
 export interface Dropping {
-	victims(): readonly Victim[];
-	/** Lets everything pass again. */
-	stop(): void;
+	/** Lets everything pass again, and says who was dropped. */
+	stop(): readonly Victim[];
 }
 
 /**
@@ -39,14 +38,16 @@ export async function dropSome(
 	const link = await addon().attachTcx({ program, netns, ifindex, egress: false });
 	const words = (map: typeof victims, key: number) =>
 		new Uint32Array((map.lookup(new Uint8Array(Uint32Array.of(key).buffer)) as Uint8Array).slice().buffer);
+	let stopped: readonly Victim[] | null = null;
 	return {
-		victims: () =>
-			Array.from({ length: words(tallies, 0)[1] as number }, (_, key) => {
+		stop: () => {
+			if (stopped !== null) return stopped;
+			stopped = Array.from({ length: words(tallies, 0)[1] as number }, (_, key) => {
 				const [index = 0, sequence = 0, payload = 0, ipId = 0] = words(victims, key);
 				return { index, sequence, payload, ipId };
-			}),
-		stop: () => {
+			});
 			for (const each of [link, netns, program, tallies, victims, object]) each.close();
+			return stopped;
 		},
 	};
 }
