@@ -30,8 +30,10 @@ export class ByKey {
 			path = paths.sameNext[path] as number;
 			const last = paths.lastHop[candidate] as number;
 			const lastHook = hops.hook[last] as number;
-			if (hooks.source[lastHook] === sight.source && !this.#isReallocated(lastHook, sight)) continue;
+			const reallocated = hooks.source[lastHook] === sight.source;
+			if (reallocated && !this.#isReallocated(lastHook, sight)) continue;
 			if (!this.#isSamePacket(candidate, sight) || !this.#isAcross(candidate, sight)) continue;
+			if (reallocated) this.#freed(candidate, lastHook);
 			const before = hops.tuple[last] as number;
 			if (!facts.sameDirection(before, sight.tuple)) open.alias(before, sight.tuple);
 			open.doubt(candidate, sight, paths.latest[candidate] as number);
@@ -115,6 +117,13 @@ export class ByKey {
 		// NAT where nobody looks: 96 bits of numbers that only this connection has speak for themselves.
 		if (hooks.egress[hook] === 1 || sight.protocol !== Protocol.tcp) return false;
 		return paths.acknowledgement[path] !== 0 && paths.tsval[path] !== 0;
+	}
+
+	/** The old skb is the kernel's again: what it carries from now on, even an equal packet, is another. */
+	#freed(path: number, hook: number): void {
+		const { paths, carriers } = this.#shop;
+		const carrier = paths.carrier[path] as number;
+		if (carrier !== 0 && carriers.hook[carrier] === hook) this.#open.dropCarrier(carrier);
 	}
 
 	/** Did a packet last seen at `before` of the same node come to the tunnel under another pointer? */
