@@ -28,7 +28,8 @@ export interface World {
 
 export interface WorkerOptions {
 	readonly question: Question;
-	readonly world: World;
+	/** Names of the nodes to watch. */
+	readonly nodes: readonly string[];
 	readonly attach: "tcx" | "clsact" | "auto";
 	readonly sample: number;
 	/** Bytes of each CPU's ring; null: by the number of CPUs. */
@@ -48,7 +49,7 @@ export interface RecordRequest {
 }
 
 export type ToWorker =
-	/** Something came, went or changed: hook, unhook, filter and expect anew. */
+	/** The first begins the trace. Later ones: something came, went or changed; hook, unhook, filter and expect anew. */
 	| { readonly kind: "world"; readonly world: World }
 	/** So many paths have been taken: more may come. */
 	| { readonly kind: "credit"; readonly paths: number }

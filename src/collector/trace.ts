@@ -10,7 +10,7 @@ import { NodeObserver, nodeOf } from "./node-observer.js";
 import type { FromWorker, ToWorker, WorkerOptions, World } from "./protocol.js";
 import { askQuestion, type Question } from "./question.js";
 import type { Summary } from "./report.js";
-import type { StartTrace, TraceListener, TraceRequest } from "./request.js";
+import type { NodeSpec, StartTrace, TraceListener, TraceRequest } from "./request.js";
 
 /** How long names of services may keep a trace from beginning. */
 const SERVICES_MS = 250;
@@ -44,6 +44,8 @@ class LocalTrace {
 	readonly #counted = new Map<string, number>();
 	#paths = 0;
 	#statusAt = performance.now();
+	/** The worker knows the world, and is told of its changes. */
+	#following = false;
 	#stopping = false;
 
 	constructor(request: TraceRequest, listener: TraceListener) {
@@ -53,11 +55,17 @@ class LocalTrace {
 	}
 
 	async run(signal: AbortSignal): Promise<Summary> {
-		this.#observe();
+		const { netns, hostRoot, nodes } = this.#request;
+		const specs = nodes ?? [nodeOf(netns, hostRoot)];
+		// The worker imports, loads and makes room while the world is read here.
+		const summary = this.#work(specs);
+		// Whoever waits for it hears of its failure; nobody does when this thread finds a reason to end first.
+		summary.catch(() => {});
+		this.#observe(specs);
 		await Promise.race([Promise.all(this.#observers.map(({ ready }) => ready)), sleep(SERVICES_MS)]);
-		const cluster = this.#cluster();
-		this.#refuseUnknown(cluster);
-		const summary = this.#work(this.#world());
+		this.#refuseUnknown(this.#cluster());
+		this.#tell({ kind: "world", world: this.#world() });
+		this.#following = true;
 		const stop = () => this.#stop();
 		signal.addEventListener("abort", stop, { once: true });
 		const { durationMs } = this.#request;
@@ -80,19 +88,17 @@ class LocalTrace {
 		if (this.#worker !== null) void this.#worker.terminate();
 	}
 
-	#observe(): void {
-		const { netns, hostRoot, nodes } = this.#request;
-		const specs = nodes ?? [nodeOf(netns, hostRoot)];
+	#observe(specs: readonly NodeSpec[]): void {
 		for (const spec of specs) {
 			this.#observers.push(new NodeObserver(spec, new Map(), () => this.#changed()));
 		}
 	}
 
-	#work(world: World): Promise<Summary> {
+	#work(specs: readonly NodeSpec[]): Promise<Summary> {
 		const { attach, sample, everyPath, write, anonymize, version } = this.#request;
 		const options: WorkerOptions = {
 			question: this.#question,
-			world,
+			nodes: specs.filter(({ watch }) => watch).map(({ name }) => name),
 			attach,
 			sample,
 			ringBytes: null,
@@ -199,7 +205,7 @@ class LocalTrace {
 	}
 
 	#changed(): void {
-		if (this.#worker === null || this.#stopping) return;
+		if (!this.#following || this.#stopping) return;
 		this.#settling ??= setTimeout(() => {
 			this.#settling = null;
 			this.#tell({ kind: "world", world: this.#world() });

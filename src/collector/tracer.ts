@@ -26,12 +26,12 @@ export class Tracer {
 	readonly #options: WorkerOptions;
 	readonly #send: (message: FromWorker) => void;
 	readonly #pipeline: Pipeline;
-	readonly #recorder: Recorder | null;
+	#recorder: Recorder | null = null;
 	readonly #sources = new Map<string, LocalSource>();
 	readonly #fingerprints = new Map<string, string>();
 	readonly #clock = addon().clocks();
 	readonly #hashSalt = randomBytes(8).readBigUInt64LE();
-	readonly #started = performance.now();
+	#started = 0;
 	#nextHookId = 0;
 	#batchOwner = new Map<Sightings, LocalSource>();
 	#unsent: JoinedPath[] = [];
@@ -40,8 +40,12 @@ export class Tracer {
 	#unsentLost = 0;
 	#second: NodeJS.Timeout | null = null;
 	#hooksOnce = 0;
+	#begun = false;
 
-	/** @throws RecordingError when the recording cannot be written */
+	/**
+	 * Prepares what does not depend on the world: rings and maps take their time.
+	 * @throws KernelError when nothing can be traced
+	 */
 	constructor(options: WorkerOptions, send: (message: FromWorker) => void) {
 		this.#options = options;
 		this.#send = send;
@@ -51,15 +55,29 @@ export class Tracer {
 			release: (rows) => this.#release(rows),
 			path: (view) => this.#offer(view),
 		});
-		const { record, question, sample } = options;
-		const { realtimeNs: wallClockBase } = this.#clock;
-		this.#recorder = record === null ? null : new Recorder(record, this.#pipeline, { question, sample, wallClockBase });
+		const [only, ...more] = options.nodes;
+		// Of several nodes a pair may need one; and a recording, which hears sources from the start, begins with the world.
+		if (only !== undefined && more.length === 0 && options.record === null) this.#open(only, 1);
 	}
 
-	/** @throws KernelError when nothing can be traced; then nothing is left hooked */
-	async start(): Promise<void> {
-		await this.#follow(this.#options.world);
+	/**
+	 * The first world begins the trace; with later ones something came, went or changed. Calls wait for one another: give
+	 * them one by one.
+	 * @throws KernelError when nothing can be traced, RecordingError when the recording cannot be written
+	 */
+	async world(world: World): Promise<void> {
+		if (this.#begun) {
+			await this.#follow(world);
+			return;
+		}
+		this.#begun = true;
+		this.#started = performance.now();
+		const { record, question, sample } = this.#options;
 		const { monotonicNs, realtimeNs } = this.#clock;
+		if (record !== null) {
+			this.#recorder = new Recorder(record, this.#pipeline, { question, sample, wallClockBase: realtimeNs });
+		}
+		await this.#follow(world);
 		const hooks = [...this.#sources.values()].flatMap((source) => source.hooks);
 		this.#hooksOnce = hooks.length;
 		// What ended before is no part of the trace, live or replayed.
@@ -67,11 +85,6 @@ export class Tracer {
 		this.#recorder?.ready(hooks.length);
 		this.#send({ kind: "ready", hooks, wallClockBase: realtimeNs, monotonicBase: monotonicNs });
 		this.#second = setInterval(() => this.#tellSecond(), 1000);
-	}
-
-	/** Something came, went or changed. Calls wait for one another: give them one by one. */
-	async world(world: World): Promise<void> {
-		await this.#follow(world);
 	}
 
 	/** The main thread has taken so many paths. */

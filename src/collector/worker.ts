@@ -10,8 +10,8 @@ import { Tracer } from "./tracer.js";
 const port = parentPort;
 if (port === null) throw new Error("this is a worker's program");
 const send = (message: FromWorker) => port.postMessage(message);
-const tracer = new Tracer(workerData as WorkerOptions, send);
 let turn: Promise<unknown> = Promise.resolve();
+let tracer: Tracer | null = null;
 
 function inTurn(task: () => Promise<void>): void {
 	turn = turn.then(task).catch((cause: unknown) => {
@@ -23,17 +23,19 @@ function inTurn(task: () => Promise<void>): void {
 port.on("message", (message: ToWorker) => {
 	switch (message.kind) {
 		case "credit":
-			tracer.credit(message.paths);
+			tracer?.credit(message.paths);
 			return;
 		case "world":
-			inTurn(() => tracer.world(message.world));
+			inTurn(async () => tracer?.world(message.world));
 			return;
 		case "stop":
 			inTurn(async () => {
-				send({ kind: "stopped", summary: await tracer.stop() });
+				if (tracer !== null) send({ kind: "stopped", summary: await tracer.stop() });
 				port.close();
 			});
 			return;
 	}
 });
-inTurn(() => tracer.start());
+inTurn(async () => {
+	tracer = new Tracer(workerData as WorkerOptions, send);
+});
