@@ -32,6 +32,12 @@ const commands: readonly Listed[] = [
 		load: () => import("./latency.js"),
 	},
 	{
+		name: "drops",
+		usage: "drops [FILTER]",
+		summary: "packets the kernel threw away, where, why, whose",
+		load: () => import("./drops.js"),
+	},
+	{
 		name: "topology",
 		usage: "topology",
 		summary: "nodes, bridges, veths, namespaces, pods, with evidence",

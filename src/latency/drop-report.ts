@@ -26,3 +26,27 @@ export interface DropReport {
 	/** Id of the traced path that ended here; null: not traced. */
 	readonly path: string | null;
 }
+
+/** The account of `weft drops`, in packets, at its end: seen = dropped + consumed + left out + what is not told here. */
+export interface DropSummary {
+	readonly type: "drops";
+	readonly seconds: number;
+	/** All that the kernel freed as dropped, on the whole machine. */
+	readonly seen: number;
+	/** Told in reports. */
+	readonly dropped: number;
+	/** Of these nodes, and no loss: copies for others, what was queued when a socket closed … */
+	readonly consumed: number;
+	/** Of these nodes, and not what the filter wants. */
+	readonly filtered: number;
+	/** Of other namespaces; of none that could be found; no network packets. */
+	readonly foreign: number;
+	readonly unknown: number;
+	readonly unrelated: number;
+	/** Counted by the kernel, their details told by others alike. */
+	readonly sampled: number;
+	/** Their details found no room: the ring was full. They are counted. */
+	readonly ringFull: number;
+	/** The program did not run because it would have interrupted itself: not counted anywhere else. */
+	readonly missed: number;
+}

@@ -1,13 +1,22 @@
 import type { AgentStatus } from "../collector/agent-status.js";
 import type { HookChange, LedgerStage, Ready, ResolvedName, Summary } from "../collector/report.js";
 import type { FlowCounts, FlowRecord, RttQuantiles } from "../flow/record.js";
-import type { DropReport } from "../latency/drop-report.js";
+import type { DropReport, DropSummary } from "../latency/drop-report.js";
 import type { LatencyReport, PacketAccount, Segment, SegmentEnd } from "../latency/report.js";
 import type { Blame, Endpoint, Flow, Hop, OuterHeader, Path, ServiceRef } from "../path/path.js";
 import { sanitizeJson } from "./sanitize.js";
 
 /** What JSON streams hold; that of a trace: `ready` first, `summary` last. */
-export type Reported = Ready | Path | HookChange | Summary | FlowRecord | LatencyReport | DropReport | AgentStatus;
+export type Reported =
+	| Ready
+	| Path
+	| HookChange
+	| Summary
+	| FlowRecord
+	| LatencyReport
+	| DropReport
+	| DropSummary
+	| AgentStatus;
 
 /**
  * One line of a JSON stream, without its newline. Every field is spelled out here, so that the shape and the order of
@@ -35,6 +44,14 @@ function shaped(reported: Reported): unknown {
 			return latencyJson(reported);
 		case "drop":
 			return dropJson(reported);
+		case "drops": {
+			const { type, seconds, seen, dropped, consumed, filtered } = reported;
+			const { foreign, unknown, unrelated, sampled, ringFull, missed } = reported;
+			return {
+				...{ type, seconds, seen, dropped, consumed, filtered, foreign, unknown, unrelated },
+				...{ sampled, ringFull, missed },
+			};
+		}
 		case "agent":
 			return agentJson(reported);
 	}

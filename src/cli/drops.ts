@@ -1,0 +1,126 @@
+import type { Command } from "commander";
+import type { DropsWatch } from "../collector/drops.js";
+import { parseFilter } from "../filter/grammar.js";
+import type { DropReport, DropSummary } from "../latency/drop-report.js";
+import { jsonLine } from "../render/json.js";
+import { sanitize } from "../render/sanitize.js";
+import type { TimeForm } from "../render/text/clock.js";
+import { wantsColour } from "../render/text/colours.js";
+import { DropTable } from "../render/text/drops.js";
+import { specsOf, type WhichNodes } from "./local-nodes.js";
+import { addShared } from "./options.js";
+import { LineOutput } from "./output.js";
+import { requireTracingRights } from "./privilege.js";
+import { stopOnSignals } from "./signals.js";
+
+const help = `
+Each row is what was dropped alike within a tenth of a second: why, where the packet was seen last, whose it was; under
+the first of its kind what the kernel says, what usually causes it, and what to do (→). Only drops of this node and its
+pods. What the kernel throws away with nothing lost (copies for others, the end of connections) is left out, but counted.
+
+Examples:
+  sudo weft drops                                      live, until Ctrl-C; then a table of all
+  sudo weft drops pod default/web                      of one pod, either way
+  sudo weft drops 'tcp port 80 and not net 10.96.0.0/12'
+  sudo weft drops -d 10s -o json | jq -r 'select(.type == "drop") | "\\(.count) \\(.diagnosis) \\(.remedy)"'
+  sudo weft drops --lab                                all nodes of the lab
+  sudo weft trace default/client default/server        the same drops on the packets' own paths, hop by hop`;
+
+interface Options extends WhichNodes {
+	readonly namespace: string;
+	readonly duration?: number;
+	readonly count?: number;
+	readonly time: TimeForm;
+	readonly output: "text" | "json";
+}
+
+export function define(command: Command): void {
+	command
+		.usage("[FILTER] [OPTIONS]")
+		.argument("[FILTER...]", "tcpdump's language, plus pod, svc and node")
+		.addHelpText("after", help)
+		.action(run);
+	addShared(command, ["namespace", "count", "duration", "time", "output", "lab", "netns", "hostRoot"]);
+}
+
+async function run(words: readonly string[], options: Options): Promise<void> {
+	const filter = parseFilter(words.join(" "), { namespace: options.namespace });
+	requireTracingRights("watching drops on this machine");
+	const nodes = await specsOf(options);
+	const { DropsWatch } = await import("../collector/drops.js");
+	const stop = stopOnSignals();
+	const enough = new AbortController();
+	const printer = printerFor(options);
+	let reports = 0;
+	try {
+		const watch = await DropsWatch.start({ nodes, filter }, (batch) => {
+			for (const report of batch) {
+				if (reports === options.count) break;
+				printer.drop(report);
+				reports++;
+			}
+			if (reports === options.count) enough.abort();
+		});
+		try {
+			const { nodes: names, namespaces } = watch.ready;
+			process.stderr.write(`weft: watching ${namespaces} namespaces on ${sanitize(names.join(", "))}\n`);
+			await until(AbortSignal.any([stop.signal, enough.signal]), options.duration ?? null);
+			printer.summary(await watch.stop());
+		} finally {
+			watch.close();
+		}
+	} finally {
+		stop.dispose();
+	}
+}
+
+interface Printer {
+	drop(report: DropReport): void;
+	summary(summary: Awaited<ReturnType<DropsWatch["stop"]>>): void;
+}
+
+function printerFor({ output: form, time }: Options): Printer {
+	const output = new LineOutput(process.stdout);
+	if (form === "json") {
+		return {
+			drop: (report) => output.row([jsonLine(report)]),
+			summary: (summary) => output.always([jsonLine(summary)]),
+		};
+	}
+	const { stdout } = process;
+	const table = new DropTable({
+		colour: wantsColour(process.env, stdout.isTTY === true),
+		width: () => (stdout.isTTY ? stdout.columns || 80 : Number.POSITIVE_INFINITY),
+		time,
+	});
+	return {
+		drop: (report) => output.row(table.drop(report)),
+		summary: (summary) => output.always([...table.table(summary.seconds), accountOf(summary)]),
+	};
+}
+
+/** What is not in the table. */
+function accountOf({ seconds, dropped, consumed, filtered, sampled, ringFull, unknown, missed }: DropSummary): string {
+	const others = [
+		[filtered, "not matched by the filter"],
+		[consumed, "freed with nothing lost"],
+		[unknown, "of no namespace that could be found"],
+		[sampled, "counted by kind, not in detail"],
+		[ringFull, "without details: the ring was full"],
+		[missed, "not seen: the program would have interrupted itself"],
+	] as const;
+	const told = others.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
+	return `${dropped} dropped in ${seconds.toFixed(1)} s${told.length === 0 ? "" : `; ${told.join(", ")}`}`;
+}
+
+function until(signal: AbortSignal, durationMs: number | null): Promise<void> {
+	return new Promise((resolve) => {
+		const timer = durationMs === null ? null : setTimeout(resolve, durationMs);
+		const end = () => {
+			if (timer !== null) clearTimeout(timer);
+			resolve();
+		};
+		if (signal.aborted) end();
+		else signal.addEventListener("abort", end, { once: true });
+	});
+}

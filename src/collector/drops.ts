@@ -1,0 +1,302 @@
+import type { Expression } from "../filter/ast.js";
+import { resolveName } from "../filter/resolve.js";
+import { MergedDirectory } from "../identity/merged.js";
+import { addon } from "../kernel/addon.js";
+import { Drops, type KernelDrop } from "../kernel/drops.js";
+import { isConsumed } from "../latency/consumed.js";
+import { chainOf, type Diagnosis, diagnose } from "../latency/diagnosis.js";
+import type { DropReport, DropSummary } from "../latency/drop-report.js";
+import { ruleAgainst } from "../latency/firewall.js";
+import type { DropHop } from "../latency/last-hop.js";
+import type { NetnsCookie } from "../packet/hook.js";
+import type { Endpoint } from "../path/path.js";
+import { tunnelPorts } from "../wiring/roles.js";
+import { clusterOf, lookupOver } from "./cluster.js";
+import { dropTest } from "./drop-filter.js";
+import { DropNode } from "./drop-node.js";
+import { Firewalls } from "./firewall.js";
+import { NodeObserver } from "./node-observer.js";
+import type { NodeSpec } from "./request.js";
+
+/** What `weft drops` and an agent's WatchDrops ask. */
+export interface DropsRequest {
+	/** Nodes on this machine; those that are not to be watched lend their names. */
+	readonly nodes: readonly NodeSpec[];
+	readonly filter: Expression;
+}
+
+export interface DropsReady {
+	readonly nodes: readonly string[];
+	/** Network namespaces: the nodes' own and their pods'. */
+	readonly namespaces: number;
+}
+
+/** How long names of services and pods may keep it from beginning. */
+const NAMES_MS = 250;
+/** Drops of this long are told together. */
+const GATHER_MS = 100;
+/** The wiring hears of a link that went down a little later than its packets' death. */
+const SETTLE_MS = 60;
+
+/**
+ * Tells what the kernel throws away in the namespaces of nodes on this machine, why, and whose it was. Nothing is hooked
+ * to any device: while nothing is dropped nothing runs.
+ */
+export class DropsWatch {
+	readonly #request: DropsRequest;
+	readonly #observers: NodeObserver[] = [];
+	readonly #nodes = new Map<NodeObserver, DropNode>();
+	readonly #directory = new MergedDirectory(() => this.#observers.map(({ directory }) => directory));
+	readonly #firewalls = new Firewalls();
+	readonly #copies = new Copies();
+	readonly #kinds = new Map<string, Kind>();
+	readonly #told = { dropped: 0, consumed: 0, filtered: 0 };
+	readonly #onReports: (reports: readonly DropReport[]) => void;
+	readonly #wallClockBase: bigint;
+	#drops: Drops | null = null;
+	#owners = new Map<NetnsCookie, NodeObserver>();
+	#test: (drop: KernelDrop) => boolean = () => true;
+	#waiting: KernelDrop[] = [];
+	#timer: NodeJS.Timeout | null = null;
+	#turn: Promise<void> = Promise.resolve();
+	#began = 0;
+	#stopped = false;
+
+	/**
+	 * @param onReports gets what was dropped alike within a tenth of a second as one report
+	 * @throws KernelError when this machine or user cannot
+	 */
+	static async start(request: DropsRequest, onReports: (reports: readonly DropReport[]) => void): Promise<DropsWatch> {
+		const watch = new DropsWatch(request, onReports);
+		try {
+			await watch.#begin();
+			return watch;
+		} catch (cause) {
+			watch.close();
+			throw cause;
+		}
+	}
+
+	private constructor(request: DropsRequest, onReports: (reports: readonly DropReport[]) => void) {
+		this.#request = request;
+		this.#onReports = onReports;
+		const { realtimeNs, monotonicNs } = addon().clocks();
+		this.#wallClockBase = realtimeNs - monotonicNs;
+	}
+
+	get ready(): DropsReady {
+		const nodes = this.#watched().map(({ spec }) => spec.name);
+		return { nodes, namespaces: this.#owners.size };
+	}
+
+	/** Stops, tells what is still waiting, and gives the account, which is exact. */
+	async stop(): Promise<DropSummary> {
+		this.#stopped = true;
+		const counters = await this.#drops?.stop();
+		if (this.#timer !== null) clearInterval(this.#timer);
+		await this.#flush(Number.POSITIVE_INFINITY);
+		this.#tellRest();
+		for (const observer of this.#observers) observer.close();
+		const { seen = 0, foreign = 0, unknown = 0, unrelated = 0, skipped = 0, ringFull = 0, missed = 0 } = counters ?? {};
+		return {
+			type: "drops",
+			seconds: (performance.now() - this.#began) / 1000,
+			...{ seen, ...this.#told, foreign, unknown, unrelated, sampled: skipped, ringFull, missed },
+		};
+	}
+
+	close(): void {
+		this.#stopped = true;
+		if (this.#timer !== null) clearInterval(this.#timer);
+		for (const observer of this.#observers) observer.close();
+		this.#drops?.close();
+	}
+
+	async #begin(): Promise<void> {
+		for (const spec of this.#request.nodes) {
+			this.#observers.push(new NodeObserver(spec, new Map(), () => this.#changed()));
+		}
+		const names = Promise.all(this.#observers.map(({ ready }) => ready));
+		await Promise.race([names, new Promise((resolve) => setTimeout(resolve, NAMES_MS).unref())]);
+		const ports = this.#watched().flatMap(({ wiring }) => tunnelPorts(wiring.host));
+		this.#drops = new Drops({ slots: null, tunnelPorts: [...new Set(ports)].slice(0, 4) });
+		this.#changed();
+		this.#began = performance.now();
+		this.#drops.start((drops) => {
+			for (const drop of drops) this.#waiting.push(drop);
+		});
+		this.#timer = setInterval(() => {
+			this.#turn = this.#turn.then(() => this.#flush(SETTLE_MS)).catch(() => undefined);
+		}, GATHER_MS);
+	}
+
+	#changed(): void {
+		if (this.#stopped || this.#drops === null) return;
+		this.#owners = new Map();
+		for (const observer of this.#watched()) {
+			const node = this.#nodes.get(observer) ?? new DropNode(observer.wiring);
+			this.#nodes.set(observer, node);
+			node.update(observer.wiring);
+			for (const netns of node.namespaces()) this.#owners.set(netns, observer);
+		}
+		this.#drops.watch([...this.#owners.keys()]);
+		const lookup = lookupOver(clusterOf(this.#directory));
+		this.#test = dropTest(this.#request.filter, ({ what, name }) => resolveName(what, name, lookup));
+	}
+
+	/** Judges and tells what is older than so many ms. */
+	async #flush(settleMs: number): Promise<void> {
+		const before = addon().clocks().monotonicNs - BigInt(Number.isFinite(settleMs) ? settleMs * 1_000_000 : 0);
+		const isRipe = ({ timeNs }: KernelDrop) => timeNs <= before || settleMs === Number.POSITIVE_INFINITY;
+		const ripe = this.#waiting.filter(isRipe);
+		if (ripe.length === 0) return;
+		this.#waiting = this.#waiting.filter((drop) => !isRipe(drop));
+		const reports = new Map<string, DropReport>();
+		for (const drop of ripe) {
+			const report = await this.#judge(drop);
+			if (report === null) continue;
+			const key = keyOf(report);
+			const alike = reports.get(key);
+			reports.set(key, alike === undefined ? report : { ...report, count: alike.count + report.count });
+		}
+		if (reports.size > 0) this.#onReports([...reports.values()]);
+	}
+
+	/** Null: no drop after all, or not what the filter wants. */
+	async #judge(drop: KernelDrop): Promise<DropReport | null> {
+		const observer = this.#owners.get(drop.netns);
+		const node = observer && this.#nodes.get(observer);
+		const kind = this.#kindOf(drop);
+		const answer = node === undefined ? null : await this.#report(drop, node);
+		const count = drop.standsFor;
+		kind.told += count;
+		if (answer === null) {
+			this.#told.consumed += count;
+			return null;
+		}
+		if (!this.#test(drop)) {
+			this.#told.filtered += count;
+			return null;
+		}
+		this.#told.dropped += count;
+		kind.last = answer;
+		if (kind.flows.size < 2) kind.flows.add(keyOf(answer));
+		return answer;
+	}
+
+	async #report(drop: KernelDrop, node: DropNode): Promise<DropReport | null> {
+		if (isConsumed(drop)) return null;
+		const hop = node.hopOf(drop);
+		const found = await this.#diagnose(drop, node, hop);
+		if (found === null || (drop.reason === "OTHERHOST" && this.#copies.isAnother(drop))) return null;
+		const atMs = Number((this.#wallClockBase + drop.timeNs) / 1_000_000n);
+		const withPorts = drop.protocol === 6 || drop.protocol === 17 || drop.protocol === 132;
+		return {
+			type: "drop",
+			time: new Date(atMs).toISOString(),
+			node: node.view.wiring.node,
+			count: drop.standsFor,
+			kernelReason: drop.reason,
+			kernelFunction: drop.function,
+			...found,
+			hop: hop === null ? null : { device: hop.device, direction: hop.direction },
+			protocol: protocolName(drop.protocol),
+			source: this.#endpoint(drop.source, withPorts ? drop.sourcePort : null, atMs),
+			destination: this.#endpoint(drop.destination, withPorts ? drop.destinationPort : null, atMs),
+			path: null,
+		};
+	}
+
+	async #diagnose(drop: KernelDrop, node: DropNode, hop: DropHop | null): Promise<Diagnosis | null> {
+		const { view } = node;
+		const due = node.due(drop, hop);
+		if (drop.reason !== "NETFILTER_DROP") return diagnose(drop, { view, hop, due, rule: null });
+		const { source, destination, destinationPort } = drop;
+		const rules = await this.#firewalls.rules(node.pathOf(drop.netns), drop.timeNs);
+		const suspect = { source, destination, destinationPort, protocol: protocolName(drop.protocol) };
+		const rule = ruleAgainst({ ...suspect, device: hop?.device ?? null, chain: chainOf(drop, view) }, rules);
+		return diagnose(drop, { view, hop, due, rule });
+	}
+
+	#endpoint(ip: string | null, port: number | null, atMs: number): Endpoint | null {
+		if (ip === null) return null;
+		const pod = this.#directory.podByAddress(ip, atMs);
+		if (pod !== null) return { ip, port, namespace: pod.namespace, pod: pod.name, node: pod.node };
+		return { ip, port, namespace: null, pod: null, node: this.#directory.nodeByAddress(ip)?.name ?? null };
+	}
+
+	/**
+	 * Of a flood the kernel tells every drop's kind and few drops' details. What its counters have beyond the reports so
+	 * far goes to the flow of that kind, or, where there were several, to none.
+	 */
+	#tellRest(): void {
+		const rest: DropReport[] = [];
+		for (const { reason, function: name, netns, count } of this.#drops?.counts() ?? []) {
+			const kind = this.#kinds.get(`${netns} ${reason} ${name}`);
+			const untold = count - (kind?.told ?? 0);
+			if (untold <= 0) continue;
+			const { last = null, flows } = kind ?? { flows: new Set<string>() };
+			if (last === null) {
+				this.#told.consumed += untold;
+				continue;
+			}
+			this.#told.dropped += untold;
+			const one = flows.size === 1;
+			rest.push({ ...last, count: untold, ...(one ? {} : { source: null, destination: null, hop: null }) });
+		}
+		if (rest.length > 0) this.#onReports(rest);
+	}
+
+	#kindOf({ netns, reason, function: name }: KernelDrop): Kind {
+		const key = `${netns} ${reason} ${name}`;
+		const known = this.#kinds.get(key) ?? { told: 0, last: null, flows: new Set<string>() };
+		this.#kinds.set(key, known);
+		return known;
+	}
+
+	#watched(): readonly NodeObserver[] {
+		return this.#observers.filter(({ spec }) => spec.watch);
+	}
+}
+
+/** Drops of one reason, function and namespace. */
+interface Kind {
+	told: number;
+	last: DropReport | null;
+	/** More than one is all that matters; bounded by the kernel's sampling. */
+	readonly flows: Set<string>;
+}
+
+function keyOf({
+	node,
+	kernelReason,
+	kernelFunction,
+	diagnosis,
+	hop,
+	protocol,
+	source,
+	destination,
+}: DropReport): string {
+	const ends = [source?.ip, source?.port, destination?.ip, destination?.port];
+	return [node, kernelReason, kernelFunction, diagnosis, hop?.device, hop?.direction, protocol, ...ends].join(" ");
+}
+
+/** A bridge floods one packet to many ports, and each pod throws its copy away: one loss. */
+class Copies {
+	static readonly #MOST = 4096;
+	readonly #seen = new Set<string>();
+
+	isAnother({ source, destination, ipId, sequence, length }: KernelDrop): boolean {
+		const key = [source, destination, ipId, sequence, length].join(" ");
+		if (this.#seen.has(key)) return true;
+		if (this.#seen.size >= Copies.#MOST) this.#seen.clear();
+		this.#seen.add(key);
+		return false;
+	}
+}
+
+const PROTOCOLS: Readonly<Record<number, string>> = { 1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp" };
+
+function protocolName(protocol: number): string {
+	return PROTOCOLS[protocol] ?? String(protocol);
+}

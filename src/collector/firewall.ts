@@ -1,0 +1,65 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { addon } from "../kernel/addon.js";
+import { type FirewallRule, iptablesDrops, nftablesDrops } from "../latency/firewall.js";
+
+const run = promisify(execFile);
+
+type Source = readonly [command: readonly string[], parse: (text: string) => readonly FirewallRule[]];
+
+const SOURCES: readonly Source[] = [
+	[["iptables-save"], (text) => iptablesDrops(text)],
+	[["ip6tables-save"], (text) => iptablesDrops(text, "ip6tables")],
+	[["nft", "-a", "list", "ruleset"], nftablesDrops],
+];
+
+/** Rules are read only when one of them has dropped something, and this takes at most so large a share of the time. */
+const SHARE = 1 / 10;
+const PATIENCE_MS = 5000;
+const MOST_OUTPUT = 128 << 20;
+
+/** The rules of network namespaces that throw packets away. */
+export class Firewalls {
+	readonly #known = new Map<string, Known>();
+
+	/**
+	 * As of after a drop, where reading them is quick; thousands of rules may be older.
+	 * @param netns path of the namespace; null: our own
+	 * @param dropNs CLOCK_MONOTONIC of the drop
+	 */
+	async rules(netns: string | null, dropNs: bigint): Promise<readonly FirewallRule[]> {
+		const key = netns ?? "";
+		const known = this.#known.get(key);
+		const nowNs = addon().clocks().monotonicNs;
+		if (known !== undefined && (known.begunNs >= dropNs || nowNs < known.againNs)) return await known.rules;
+		const fresh: Known = { begunNs: nowNs, againNs: nowNs, rules: read(netns) };
+		this.#known.set(key, fresh);
+		const rules = await fresh.rules;
+		const endNs = addon().clocks().monotonicNs;
+		fresh.againNs = endNs + BigInt(Math.round(Number(endNs - nowNs) / SHARE));
+		return rules;
+	}
+}
+
+interface Known {
+	readonly begunNs: bigint;
+	/** Not to be read again before. */
+	againNs: bigint;
+	readonly rules: Promise<readonly FirewallRule[]>;
+}
+
+/** What cannot be asked has no rules: neither tool need be there. */
+async function read(netns: string | null): Promise<readonly FirewallRule[]> {
+	const found = await Promise.all(
+		SOURCES.map(async ([command, parse]) => {
+			const [program = "", ...rest] = netns === null ? command : ["nsenter", `--net=${netns}`, ...command];
+			try {
+				const options = { maxBuffer: MOST_OUTPUT, timeout: PATIENCE_MS, encoding: "utf8" } as const;
+				return parse((await run(program, rest, options)).stdout);
+			} catch {
+				return [];
+			}
+		}),
+	);
+	return found.flat();
+}
