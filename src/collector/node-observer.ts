@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { basename } from "node:path";
 import type { NodeDirectory } from "../identity/directory.js";
+import { readPortals } from "../identity/portals.js";
 import { IdentityWatch } from "../identity/watch.js";
 import { addon } from "../kernel/addon.js";
 import { explained } from "../kernel/error.js";
@@ -22,6 +23,8 @@ export class NodeObserver {
 	constructor(spec: NodeSpec, nodeNames: ReadonlyMap<string, string>, onChange: () => void) {
 		this.spec = spec;
 		const { name, netns, hostRoot } = spec;
+		// Other processes read the rules while this one reads the wiring.
+		const portals = readPortals(netns);
 		this.#wiring = explained(`read the wiring of ${name}`, () => {
 			const options = { native: addon(), node: name, netns, hostRoot };
 			return new WiringWatch(options, () => {
@@ -29,7 +32,7 @@ export class NodeObserver {
 				onChange();
 			});
 		});
-		this.#identity = new IdentityWatch({ netns, hostRoot, nodeNames }, this.#wiring.wiring, onChange);
+		this.#identity = new IdentityWatch({ netns, hostRoot, nodeNames, portals }, this.#wiring.wiring, onChange);
 	}
 
 	get wiring(): Wiring {

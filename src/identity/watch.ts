@@ -22,6 +22,8 @@ export interface IdentityOptions {
 	readonly hostRoot: string | null;
 	/** Names of nodes by underlay address, on top of `/etc/hosts`. Looked at anew whenever something changes. */
 	readonly nodeNames?: ReadonlyMap<string, string>;
+	/** The first answer of the node's NAT rules, where somebody has asked already: it takes a while. */
+	readonly portals?: ReturnType<typeof readPortals>;
 	/** The daemons to ask; by default the container runtimes and Docker, wherever their sockets are. */
 	readonly runtimes?: (onEvent: () => void) => readonly RuntimeSource[];
 }
@@ -87,7 +89,8 @@ export class IdentityWatch {
 		// Starting other programs takes milliseconds: whoever made this has its first names before that.
 		await new Promise(setImmediate);
 		if (this.#closed) return;
-		await Promise.all([this.#refreshPortals(), ...this.#runtimes.map((runtime) => runtime.ask())]);
+		const portals = this.#options.portals ?? readPortals(this.#options.netns);
+		await Promise.all([this.#takePortals(portals), ...this.#runtimes.map((runtime) => runtime.ask())]);
 		if (this.#closed) return;
 		// Names of nodes may have been filled in meanwhile: the first answer of all counts, changed or not.
 		this.#update();
@@ -100,7 +103,7 @@ export class IdentityWatch {
 			this.#watchFiles();
 			this.#filesChanged();
 			this.#askRuntimes();
-			this.#refreshPortals()
+			this.#takePortals(readPortals(this.#options.netns))
 				.catch(() => undefined)
 				.finally(() => {
 					if (!this.#closed) this.#slowly();
@@ -165,8 +168,8 @@ export class IdentityWatch {
 		if (!isSame(before, this.#files)) this.#changed();
 	}
 
-	async #refreshPortals(): Promise<void> {
-		const { portals, warnings } = await readPortals(this.#options.netns);
+	async #takePortals(answer: ReturnType<typeof readPortals>): Promise<void> {
+		const { portals, warnings } = await answer;
 		if (this.#closed) return;
 		const text = JSON.stringify(portals);
 		const changed = text !== this.#portalText;
