@@ -1,6 +1,7 @@
 import { EventFlag, Family } from "../packet/sightings.js";
 import { type Datagram, MAX_OPTIONS } from "./datagram-index.js";
 import type { OpenPaths } from "./open-paths.js";
+import { Mark } from "./path-table.js";
 import { Protocol } from "./protocols.js";
 import type { Sight } from "./sight.js";
 import type { Workshop } from "./workshop.js";
@@ -51,7 +52,35 @@ export class ByDatagram {
 			this.#add(datagram, sight);
 			return true;
 		}
-		return false;
+		return isFragment(sight) && this.#joinCutAnew(sight);
+	}
+
+	/**
+	 * IPv6 takes another ID whenever it cuts (ip6_fragment in net/ipv6/ip6_output.c): the first fragment, which comes
+	 * first, is known by its bytes and ports, and tells the ID of the others.
+	 */
+	#joinCutAnew(sight: Sight): boolean {
+		const { datagrams } = this.#shop;
+		if (isLater(sight) || (sight.flags & EventFlag.familyMask) !== Family.ipv6) return false;
+		const alike = datagrams.withHead(hashOf(sight)).filter((one) => this.#isSameHead(one, sight));
+		const [datagram] = alike.filter((one) => this.#isDueHere(one, sight));
+		if (datagram === undefined) return false;
+		// Equal bytes are under way twice: then their order decides.
+		if (alike.length > 1) for (const { path } of alike) this.#open.mark(path, Mark.order);
+		datagrams.addId(datagram, sight.ipId);
+		this.#open.carry(datagram.path, sight);
+		this.#add(datagram, sight);
+		return true;
+	}
+
+	#isSameHead({ protocol, family, head, total, faces }: Datagram, sight: Sight): boolean {
+		return (
+			protocol === sight.protocol &&
+			family === Family.ipv6 &&
+			head?.sequence === sight.sequence &&
+			(total === 0 || bytesOf(sight) < total) &&
+			faces.some((face) => this.#sharesAddress(face, sight.tuple))
+		);
 	}
 
 	/** Opens a path with a fragment. */
@@ -60,7 +89,8 @@ export class ByDatagram {
 		const path = this.#open.openFragments(sight);
 		const datagram: Datagram = {
 			path,
-			ipId: sight.ipId,
+			ids: [sight.ipId],
+			head: null,
 			protocol: sight.protocol,
 			family: sight.flags & EventFlag.familyMask,
 			faces: [sight.tuple],
@@ -78,7 +108,7 @@ export class ByDatagram {
 		const family = sight.flags & EventFlag.familyMask;
 		if (datagram.protocol !== sight.protocol || datagram.family !== family) return false;
 		if (isFragment(sight) || family === Family.ipv4) {
-			if (datagram.ipId !== sight.ipId) return false;
+			if (!datagram.ids.includes(sight.ipId)) return false;
 		} else if (datagram.total === 0 || Math.abs(bytesOf(sight) - datagram.total) > MAX_OPTIONS) {
 			return false;
 		}
@@ -142,7 +172,7 @@ export class ByDatagram {
 
 	/** Notes which part the sighting is; `leadingBytes` of a datagram's hops are the IP payload that they saw. */
 	#note(datagram: Datagram, hop: number, sight: Sight): void {
-		const { hops, paths } = this.#shop;
+		const { hops, paths, datagrams } = this.#shop;
 		const offset = offsetOf(sight);
 		const unit = Math.floor(offset / UNIT_BYTES);
 		if (unit < 32) hops.coverLow[hop] = ((hops.coverLow[hop] as number) | (1 << unit)) >>> 0;
@@ -150,6 +180,7 @@ export class ByDatagram {
 		hops.leadingBytes[hop] = (hops.leadingBytes[hop] as number) + bytesOf(sight);
 		if (isLast(sight)) datagram.total = Math.max(datagram.total, offset + bytesOf(sight));
 		paths.total[datagram.path] = datagram.total;
+		if (offset === 0 && datagram.head === null) datagrams.setHead(datagram, hashOf(sight), sight.sequence);
 		if (hop === paths.firstHop[datagram.path]) {
 			paths.payload[datagram.path] = (hops.leadingBytes[hop] as number) - (HEADER_BYTES[datagram.protocol] ?? 0);
 			paths.length[datagram.path] = hops.bytes[hop] as number;
@@ -178,6 +209,10 @@ function isLast(sight: Sight): boolean {
 
 function offsetOf(sight: Sight): number {
 	return isLater(sight) ? sight.sequence : 0;
+}
+
+function hashOf({ rows, i }: Sight): number {
+	return rows.hash[i] as number;
 }
 
 /** Bytes behind the IP headers. */

@@ -24,10 +24,15 @@ export class ByKey {
 	joinAcross(sight: Sight): boolean {
 		const { paths, hops, hooks, keys, facts, crossings } = this.#shop;
 		const open = this.#open;
+		const first = keys.find(sight.keyA, sight.keyB);
+		if (first === 0) return false;
+		// Equal packets without an ID arrive in their order. With one they are 65,536 packets apart: the newest it is, and
+		// those before it were lost.
+		const counted = sight.ipId !== 0;
 		let tries = MAX_CANDIDATES;
-		for (let path = keys.find(sight.keyA, sight.keyB); path !== 0 && tries > 0; tries--) {
+		for (let path = counted ? (paths.groupTail[first] as number) : first; path !== 0 && tries > 0; tries--) {
 			const candidate = path;
-			path = paths.sameNext[path] as number;
+			path = (counted ? paths.samePrevious[path] : paths.sameNext[path]) as number;
 			const last = paths.lastHop[candidate] as number;
 			const lastHook = hops.hook[last] as number;
 			const reallocated = hooks.source[lastHook] === sight.source;

@@ -4,8 +4,10 @@ export const MAX_OPTIONS = 40;
 /** What is known of a fragmented datagram that is under way. */
 export interface Datagram {
 	readonly path: number;
-	/** IPv4 ID, or that of IPv6's fragment header. */
-	readonly ipId: number;
+	/** IPv4 ID, or those of IPv6's fragment headers: each time that IPv6 cuts anew it takes another. */
+	readonly ids: number[];
+	/** Hash of its first bytes, and an echo's sequence; null: its first fragment was not seen yet. */
+	head: { readonly hash: number; readonly sequence: number } | null;
 	readonly protocol: number;
 	readonly family: number;
 	/** Tuples under which it was seen. */
@@ -14,10 +16,11 @@ export interface Datagram {
 	total: number;
 }
 
-/** Datagrams that are under way in fragments, by path and by ID. */
+/** Datagrams that are under way in fragments, by path, by ID and by their first bytes. */
 export class DatagramIndex {
 	readonly #byPath = new Map<number, Datagram>();
 	readonly #byId = new Map<number, readonly Datagram[]>();
+	readonly #byHead = new Map<number, readonly Datagram[]>();
 
 	get size(): number {
 		return this.#byPath.size;
@@ -25,7 +28,18 @@ export class DatagramIndex {
 
 	add(datagram: Datagram): void {
 		this.#byPath.set(datagram.path, datagram);
-		this.#byId.set(datagram.ipId, [...this.withId(datagram.ipId), datagram]);
+		for (const id of datagram.ids) append(this.#byId, id, datagram);
+	}
+
+	/** It has been cut anew, under another ID. */
+	addId(datagram: Datagram, ipId: number): void {
+		datagram.ids.push(ipId);
+		append(this.#byId, ipId, datagram);
+	}
+
+	setHead(datagram: Datagram, hash: number, sequence: number): void {
+		datagram.head = { hash, sequence };
+		append(this.#byHead, hash, datagram);
 	}
 
 	of(path: number): Datagram | undefined {
@@ -36,12 +50,26 @@ export class DatagramIndex {
 		return this.#byId.get(ipId) ?? [];
 	}
 
+	/** Oldest first. */
+	withHead(hash: number): readonly Datagram[] {
+		return this.#byHead.get(hash) ?? [];
+	}
+
 	remove(path: number): void {
 		const datagram = this.#byPath.get(path);
 		if (datagram === undefined) return;
 		this.#byPath.delete(path);
-		const rest = this.withId(datagram.ipId).filter((other) => other !== datagram);
-		if (rest.length === 0) this.#byId.delete(datagram.ipId);
-		else this.#byId.set(datagram.ipId, rest);
+		for (const id of datagram.ids) without(this.#byId, id, datagram);
+		if (datagram.head !== null) without(this.#byHead, datagram.head.hash, datagram);
 	}
+}
+
+function append(index: Map<number, readonly Datagram[]>, key: number, datagram: Datagram): void {
+	index.set(key, [...(index.get(key) ?? []), datagram]);
+}
+
+function without(index: Map<number, readonly Datagram[]>, key: number, datagram: Datagram): void {
+	const rest = (index.get(key) ?? []).filter((other) => other !== datagram);
+	if (rest.length === 0) index.delete(key);
+	else index.set(key, rest);
 }

@@ -15,7 +15,7 @@ export const Next = {
 	across: 3,
 } as const;
 
-const SLOTS = 2 ** 17;
+const SETS = 2 ** 16;
 const UNKNOWN: Due = { kind: "unknown" };
 
 /** Answers of the Expectation per (hook, tuple), until wiring or hooks change: asked for every sighting. */
@@ -24,7 +24,7 @@ export class DueCache {
 	readonly #hooks: HookTable;
 	readonly #tuples: TupleTable;
 	/** Pairs: tuple, hook << 8 | answer. Tuples are dense, so neighbours share cache lines. */
-	readonly #slots = new Uint32Array(SLOTS * 2);
+	readonly #slots = new Uint32Array(SETS * 4);
 	/** 1: arrived, whatever the tuple. */
 	readonly #terminal = new Uint8Array(2 ** 16);
 	#expectationGeneration = -1;
@@ -42,13 +42,22 @@ export class DueCache {
 		if (this.#terminal[hook] === 1) return Next.arrived;
 		const expectation = this.#expectation;
 		if (expectation !== null && expectation.generation !== this.#expectationGeneration) this.#renewAnswers();
+		return this.#lookUp(hook, tuple);
+	}
+
+	/** Two ways a set: the answer that was asked for last stands first. */
+	#lookUp(hook: number, tuple: number): number {
 		const slots = this.#slots;
-		const slot = (((tuple << 2) ^ Math.imul(hook, 0x9e35)) & (SLOTS - 1)) << 1;
-		const known = slots[slot + 1] as number;
-		if (slots[slot] === tuple && known >>> 8 === hook) return known & 0xff;
+		const set = (((tuple << 1) ^ Math.imul(hook, 0x9e35)) & (SETS - 1)) << 2;
+		const first = slots[set + 1] as number;
+		if (slots[set] === tuple && first >>> 8 === hook) return first & 0xff;
+		const second = slots[set + 3] as number;
+		if (slots[set + 2] === tuple && second >>> 8 === hook) return second & 0xff;
 		const answer = this.#ask(hook, tuple);
-		slots[slot] = tuple;
-		slots[slot + 1] = (hook << 8) | answer;
+		slots[set + 2] = slots[set] as number;
+		slots[set + 3] = first;
+		slots[set] = tuple;
+		slots[set + 1] = (hook << 8) | answer;
 		return answer;
 	}
 
