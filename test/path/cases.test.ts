@@ -199,6 +199,27 @@ test("one skb of UDP GSO is five datagrams behind the wire and one path", () => 
 	}
 });
 
+test("UDP GSO over IPv6 has no IDs: its datagrams are joined by their order, and marked so", () => {
+	const simulator = new Simulator();
+	const family = Family.ipv6;
+	const sent: Packet = { protocol: UDP, payload: 4500, gsoSize: 1000, ipId: 0, hash: 9, family };
+	simulator.send(sent, OTHER_NODE.slice(0, 4));
+	simulator.now += 20_000;
+	for (let n = 0; n < 5; n++) {
+		const part = { protocol: UDP, payload: n === 4 ? 500 : 1000, ipId: 0, hash: n === 0 ? 9 : 50 + n, family };
+		simulator.send(part, OTHER_NODE.slice(4));
+	}
+	simulator.learn(sent, OTHER_NODE);
+	const { paths } = run(simulator);
+	assert.equal(paths.length, 1);
+	assert.deepEqual(
+		paths[0]?.hops.map(({ packets }) => packets),
+		[1, 1, 1, 1, 5, 5, 5, 5],
+	);
+	assert.equal(paths[0]?.verdict, "delivered");
+	assert.equal(paths[0]?.evidence, "order");
+});
+
 test("a flooded frame is one path with branches", () => {
 	const simulator = new Simulator(["node-a"]);
 	const packet = { protocol: UDP, payload: 28, ipId: 0, hash: 0 };
