@@ -20,6 +20,7 @@ const TOTAL = 3008;
 function sendFragments(simulator: Simulator, legs: readonly Leg[], ipId: number, family: Family, lost?: string): void {
 	let pointers = CUT.map(() => simulator.takePointer("node-a"));
 	const number = simulator.sent.push({ hooks: [], fate: "whole" }) - 1;
+	let id = ipId;
 	for (const [n, leg] of legs.entries()) {
 		const before = legs[n - 1];
 		if (before !== undefined && before.node !== leg.node) {
@@ -30,8 +31,11 @@ function sendFragments(simulator: Simulator, legs: readonly Leg[], ipId: number,
 		const common = { protocol: UDP, family };
 		if (leg.hook === "cni0→i") {
 			const skb = pointers[2] ?? 0;
-			const id = family === Family.ipv6 ? 0 : ipId;
-			simulator.emit(leg, { ...common, payload: TOTAL - 8, ipId: id, hash: 5 }, { skb, ingress, truth: [number] });
+			const whole = family === Family.ipv6 ? 0 : ipId;
+			const hash = 1 + ipId * 4;
+			simulator.emit(leg, { ...common, payload: TOTAL - 8, ipId: whole, hash }, { skb, ingress, truth: [number] });
+			// IPv6 cuts under another ID.
+			if (family === Family.ipv6) id += 0x10000;
 			pointers = [skb, pointers[0] ?? 0, pointers[1] ?? 0];
 			simulator.now += 500;
 			continue;
@@ -46,7 +50,7 @@ function sendFragments(simulator: Simulator, legs: readonly Leg[], ipId: number,
 			const payload = offset > 0 ? bytes : bytes - 8;
 			simulator.emit(
 				at,
-				{ ...common, payload, ipId, sequence: offset, hash: k },
+				{ ...common, payload, ipId: id, sequence: offset, hash: 1 + ipId * 4 + k },
 				{ skb: pointers[k] ?? 0, ingress, truth: [number], flags },
 			);
 			simulator.now += 100;
