@@ -151,12 +151,68 @@ export interface WatchTopologyResponse {
 
 export interface NodeTopologyMessage {
 	readonly node: string;
-	readonly devices: readonly object[];
-	readonly pods: readonly object[];
-	readonly remotes: readonly object[];
+	readonly devices: readonly DeviceMessage[];
+	readonly pods: readonly PodAttachmentMessage[];
+	readonly remotes: readonly {
+		readonly name: string;
+		readonly address: string;
+		readonly subnets: readonly string[];
+		readonly vtepMac: string;
+	}[];
 	readonly warnings: readonly string[];
 	readonly instance: string;
 	readonly evidence: Uint8Array;
+	readonly address: string;
+	readonly subnets: readonly string[];
+}
+
+export interface DeviceMessage {
+	readonly ifindex: number;
+	readonly name: string;
+	readonly kind: string;
+	readonly role: number;
+	readonly mtu: number;
+	readonly up: boolean;
+	readonly operstate: string;
+	readonly master: string;
+	readonly addresses: readonly string[];
+	readonly peer: number;
+	readonly vni: number;
+	readonly port: number;
+	readonly peerEnd: {
+		readonly device: string;
+		readonly ifindex: number;
+		readonly netns: string;
+		readonly path: string;
+		readonly paired: boolean;
+	} | null;
+	readonly tunnel: {
+		readonly vni: number;
+		readonly port: number;
+		readonly local: string;
+		readonly underlay: string;
+	} | null;
+	readonly unexplained: string;
+}
+
+export interface PodAttachmentMessage {
+	readonly namespace: string;
+	readonly name: string;
+	readonly uid: string;
+	readonly addresses: readonly string[];
+	readonly ifindex: number;
+	readonly netns: string;
+	readonly sources: readonly string[];
+	readonly conflict: boolean;
+	readonly device: string;
+	readonly sandbox: string;
+	readonly containers: readonly {
+		readonly id: string;
+		readonly name: string;
+		readonly image: string;
+		readonly running: boolean;
+	}[];
+	readonly conflicts: readonly string[];
 }
 
 export interface ResolvedEndpointMessage {

@@ -1,0 +1,473 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { credentials, loadPackageDefinition, type ServiceError } from "@grpc/grpc-js";
+import { loadFileDescriptorSetFromBuffer, loadSync } from "@grpc/proto-loader";
+import { Agents, end, serving } from "./agents.js";
+import { cluster } from "./cluster.js";
+import { serveTable } from "./hop-table.js";
+import { assertBalanced, runWeft, startWeft } from "./weft.js";
+
+const PROTO = "src/rpc/proto";
+
+/* Clients here share no code with weft: grpc-js over the shipped .proto, or over what reflection tells. */
+
+// biome-ignore lint/suspicious/noExplicitAny: a foreign client has no types of ours
+type Any = any;
+
+function foreign(address: string): Any {
+	const definition = loadSync("weft/v1/tracer.proto", {
+		includeDirs: [PROTO],
+		longs: String,
+		enums: String,
+		defaults: true,
+		oneofs: true,
+	});
+	const { weft } = loadPackageDefinition(definition) as Any;
+	return new weft.v1.TracerService(address, credentials.createInsecure());
+}
+
+function ask(client: Any, method: string, request: object): Promise<Any> {
+	return new Promise((resolve, reject) => {
+		client[method](request, { deadline: Date.now() + 5000 }, (error: ServiceError | null, answer: Any) =>
+			error === null ? resolve(answer) : reject(error),
+		);
+	});
+}
+
+/** Messages of a stream until `enough`. */
+function listen(call: Any, enough: (messages: Any[]) => boolean, patienceMs = 10_000): Promise<Any[]> {
+	return new Promise((resolve, reject) => {
+		const messages: Any[] = [];
+		const timer = setTimeout(() => {
+			call.cancel();
+			reject(new Error(`not enough within ${patienceMs} ms: ${JSON.stringify(messages.map(kindOf))}`));
+		}, patienceMs);
+		const done = (how: () => void) => {
+			clearTimeout(timer);
+			how();
+		};
+		call.on("data", (message: Any) => {
+			messages.push(message);
+			if (!enough(messages)) return;
+			done(() => resolve(messages));
+			call.cancel();
+		});
+		call.on("error", (error: ServiceError) => done(() => reject(error)));
+		call.on("end", () => done(() => resolve(messages)));
+	});
+}
+
+const kindOf = (message: Any) => message.message;
+
+describe("an agent's API", () => {
+	const lab = cluster();
+	let agents: Agents;
+	let client: Any;
+
+	before(async () => {
+		await serveTable(lab());
+		agents = await Agents.start(lab());
+		client = foreign(agents.address("node-a"));
+	});
+
+	after(async () => {
+		client.close();
+		await agents.stop();
+	});
+
+	const ping = () => lab().ping("default/client", lab().pod("default/neighbor").pod.address.ipv4);
+
+	test("its socket is root's alone", () => {
+		assert.equal(statSync(agents.address("node-a").slice("unix:".length)).mode & 0o777, 0o600);
+	});
+
+	test("StreamSightings, with only the shipped .proto and one request", async () => {
+		const call = client.StreamSightings();
+		call.write({ from: { end: "default/client" }, to: { end: "default/neighbor" }, filter: "icmp" });
+		let asked = false;
+		const messages = await listen(call, (all) => {
+			if (!asked && all.some(({ state }) => state?.phase === "PHASE_READY")) {
+				asked = true;
+				ping().catch(() => undefined);
+			}
+			return all.flatMap(({ batch }) => batch?.skb ?? []).length >= 4;
+		});
+		const batches = messages.flatMap(({ batch }) => batch ?? []);
+		const rows = batches.flatMap((batch) => {
+			let time = BigInt(batch.base_time_ns ?? batch.baseTimeNs);
+			return batch.skb.map((_: unknown, i: number) => {
+				time += BigInt((batch.timeDeltaNs ?? batch.time_delta_ns)[i] ?? 0);
+				const tuple = batch.tuples[batch.tuple[i] ?? 0];
+				return { time, device: batch.hooks[batch.hook[i] ?? 0].device, type: tuple.destinationPort >> 8 };
+			});
+		});
+		assert.deepEqual(rows.map(({ type }) => type).sort(), [0, 0, 8, 8]);
+		const device = lab().pod("default/client").pod.device;
+		assert.equal(rows[0]?.device, device, "the request leaves the client's veth first");
+		assert.ok(rows.every(({ time }, i) => i === 0 || time >= (rows[i - 1]?.time ?? 0n)));
+	});
+
+	test("Trace, WatchFlows, WatchTopology, ResolveEndpoint, SyncClock, GetStatus", async () => {
+		const request = { from: { end: "default/client" }, to: { end: "default/neighbor" }, filter: "icmp" };
+		const pinging = setInterval(() => ping().catch(() => undefined), 300);
+		try {
+			const traced = await listen(client.Trace(request), (all) => all.some(({ path }) => path));
+			assert.equal(traced[0].state.phase, "PHASE_READY");
+			const { path } = traced.find((message) => message.path);
+			assert.deepEqual([path.verdict, path.hops.length, path.source.pod], ["VERDICT_DELIVERED", 2, "client"]);
+			const flows = await listen(client.WatchFlows({ filter: "icmp" }), (all) => all.some(({ flow }) => flow));
+			const { flow } = flows.find((message) => message.flow);
+			assert.deepEqual([flow.protocol, flow.source.pod, flow.destination.pod], ["icmp", "client", "neighbor"]);
+		} finally {
+			clearInterval(pinging);
+		}
+		const [topology] = await listen(client.WatchTopology({}), (all) => all.length > 0);
+		const [node] = topology.snapshot.nodes;
+		assert.equal(node.node, "node-a");
+		assert.ok(node.pods.some(({ name, ifindex }: Any) => name === "client" && ifindex > 0));
+		assert.equal(node.evidence.length, 0, "not asked for");
+		const resolved = await ask(client, "ResolveEndpoint", { end: { end: "client" }, namespace: "default" });
+		assert.equal(resolved.endpoints[0].addresses[0], lab().pod("default/client").pod.address.ipv4);
+		const clock = await ask(client, "SyncClock", {
+			client_time_ns: "12345678901234567",
+			clientTimeNs: "12345678901234567",
+		});
+		assert.equal(clock.clientTimeNs, "12345678901234567", "64 bits come back whole");
+		assert.ok(BigInt(clock.sentNs) >= BigInt(clock.receivedNs) && BigInt(clock.receivedNs) > 10n ** 18n);
+		const { agents: statuses } = await ask(client, "GetStatus", {});
+		assert.equal(statuses[0].node, "node-a");
+		for (const stage of statuses[0].ledger) {
+			const lost = stage.lost.reduce((sum: number, { count }: Any) => sum + Number(count), 0);
+			assert.equal(Number(stage.in), Number(stage.out) + lost, stage.stage);
+		}
+	});
+
+	test("a client by reflection alone", async () => {
+		const reflection = loadSync("reflection.proto", {
+			includeDirs: ["node_modules/@grpc/reflection/build/proto/grpc/reflection/v1"],
+		});
+		const { grpc } = loadPackageDefinition(reflection) as Any;
+		const asking = new grpc.reflection.v1.ServerReflection(agents.address("node-a"), credentials.createInsecure());
+		const call = asking.ServerReflectionInfo();
+		call.write({ file_containing_symbol: "weft.v1.TracerService", fileContainingSymbol: "weft.v1.TracerService" });
+		const [answer] = await listen(call, (all) => all.length > 0);
+		const files: Buffer[] = answer.fileDescriptorResponse.fileDescriptorProto;
+		// A FileDescriptorSet is its files as field 1.
+		const set = Buffer.concat(
+			files.flatMap((file) => {
+				const length: number[] = [];
+				for (let n = file.length; ; n >>>= 7) {
+					length.push(n > 127 ? (n & 127) | 128 : n);
+					if (n < 128) break;
+				}
+				return [Buffer.from([0x0a, ...length]), file];
+			}),
+		);
+		const { weft } = loadPackageDefinition(loadFileDescriptorSetFromBuffer(set)) as Any;
+		const told = new weft.v1.TracerService(agents.address("node-a"), credentials.createInsecure());
+		const status = await ask(told, "GetStatus", {});
+		assert.equal(status.agents[0].node, "node-a");
+		told.close();
+		asking.close();
+	});
+
+	test("health", async () => {
+		const health = loadSync("health.proto", {
+			includeDirs: ["node_modules/grpc-health-check/proto/health/v1"],
+			enums: String,
+		});
+		const { grpc } = loadPackageDefinition(health) as Any;
+		const asking = new grpc.health.v1.Health(agents.address("node-a"), credentials.createInsecure());
+		assert.equal((await ask(asking, "Check", { service: "weft.v1.TracerService" })).status, "SERVING");
+		asking.close();
+	});
+
+	test("bad requests are refused with the field named", async () => {
+		const rules = Array.from({ length: 10_000 }, (_, i) => `port ${i + 1}`).join(" or ");
+		for (const [request, expected] of [
+			[{ filter: rules }, /^filter: /],
+			[{ from: { end: "10.244.1.300" } }, /^from\.end: /],
+			[{ sample: 3 }, /^sample: /],
+			[{ hashSalt: Buffer.from([1]), hash_salt: Buffer.from([1]) }, /^hash_salt: /],
+		] as const) {
+			const call = client.StreamSightings();
+			call.write(request);
+			await assert.rejects(
+				listen(call, () => false),
+				(error: ServiceError) => error.code === 3 && expected.test(error.details),
+			);
+		}
+		await assert.rejects(
+			listen(client.Trace({ filter: "tcp prot 80" }), () => false),
+			(error: ServiceError) => error.code === 3 && /^filter: /.test(error.details),
+		);
+	});
+
+	test("garbage on the socket is survived", async () => {
+		const path = agents.address("node-a").slice("unix:".length);
+		for (const garbage of [
+			"GET / HTTP/1.1\r\n\r\n",
+			"\0".repeat(5000),
+			"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".padEnd(3000, "\xff"),
+		]) {
+			const socket = connect(path);
+			socket.on("error", () => undefined);
+			socket.write(garbage, "latin1");
+			await sleep(100);
+			socket.destroy();
+		}
+		assert.equal((await ask(client, "GetStatus", {})).agents[0].node, "node-a");
+	});
+
+	test("ten subscribers with different filters: each gets its own, from one set of hooks", async () => {
+		const address = lab().pod("default/neighbor").pod.address.ipv4;
+		const ports = Array.from({ length: 10 }, (_, i) => 6000 + i);
+		const weft = await Promise.all(
+			ports.map((port) =>
+				startWeft(
+					"trace",
+					"default/client",
+					"default/neighbor",
+					"udp",
+					"dst",
+					"port",
+					String(port),
+					"--agent",
+					agents.address("node-a"),
+				),
+			),
+		);
+		const { agents: statuses } = await ask(client, "GetStatus", {});
+		assert.equal(statuses[0].subscribers.length, 10);
+		const hooks = statuses[0].hooks.length;
+		assert.equal(hooks, weft[0]?.ready.hooks.length, "one set of hooks");
+		for (const port of ports) {
+			const order = {
+				protocol: "udp",
+				address,
+				port,
+				size: 50 + port - 6000,
+				count: 3,
+				answers: false,
+				from: 40_000,
+			} as const;
+			await lab()
+				.send("default/client", order)
+				.catch(() => undefined);
+		}
+		const summaries = await Promise.all(
+			weft.map(async (each) => {
+				for (const stop = Date.now() + 5000; each.paths.length < 3 && Date.now() < stop; ) await sleep(20);
+				return each.stop();
+			}),
+		);
+		weft.forEach(({ paths }, i) => {
+			assert.deepEqual(
+				paths.filter(({ flow }) => flow.protocol === "udp").map(({ flow }) => flow.destination.port),
+				[ports[i], ports[i], ports[i]],
+			);
+			assertBalanced(summaries[i] ?? assert.fail());
+		});
+	});
+
+	test("a subscriber that stops reading in a flood loses its own events, counted, and slows nobody", async () => {
+		const neighbor = lab().pod("default/neighbor");
+		const address = neighbor.pod.address.ipv4;
+		const slow = client.StreamSightings();
+		slow.write({ from: { end: "default/client" }, to: { end: "default/neighbor" }, filter: "udp" });
+		const heard: Any[] = [];
+		slow.on("data", (message: Any) => heard.push(message));
+		slow.on("error", () => undefined);
+		for (const stop = Date.now() + 5000; !heard.some(({ state }) => state) && Date.now() < stop; ) await sleep(20);
+		slow.pause();
+		const weft = await startWeft(
+			"trace",
+			"default/client",
+			"default/neighbor",
+			"udp",
+			"--agent",
+			agents.address("node-a"),
+		);
+		const sink = neighbor.spawn(["build/bench/flood", "sink", address, "9000", "--seconds", "8"], { stdio: "ignore" });
+		await sleep(200);
+		const flood = lab()
+			.pod("default/client")
+			.spawn(["build/bench/flood", "send", address, "9000", "--seconds", "5", "--rate", "40000"], { stdio: "ignore" });
+		await new Promise((resolve) => flood.once("close", resolve));
+		sink.kill("SIGINT");
+		const summary = await weft.stop();
+		assertBalanced(summary);
+		assert.equal(summary.events.lost["subscriberSlow"] ?? 0, 0, "the other one lost nothing to it");
+		slow.resume();
+		slow.write({ finish: true });
+		for (const stop = Date.now() + 10_000; !heard.some(({ state }) => state?.phase === "PHASE_ENDED"); ) {
+			assert.ok(Date.now() < stop, "no last word");
+			await sleep(20);
+		}
+		const { state } = heard.find((message) => message.state?.phase === "PHASE_ENDED");
+		const stage = state.ledger.find(({ stage }: Any) => stage === "subscriber");
+		const lost = stage.lost.reduce((sum: number, { count }: Any) => sum + Number(count), 0);
+		assert.ok(lost > 0, "precondition: it was slow");
+		assert.equal(Number(stage.in), Number(stage.out) + lost);
+		const rows = heard.reduce((sum, { batch }) => sum + (batch?.skb.length ?? 0), 0);
+		assert.equal(rows, Number(stage.out), "what was delivered came");
+		slow.cancel();
+	});
+});
+
+describe("a relay", () => {
+	const lab = cluster();
+	let agents: Agents;
+
+	before(async () => {
+		await serveTable(lab());
+		agents = await Agents.start(lab());
+	});
+
+	after(async () => {
+		await agents.stop();
+	});
+
+	test("whole paths through one address; with one of two agents gone the other goes on, and it comes back", async () => {
+		const address = `unix:${agents.folder}/relay.sock`;
+		const relay = await serving("relay", "--listen", address, ...agents.options);
+		try {
+			const client = foreign(address);
+			const server = lab().pod("default/server").pod.address.ipv4;
+			const weft = await startWeft("trace", "default/client", "default/server", "icmp", "--agent", address);
+			assert.equal(await lab().ping("default/client", server), 1);
+			await until(() => weft.paths.length >= 2);
+			assert.ok(weft.paths.every(({ hops, verdict }) => hops.length === 8 && verdict === "delivered"));
+			const statuses = await ask(client, "GetStatus", {});
+			assert.deepEqual(statuses.agents.map(({ node }: Any) => node).sort(), ["node-a", "node-b"]);
+			await agents.kill("node-b");
+			await until(() => weft.warnings.some((line) => /node-b is not watched since/.test(line)));
+			await agents.begin("node-b");
+			await until(() => weft.warnings.some((line) => /node-b is watched again/.test(line)), 20_000);
+			const again = weft.paths.length;
+			assert.equal(await lab().ping("default/client", server), 1);
+			await until(() => weft.paths.slice(again).some(({ hops }) => hops.length === 8));
+			const summary = await weft.stop();
+			assertBalanced(summary);
+			assert.equal(summary.paths.lost, 0);
+			const pinging = setInterval(
+				() =>
+					lab()
+						.ping("default/client", server)
+						.catch(() => undefined),
+				300,
+			);
+			try {
+				const request = { from: { end: "default/client" }, to: { end: "default/server" }, filter: "icmp" };
+				const traced = await listen(client.Trace(request), (all) => all.some(({ path }) => path?.hops.length === 8));
+				assert.ok(traced.some(({ path }) => path?.verdict === "VERDICT_DELIVERED"));
+			} finally {
+				clearInterval(pinging);
+			}
+			client.close();
+		} finally {
+			await end(relay, "SIGTERM");
+		}
+	});
+});
+
+describe("TCP is mutual TLS", () => {
+	const lab = cluster();
+	const folder = mkdtempSync(join(tmpdir(), "weft-tls-"));
+	const file = (name: string) => join(folder, name);
+
+	before(() => {
+		for (const authority of ["ca", "foreign-ca"]) makeAuthority(folder, authority);
+		for (const [name, authority] of [
+			["agent", "ca"],
+			["me", "ca"],
+			["stranger", "foreign-ca"],
+		] as const) {
+			makeCertificate(folder, name, authority);
+		}
+	});
+
+	after(() => rmSync(folder, { recursive: true, force: true }));
+
+	test("a certificate of ours is served; a foreign one and none are not; new files are taken up", async () => {
+		const { node } = lab().node("node-a");
+		const address = "127.0.0.1:17443";
+		const own = ["--tls-cert", file("agent.pem"), "--tls-key", file("agent.key"), "--tls-ca", file("ca.pem")];
+		const place = ["--netns", node.netns, "--host-root", node.root];
+		const agent = await serving("agent", ...place, "--listen", address, ...own);
+		const as = (name: string) => [
+			"--tls-cert",
+			file(`${name}.pem`),
+			"--tls-key",
+			file(`${name}.key`),
+			"--tls-ca",
+			file("ca.pem"),
+		];
+		try {
+			const served = await runWeft("status", "--agent", address, ...as("me"));
+			assert.equal(served.code, 0, served.stderr);
+			assert.match(served.stdout, /node-a/);
+			for (const args of [as("stranger"), []]) {
+				const refused = await runWeft("status", "--agent", address, ...args);
+				assert.notEqual(refused.code, 0, `${args.join(" ")}: ${refused.stdout}`);
+				assert.notEqual(refused.stderr, "");
+			}
+			const insecure = await runWeft("status", "--agent", address, "--insecure");
+			assert.equal(insecure.code, 1, "plain text is not answered");
+			// The other authority takes over: the files change, the agent stays.
+			for (const name of ["agent", "me"]) makeCertificate(folder, name, "foreign-ca");
+			writeFileSync(file("ca.pem"), execFileSync("cat", [file("foreign-ca.pem")]));
+			await sleep(2500);
+			const renewed = await runWeft("status", "--agent", address, ...as("me"));
+			assert.equal(renewed.code, 0, renewed.stderr);
+		} finally {
+			await end(agent, "SIGTERM");
+		}
+	});
+
+	test("without certificates only loopback, and only when asked", async () => {
+		const { node } = lab().node("node-a");
+		const place = ["--netns", node.netns, "--host-root", node.root];
+		for (const args of [
+			["--listen", "127.0.0.1:17444"],
+			["--listen", "0.0.0.0:17444", "--insecure"],
+		]) {
+			const refused = await runWeft("agent", ...place, ...args);
+			assert.equal(refused.code, 2, refused.stderr);
+			assert.match(refused.stderr, /--tls-cert|127\.0\.0\.1/);
+		}
+		const agent = await serving("agent", ...place, "--listen", "127.0.0.1:17444", "--insecure");
+		const served = await runWeft("status", "--agent", "127.0.0.1:17444", "--insecure");
+		assert.equal(served.code, 0, served.stderr);
+		await end(agent, "SIGTERM");
+	});
+});
+
+function openssl(folder: string, ...args: string[]): void {
+	execFileSync("openssl", args, { cwd: folder, stdio: "pipe" });
+}
+
+function makeAuthority(folder: string, name: string): void {
+	const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", `${name}.key`];
+	openssl(folder, "req", "-x509", ...key, "-out", `${name}.pem`, "-days", "2", "-subj", `/CN=${name}`);
+}
+
+function makeCertificate(folder: string, name: string, authority: string): void {
+	const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", `${name}.key`];
+	openssl(folder, "req", ...key, "-out", `${name}.csr`, "-subj", `/CN=${name}`);
+	writeFileSync(join(folder, "san.txt"), "subjectAltName=IP:127.0.0.1,DNS:localhost\n");
+	const by = ["-CA", `${authority}.pem`, "-CAkey", `${authority}.key`, "-CAcreateserial", "-extfile", "san.txt"];
+	openssl(folder, "x509", "-req", "-in", `${name}.csr`, "-out", `${name}.pem`, "-days", "2", ...by);
+}
+
+async function until(holds: () => boolean | Promise<boolean>, patienceMs = 5000): Promise<void> {
+	for (const stop = Date.now() + patienceMs; !(await holds()); await sleep(10)) {
+		assert.ok(Date.now() < stop, `not within ${patienceMs} ms: ${holds}`);
+	}
+}
