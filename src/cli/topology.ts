@@ -1,12 +1,14 @@
 import { Command } from "commander";
 import { describeNode, type NodeTopology } from "../identity/topology.js";
-import { sanitizeJson } from "../render/sanitize.js";
+import { sanitize, sanitizeJson } from "../render/sanitize.js";
 import { wantsColour } from "../render/text/colours.js";
 import { topologyLines } from "../render/text/topology.js";
 import { WiringView } from "../wiring/view.js";
 import { LocalNodes, type WhichNodes } from "./local-nodes.js";
 import { addShared } from "./options.js";
 import { LineOutput } from "./output.js";
+import { remoteNodes } from "./remote-nodes.js";
+import { addProtection, type ProtectionOptions } from "./serving.js";
 import { stopOnSignals } from "./signals.js";
 
 const help = `
@@ -17,10 +19,13 @@ Examples:
   sudo weft topology                                   this node
   sudo weft topology --watch                           again whenever something comes or goes
   sudo weft topology --lab                             all nodes of the lab
+  weft topology --agent unix:/run/weft/a.sock --agent unix:/run/weft/b.sock
+                                                       all nodes that agents, or a relay, serve
   sudo weft topology -o json | jq '.pods[] | {name, device, sources}'
   sudo weft explain docker0                            one thing, in words`;
 
-interface Options extends WhichNodes {
+interface Options extends WhichNodes, ProtectionOptions {
+	readonly agent: readonly string[];
 	readonly output: "text" | "json";
 	readonly watch?: boolean;
 }
@@ -31,7 +36,8 @@ export function define(command: Command): void {
 		.addHelpText("after", help)
 		.option("--watch", "stay, and print a node again when it changes")
 		.action(run);
-	addShared(command, ["output", "lab", "netns", "hostRoot"]);
+	addShared(command, ["output", "agent", "lab", "netns", "hostRoot"]);
+	addProtection(command);
 }
 
 /** The command on its own, for a program that has no list of commands. */
@@ -43,16 +49,22 @@ export function topologyCommand(): Command {
 
 async function run(options: Options): Promise<void> {
 	const stop = stopOnSignals();
-	const nodes = await LocalNodes.open(options).finally(() => (stop.signal.aborted ? stop.dispose() : undefined));
+	const nodes = await followed(options).finally(() => (stop.signal.aborted ? stop.dispose() : undefined));
 	const output = new LineOutput(process.stdout);
 	const shown = new Map<string, string>();
 	const show = () => {
-		for (const { wiring, directory } of nodes.observers) {
-			const topology = describeNode(directory.view ?? new WiringView(wiring), directory);
+		const topologies = nodes.topologies();
+		for (const topology of topologies) {
 			const json = JSON.stringify(topology);
 			if (shown.get(topology.node) === json) continue;
 			shown.set(topology.node, json);
 			output.always(linesOf(topology, json, options.output));
+		}
+		const present = new Set(topologies.map(({ node }) => node));
+		for (const node of shown.keys()) {
+			if (present.has(node)) continue;
+			shown.delete(node);
+			process.stderr.write(`weft: ${sanitize(node)} is gone\n`);
 		}
 	};
 	try {
@@ -62,6 +74,32 @@ async function run(options: Options): Promise<void> {
 		stop.dispose();
 		nodes.close();
 	}
+}
+
+/** Nodes that are shown, here or far away. */
+interface FollowedNodes {
+	topologies(): readonly NodeTopology[];
+	onChange(call: () => void): void;
+	close(): void;
+}
+
+/** Those behind the agents that are named; else those of this machine. */
+async function followed(options: Options): Promise<FollowedNodes> {
+	if (options.agent.length > 0) {
+		const remote = await remoteNodes(options, { withEvidence: false });
+		return {
+			topologies: () => remote.topologies,
+			onChange: (call) => remote.onChange(call),
+			close: () => remote.close(),
+		};
+	}
+	const local = await LocalNodes.open(options);
+	return {
+		topologies: () =>
+			local.observers.map(({ wiring, directory }) => describeNode(directory.view ?? new WiringView(wiring), directory)),
+		onChange: (call) => local.onChange(call),
+		close: () => local.close(),
+	};
 }
 
 function linesOf(topology: NodeTopology, json: string, form: Options["output"]): readonly string[] {
@@ -76,7 +114,7 @@ function linesOf(topology: NodeTopology, json: string, form: Options["output"]):
 /** Changes that come together are shown together; a pod is shown well within 100 ms of being known. */
 const SETTLE_MS = 20;
 
-function until(signal: AbortSignal, nodes: LocalNodes, show: () => void): Promise<void> {
+function until(signal: AbortSignal, nodes: FollowedNodes, show: () => void): Promise<void> {
 	return new Promise((resolve) => {
 		let timer: NodeJS.Timeout | null = null;
 		nodes.onChange(() => {

@@ -55,9 +55,7 @@ function deviceMessage(device: Device): DeviceMessage {
 		vni: tunnel?.vni ?? 0,
 		port: tunnel?.port ?? 0,
 		peerEnd:
-			peer === null
-				? null
-				: { ...peer, device: peer.device ?? "", netns: peer.netns ?? "", path: peer.path ?? "" },
+			peer === null ? null : { ...peer, device: peer.device ?? "", netns: peer.netns ?? "", path: peer.path ?? "" },
 		tunnel: tunnel === null ? null : { ...tunnel, local: tunnel.local ?? "", underlay: tunnel.underlay ?? "" },
 		unexplained: device.unexplained ?? "",
 	};
