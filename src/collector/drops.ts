@@ -9,6 +9,7 @@ import type { DropReport, DropSummary } from "../latency/drop-report.js";
 import { ruleAgainst } from "../latency/firewall.js";
 import type { DropHop } from "../latency/last-hop.js";
 import type { NetnsCookie } from "../packet/hook.js";
+import { wallClock } from "../path/materialise.js";
 import type { Endpoint } from "../path/path.js";
 import { tunnelPorts } from "../wiring/roles.js";
 import { clusterOf, lookupOver } from "./cluster.js";
@@ -193,7 +194,7 @@ export class DropsWatch {
 		const withPorts = drop.protocol === 6 || drop.protocol === 17 || drop.protocol === 132;
 		return {
 			type: "drop",
-			time: new Date(atMs).toISOString(),
+			time: wallClock(this.#wallClockBase + drop.timeNs, 0),
 			node: node.view.wiring.node,
 			count: drop.standsFor,
 			kernelReason: drop.reason,
@@ -212,10 +213,10 @@ export class DropsWatch {
 		const due = node.due(drop, hop);
 		if (drop.reason !== "NETFILTER_DROP") return diagnose(drop, { view, hop, due, rule: null });
 		const { source, destination, destinationPort } = drop;
-		const rules = await this.#firewalls.rules(node.pathOf(drop.netns), drop.timeNs);
+		const { rules, current } = await this.#firewalls.rules(node.pathOf(drop.netns), drop.timeNs);
 		const suspect = { source, destination, destinationPort, protocol: protocolName(drop.protocol) };
-		const rule = ruleAgainst({ ...suspect, device: hop?.device ?? null, chain: chainOf(drop, view) }, rules);
-		return diagnose(drop, { view, hop, due, rule });
+		const blamed = ruleAgainst({ ...suspect, device: hop?.device ?? null, chain: chainOf(drop, view) }, rules);
+		return diagnose(drop, { view, hop, due, rule: current || blamed?.certain === true ? blamed : null });
 	}
 
 	#endpoint(ip: string | null, port: number | null, atMs: number): Endpoint | null {

@@ -14,7 +14,8 @@ const SOURCES: readonly Source[] = [
 ];
 
 /** Rules are read only when one of them has dropped something, and this takes at most so large a share of the time. */
-const SHARE = 1 / 10;
+const SHARE = 1 / 4;
+const MOST_WAIT_MS = 2000;
 const PATIENCE_MS = 5000;
 const MOST_OUTPUT = 128 << 20;
 
@@ -23,22 +24,34 @@ export class Firewalls {
 	readonly #known = new Map<string, Known>();
 
 	/**
-	 * As of after a drop, where reading them is quick; thousands of rules may be older.
+	 * As of after a drop, which may have to wait a little; where there are so many rules that it would wait for long, as
+	 * they were before.
 	 * @param netns path of the namespace; null: our own
 	 * @param dropNs CLOCK_MONOTONIC of the drop
 	 */
-	async rules(netns: string | null, dropNs: bigint): Promise<readonly FirewallRule[]> {
+	async rules(netns: string | null, dropNs: bigint): Promise<RulesThen> {
 		const key = netns ?? "";
 		const known = this.#known.get(key);
+		if (known !== undefined) {
+			const waitMs = Number(known.againNs - addon().clocks().monotonicNs) / 1e6;
+			const current = known.begunNs >= dropNs;
+			if (current || waitMs > MOST_WAIT_MS) return { rules: await known.rules, current };
+			if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
+		}
 		const nowNs = addon().clocks().monotonicNs;
-		if (known !== undefined && (known.begunNs >= dropNs || nowNs < known.againNs)) return await known.rules;
 		const fresh: Known = { begunNs: nowNs, againNs: nowNs, rules: read(netns) };
 		this.#known.set(key, fresh);
 		const rules = await fresh.rules;
 		const endNs = addon().clocks().monotonicNs;
 		fresh.againNs = endNs + BigInt(Math.round(Number(endNs - nowNs) / SHARE));
-		return rules;
+		return { rules, current: true };
 	}
+}
+
+export interface RulesThen {
+	readonly rules: readonly FirewallRule[];
+	/** Read after the drop; else there may be others by now. */
+	readonly current: boolean;
 }
 
 interface Known {
