@@ -11,7 +11,8 @@ import type { HookId } from "../src/packet/hook.js";
 import { OuterTable } from "../src/packet/outers.js";
 import { TupleTable } from "../src/packet/tuples.js";
 import { cpuNs } from "./cpu.js";
-import { median } from "./median.js";
+import { median } from "./rounds.js";
+import { row, title } from "./table.js";
 
 const RECORDS = 4096;
 const BATCHES = 8;
@@ -72,14 +73,17 @@ function bench(flows: number): void {
 		rounds.push((cpuNs() - start) / (RECORDS * BATCHES));
 	}
 	const worst = Math.max(...rounds.slice(3));
-	process.stdout.write(
-		`decode, ${String(flows).padStart(6)} flows: ${median(rounds).toFixed(1)} ns/record` +
-			` (${ROUNDS} rounds of ${RECORDS * BATCHES}, worst after warm-up ${worst.toFixed(1)}), ${context.tuples.used} tuples\n`,
+	row(
+		`decode, ${flows} flows, ${context.tuples.used} tuples`,
+		`${median(rounds).toFixed(1)}`,
+		"ns a record",
+		`worst ${worst.toFixed(0)}`,
 	);
 }
 
 if (process.argv[2] !== undefined) bench(Number(process.argv[2]));
 else {
+	title(`Records into columns, CPU time, median of ${ROUNDS} rounds of ${RECORDS * BATCHES}`);
 	for (const flows of ["1", "100", "10000", "100000"]) {
 		execFileSync(process.execPath, [fileURLToPath(import.meta.url), flows], { stdio: "inherit" });
 	}

@@ -8,6 +8,8 @@ import type { PathView } from "../src/path/path-view.js";
 import type { Due } from "../src/wiring/model.js";
 import { JOURNEYS } from "../test/path/journeys.js";
 import { type Leg, Simulator, TCP, UDP } from "../test/path/simulator.js";
+import { spread } from "./rounds.js";
+import { row, title } from "./table.js";
 
 /**
  * What joining costs a sighting, all in: merge, paths, verdicts, the sink's call. Rounds, median; not an assertion.
@@ -144,12 +146,9 @@ function once(work: Load, batches: readonly { readonly source: SourceId; readonl
 	return ((user + system) * 1000) / sightings;
 }
 
+title(`Joining a sighting, all in, CPU time, ${ROUNDS} rounds, median (min–max)`);
 for (const make of [flood, flows, across]) {
 	const work = make();
 	const batches = repeat(work);
-	const times = Array.from({ length: ROUNDS }, () => once(work, batches)).sort((a, b) => a - b);
-	const median = times[ROUNDS >> 1] ?? 0;
-	const line = `${work.name}: ${median.toFixed(0)} ns a sighting (best ${times[0]?.toFixed(0)}, ${ROUNDS} rounds)`;
-	process.stdout.write(`${line}\n`);
+	row(work.name, spread(Array.from({ length: ROUNDS }, () => once(work, batches))), "ns each");
 }
-process.stdout.write(`resident ${(process.memoryUsage().rss / 2 ** 20).toFixed(0)} MiB\n`);

@@ -14,6 +14,7 @@ import { replay } from "../src/recording/reader.js";
 import { RecordingWriter } from "../src/recording/writer.js";
 import { cpuNs } from "./cpu.js";
 import { Traffic } from "./recording.js";
+import { row, title } from "./table.js";
 
 const SIGHTINGS = Number(process.argv[2] ?? 10) * 1e6;
 const PARTS = process.argv.slice(3);
@@ -55,14 +56,10 @@ function timed(sink: SourceSink): {
 }
 
 function megabytes(bytes: number): string {
-	return `${(bytes / 2 ** 20).toFixed(0)} MiB`;
+	return (bytes / 2 ** 20).toFixed(0);
 }
 
-function say(line: string): void {
-	process.stdout.write(`${line}\n`);
-}
-
-function join10M(): void {
+function joinAll(): void {
 	const traffic = new Traffic({ sightings: SIGHTINGS });
 	let paths = 0;
 	let delivered = 0;
@@ -83,11 +80,10 @@ function join10M(): void {
 	const start = cpuNs();
 	joiner.flush();
 	const spent = clock.spentNs() + cpuNs() - start;
-	say(
-		`joiner: ${(spent / clock.rows()).toFixed(0)} ns a sighting, ${clock.rows()} sightings of 10,000 flows over two nodes`,
-	);
-	say(`  ${traffic.packets} packets: ${paths} paths, ${delivered} delivered, ${exact} exact`);
-	say(`  resident ${megabytes(before)} before, ${megabytes(process.memoryUsage().rss)} after`);
+	row("joined, 10,000 flows with GSO over two nodes", (spent / clock.rows()).toFixed(0), "ns each", "≤ 150");
+	row("  paths delivered", (delivered / traffic.packets).toFixed(4), "of packets", `${paths} for ${traffic.packets}`);
+	row("  exact", (exact / paths).toFixed(4), "of paths");
+	row("  resident before and after", `${megabytes(before)}, ${megabytes(process.memoryUsage().rss)}`, "MiB");
 }
 
 async function write(file: string, deflate: boolean): Promise<void> {
@@ -99,10 +95,8 @@ async function write(file: string, deflate: boolean): Promise<void> {
 	const totals = await writer.finish();
 	const bytes = statSync(file).size;
 	const form = deflate ? "deflated" : "plain";
-	say(
-		`write, ${form}: ${(clock.spentNs() / totals.sightings).toFixed(0)} ns a sighting,` +
-			` ${(bytes / totals.sightings).toFixed(1)} bytes a sighting, ${megabytes(bytes)}`,
-	);
+	row(`written, ${form}`, (clock.spentNs() / totals.sightings).toFixed(0), "ns each");
+	row("  in the file", (bytes / totals.sightings).toFixed(1), "bytes each");
 }
 
 async function read(file: string): Promise<void> {
@@ -120,12 +114,11 @@ async function read(file: string): Promise<void> {
 	const start = cpuNs();
 	const { totals, truncated } = await replay(createReadStream(file, { highWaterMark: 1 << 20 }), sink, traffic);
 	const spent = cpuNs() - start;
-	say(
-		`read: ${(spent / totals.sightings).toFixed(0)} ns a sighting, ${totals.sightings} sightings, ${truncated?.reason ?? "whole"}`,
-	);
+	row(`  read again, ${truncated?.reason ?? "whole"}`, (spent / totals.sightings).toFixed(0), "ns each");
 }
 
-if (wanted("joiner")) join10M();
+title(`A recording of ${SIGHTINGS / 1e6} M sightings, CPU time`);
+if (wanted("joiner")) joinAll();
 if (wanted("write") || wanted("read")) {
 	const file = join(tmpdir(), `weft-bench-${process.pid}.weft`);
 	try {

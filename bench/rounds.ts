@@ -1,16 +1,17 @@
-/** Middle of the values; NaN of none. */
+/** The middle of an odd number of measurements, or the mean of the two in the middle; NaN of none. */
 export function median(values: readonly number[]): number {
-	const sorted = [...values].sort((a, b) => a - b);
-	const middle = sorted.length >> 1;
-	if (sorted.length % 2 === 1) return sorted[middle] as number;
-	return ((sorted[middle - 1] ?? Number.NaN) + (sorted[middle] ?? Number.NaN)) / 2;
+	const sorted = values.toSorted((a, b) => a - b);
+	const middle = sorted.length >>> 1;
+	const upper = sorted[middle] ?? Number.NaN;
+	return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2;
 }
 
 /** "0.87 (0.85–0.90)": median, least and most. */
-export function spread(values: readonly number[], digits = 2): string {
-	if (values.length === 0) return "–";
+export function spread(values: readonly number[], digits = 0): string {
+	const known = values.filter((value) => !Number.isNaN(value));
+	if (known.length === 0) return "–";
 	const show = (value: number) => value.toFixed(digits);
-	return `${show(median(values))} (${show(Math.min(...values))}–${show(Math.max(...values))})`;
+	return `${show(median(known))} (${show(Math.min(...known))}–${show(Math.max(...known))})`;
 }
 
 /**

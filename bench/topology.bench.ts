@@ -14,7 +14,8 @@ import { addon } from "../src/kernel/addon.js";
 import { readWiring } from "../src/wiring/snapshot.js";
 import { WiringView } from "../src/wiring/view.js";
 import { WiringWatch } from "../src/wiring/watch.js";
-import { median } from "./median.js";
+import { median } from "./rounds.js";
+import { row, title } from "./table.js";
 
 const PODS = 250;
 const LINKS = 2000;
@@ -31,6 +32,7 @@ async function main(): Promise<void> {
 	const host = mkdtempSync(join(tmpdir(), `${NAME}-`));
 	try {
 		buildPods(host);
+		title(`Knowing a node, median of ${COLD} fresh processes, imports aside`);
 		const path = `/run/netns/${NAME}`;
 		sayTook(`topology of ${PODS} pods, cold`, cold("topology", path, host), 150);
 		say(`kept current while nothing changes`, await idleShare(path, host), "% of a core", 1);
@@ -165,11 +167,12 @@ function batch(netns: string, commands: readonly string[]): void {
 }
 
 function say(what: string, value: number, unit: string, budget: number): void {
-	process.stdout.write(`${what.padEnd(44)} ${value.toFixed(1).padStart(8)} ${unit} (must be ≤ ${budget})\n`);
+	row(what, value.toFixed(1), unit, `≤ ${budget}`);
 }
 
 function sayTook(what: string, { wallMs, cpuMs }: Took, budget: number): void {
-	say(what, wallMs, `ms, of which ${cpuMs.toFixed(1)} ms of CPU`, budget);
+	say(what, wallMs, "ms", budget);
+	row("  of which CPU time", cpuMs.toFixed(1), "ms");
 }
 
 function print(took: Took): void {

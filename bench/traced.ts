@@ -31,10 +31,13 @@ const request: TraceRequest = {
 };
 let rows = 0;
 let cpuAtReady = process.cpuUsage();
+/** Between ready and Ctrl-C, which comes when the flood has been drained: starting and stopping are no event's cost. */
+let cpuAtStop: NodeJS.CpuUsage | null = null;
 let interruptedAt = 0;
 const stop = new AbortController();
 process.once("SIGINT", () => {
 	interruptedAt = performance.now();
+	cpuAtStop = process.cpuUsage(cpuAtReady);
 	stop.abort();
 });
 const say = (line: object) => process.stdout.write(`${JSON.stringify(line)}\n`);
@@ -52,11 +55,12 @@ const listener: TraceListener = {
 	summary: () => {},
 };
 const summary = await startTrace(request, listener, stop.signal);
-const cpu = process.cpuUsage(cpuAtReady);
+const cpu = cpuAtStop ?? process.cpuUsage(cpuAtReady);
 say({
 	summary,
 	rows,
 	stopMs: performance.now() - interruptedAt,
+	cpuToReadyMs: (cpuAtReady.user + cpuAtReady.system) / 1000,
 	cpuSeconds: (cpu.user + cpu.system) / 1e6,
 	residentBytes: process.resourceUsage().maxRSS * 1024,
 });

@@ -1,0 +1,169 @@
+/**
+ * 64-byte UDP between two pods of a node: which share of the untraced rate is left when every packet is traced at both
+ * veths, when nothing matches, when packets are timed in the kernel, when drops are watched, and under tcpdump.
+ *
+ *   node dist/bench/flood.bench.js [--rounds N] [--seconds S]
+ */
+import type { SpawnOptions } from "node:child_process";
+import { once } from "node:events";
+import { rmSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { DropsWatch } from "../src/collector/drops.js";
+import { LatencyWatch } from "../src/collector/latency.js";
+import { parseFilter } from "../src/filter/grammar.js";
+import type { Lab } from "../src/lab/lab.js";
+import { inLab, linesOf, startTraced, type Traced } from "./cluster.js";
+import { alternate, spread } from "./rounds.js";
+import { progress, row, title } from "./table.js";
+
+const { values: options } = parseArgs({
+	options: { rounds: { type: "string", default: "5" }, seconds: { type: "string", default: "2" } },
+});
+const ROUNDS = Number(options.rounds);
+const SECONDS = Number(options.seconds);
+const MANY = 10_000;
+const FLOOD = "build/bench/flood";
+
+await inLab(async (lab) => {
+	const traced: Traced[] = [];
+	const many: Traced[] = [];
+	const rates = await alternate(
+		ROUNDS,
+		{
+			untraced: () => received(lab),
+			traced: () => underTrace(lab, "", traced),
+			noMatch: () => underTrace(lab, "tcp port 1", []),
+			timed: () => underStopwatch(lab),
+			drops: () => underDropWatch(lab),
+			tcpdump: () => underTcpdump(lab),
+			untracedMany: () => received(lab, MANY),
+			tracedMany: () => underTrace(lab, "", many, MANY),
+		},
+		(name, round, value) => progress(`flood, round ${round + 1}/${ROUNDS}, ${name}: ${Math.round(value)} packets/s`),
+	);
+
+	const kept = (values: readonly number[], base: readonly number[] = rates.untraced) =>
+		values.map((value, round) => value / (base[round] as number));
+	const above = kept(rates.traced).map((value, round) => value - (kept(rates.tcpdump)[round] as number));
+	title(`64-byte UDP flood between two pods of a node, ${SECONDS} s, ${ROUNDS} rounds, median (min–max)`);
+	row("untraced", spread(rates.untraced), "packets/s");
+	row("every packet traced at both veths", spread(kept(rates.traced), 2), "kept", "≥ 0.85");
+	row("  above tcpdump -i any -w", spread(above, 2), "", "≥ 0.08");
+	row("tcpdump -i any -w", spread(kept(rates.tcpdump), 2), "kept");
+	row("hooks on, nothing matching", spread(kept(rates.noMatch), 2), "kept", "≥ 0.95");
+	row("latency mode, every hop timed", spread(kept(rates.timed), 2), "kept", "≥ 0.90");
+	row("drops mode, nothing dropped", spread(kept(rates.drops), 2), "kept", "≈ 1");
+	row("10,000 flows, every packet traced", spread(kept(rates.tracedMany, rates.untracedMany), 2), "kept");
+	for (const [flows, runs] of [
+		["1 flow", traced],
+		["10,000 flows", many],
+	] as const) {
+		const of = (pick: (run: Traced) => number, digits = 0) => spread(runs.map(pick), digits);
+		row(
+			`${flows}: events`,
+			of(({ summary }) => summary.events.seen),
+			"a round",
+		);
+		row("  lost, all counted", of(lost), "events", "0");
+		row("  collector CPU, all threads", of(cpuPerEvent), "ns an event", "≤ 300");
+		row(
+			"  resident",
+			of(({ residentBytes }) => residentBytes / 2 ** 20),
+			"MiB",
+			"≤ 250",
+		);
+		row("  paths whole", of(whole, 4), "of all");
+	}
+});
+
+function lost({ summary }: Traced): number {
+	// What found a ring full is in the kernel's count and, as a loss of the Joiner's source, among the events'.
+	const { ringFull = 0, ...others } = summary.events.lost as Readonly<Record<string, number>>;
+	return Math.max(ringFull, summary.kernel.ringFull) + Object.values(others).reduce((a, b) => a + b, 0);
+}
+
+function cpuPerEvent({ cpuSeconds, summary }: Traced): number {
+	return (cpuSeconds * 1e9) / Math.max(1, summary.events.seen);
+}
+
+function whole({ summary }: Traced): number {
+	return summary.paths.delivered / Math.max(1, summary.events.seen / 2);
+}
+
+/** Packets that arrive a second. */
+async function received(lab: Lab, flows = 1): Promise<number> {
+	const client = lab.pod("default/client");
+	const neighbor = lab.pod("default/neighbor");
+	const address = neighbor.pod.address.ipv4;
+	const stdio: SpawnOptions = { stdio: ["ignore", "pipe", "inherit"] };
+	const sink = neighbor.spawn([FLOOD, "sink", address, "9000", "--seconds", String(SECONDS + 1)], stdio);
+	const lines = linesOf(sink);
+	await lines.next();
+	const amount = ["--seconds", String(SECONDS), "--flows", String(flows)];
+	const sender = client.spawn([FLOOD, "send", address, "9000", ...amount], stdio);
+	await once(sender, "close");
+	// What is still queued arrives within a moment; then the sink has nothing to wait for.
+	await sleep(200);
+	sink.kill("SIGINT");
+	const { perSecond } = JSON.parse((await lines.next()).value ?? "{}") as { readonly perSecond: number };
+	return perSecond;
+}
+
+async function underTrace(lab: Lab, filter: string, runs: Traced[], flows = 1): Promise<number> {
+	const { netns, root: hostRoot } = lab.node("node-a").node;
+	const trace = await startTraced({ from: "default/client", to: "default/neighbor", filter, netns, hostRoot });
+	try {
+		return await received(lab, flows);
+	} finally {
+		runs.push(await trace.stop());
+	}
+}
+
+async function underStopwatch(lab: Lab): Promise<number> {
+	const watch = await LatencyWatch.start({
+		nodes: [nodeOf(lab)],
+		bridge: "cni0",
+		by: null,
+		inside: false,
+		attach: "auto",
+	});
+	try {
+		return await received(lab);
+	} finally {
+		await watch.close();
+	}
+}
+
+async function underDropWatch(lab: Lab): Promise<number> {
+	const watch = await DropsWatch.start(
+		{ nodes: [nodeOf(lab)], filter: parseFilter("", { namespace: "default" }) },
+		() => {},
+	);
+	try {
+		return await received(lab);
+	} finally {
+		await watch.stop();
+		watch.close();
+	}
+}
+
+function nodeOf(lab: Lab) {
+	const { node, path } = lab.node("node-a");
+	return { name: node.name, netns: path, hostRoot: node.root, watch: true };
+}
+
+async function underTcpdump(lab: Lab): Promise<number> {
+	const file = `/run/weft/lab/${lab.name}/bench.pcap`;
+	const stdio: SpawnOptions = { stdio: ["ignore", "ignore", "pipe"] };
+	const child = lab.node("node-a").spawn(["tcpdump", "-i", "any", "-w", file, "udp"], stdio);
+	// It says "listening on any" when it does.
+	await once(child.stderr as NodeJS.ReadableStream, "data");
+	try {
+		return await received(lab);
+	} finally {
+		child.kill("SIGINT");
+		await once(child, "close");
+		rmSync(file, { force: true });
+	}
+}
