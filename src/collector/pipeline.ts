@@ -30,6 +30,8 @@ export interface PipelineOptions {
 	readonly release?: (rows: Sightings) => void;
 	/** A path, or a revision of one, that deserves a row. The view is used again: copy what is kept. */
 	readonly path: (view: PathView) => void;
+	/** Every path that is for them, whether it deserves a row or not; before `path`. */
+	readonly seen?: (view: PathView) => void;
 	/** A tuple's id was retired and may name another from now on. */
 	readonly forget?: (tuple: number) => void;
 }
@@ -155,6 +157,7 @@ export class Pipeline {
 		if (this.#tests === null) return;
 		for (const memo of this.#tests) if (!memo.test(faces)) return;
 		const { verdict } = view;
+		this.#options.seen?.(view);
 		this.#flows.path(view);
 		this.#verdicts.add(view.serial, verdict, () => this.#placeOf(view));
 		if (this.#options.everyPath || this.#thinning.offer(verdict, view.tcpFlags, view.latencyNs)) {

@@ -1,4 +1,5 @@
 import type { EndHostPort } from "../filter/resolve.js";
+import type { Testimony } from "../identity/directory.js";
 import type { Names } from "../identity/names.js";
 import type { Wiring } from "../wiring/model.js";
 
@@ -8,6 +9,8 @@ export interface Evidence {
 	readonly names: Names;
 	readonly hostPorts: readonly EndHostPort[];
 	readonly warnings: readonly string[];
+	/** Absent from agents that do not send it yet. */
+	readonly testimony?: Testimony;
 }
 
 export function evidenceBytes(evidence: Evidence): Buffer {

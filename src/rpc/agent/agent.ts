@@ -294,9 +294,12 @@ export class Agent implements Responder {
 	#topology(withEvidence: boolean): NodeTopologyMessage {
 		const { wiring, directory, warnings } = this.#observer;
 		const evidence = withEvidence
-			? evidenceBytes({ wiring, names: directory.names(), hostPorts: directory.portals.hostPorts, warnings })
+			? evidenceBytes({
+					...{ wiring, warnings, hostPorts: directory.portals.hostPorts },
+					...{ names: directory.names(), testimony: directory.testimony() },
+				})
 			: new Uint8Array(0);
-		return topologyMessage(describeNode(new WiringView(wiring), directory), this.instance, evidence);
+		return topologyMessage(describeNode(directory.view ?? new WiringView(wiring), directory), this.instance, evidence);
 	}
 
 	#cluster(): Cluster {

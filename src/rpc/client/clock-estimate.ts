@@ -17,7 +17,8 @@ export interface ClockReading {
 	readonly errorNs: number;
 }
 
-interface Bounds {
+/** Between which two numbers an offset is at a moment, ns. */
+export interface Bounds {
 	readonly atNs: number;
 	readonly low: number;
 	readonly high: number;
@@ -38,12 +39,15 @@ export class ClockEstimate {
 	#bounds: Bounds[] = [];
 
 	add({ sentNs, receivedNs, theirsReceivedNs, theirsSentNs }: ClockSample): void {
-		const bounds = {
+		this.addBounds({
 			atNs: (sentNs + receivedNs) / 2,
 			// Their answer left before we had it; our request left before they had it.
 			low: theirsSentNs - receivedNs,
 			high: theirsReceivedNs - sentNs,
-		};
+		});
+	}
+
+	addBounds(bounds: Bounds): void {
 		if (bounds.low > bounds.high) return;
 		this.#bounds.push(bounds);
 		if (this.#bounds.length > MOST_SAMPLES) this.#bounds.shift();

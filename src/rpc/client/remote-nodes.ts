@@ -1,6 +1,7 @@
 import type { ClientReadableStream, ServiceError } from "@grpc/grpc-js";
 import type { NodeTopology } from "../../identity/topology.js";
 import type { Protection } from "../credentials.js";
+import { type Evidence, evidenceFrom } from "../evidence.js";
 import { decode, type NodeTopologyMessage } from "../messages.js";
 import { topologyOf } from "../topology-message.js";
 import { Channel, RpcError } from "./channel.js";
@@ -56,6 +57,16 @@ export class RemoteNodes {
 			...topology,
 			remotes: topology.remotes.map((remote) => ({ ...remote, name: names.get(remote.address) ?? remote.name })),
 		}));
+	}
+
+	/** What each node's kernel, files and daemons say, by node; asked for by `withEvidence`. */
+	get evidence(): ReadonlyMap<string, Evidence> {
+		return new Map(
+			this.messages.flatMap(({ node, evidence: bytes }) => {
+				const evidence = evidenceFrom(bytes);
+				return evidence === null ? [] : [[node, evidence]];
+			}),
+		);
 	}
 
 	/** Why some do not answer now, one line each. */

@@ -64,6 +64,21 @@ export class RemoteSource {
 		this.#tellClock();
 	}
 
+	/** The others' errors are against this one's clock. */
+	isReference(): void {
+		this.#sink.clock(this.id, { offsetNs: 0, errorNs: 0 });
+	}
+
+	/** The offset that a time on the line was made with. */
+	offsetOnLine(lineNs: number): number {
+		return this.#clock.offsetOnLine(lineNs);
+	}
+
+	/** What that offset gains a ns now. */
+	get slope(): number {
+		return this.#clock.slope;
+	}
+
 	release(rows: Sightings): void {
 		this.#decoder.release(rows);
 	}

@@ -8,6 +8,7 @@ import type { SourceId, SourceSink } from "../../packet/source.js";
 import type { JoinedPath, PathView } from "../../path/path-view.js";
 import type { Wiring } from "../../wiring/model.js";
 import { numberOf, type StageMessage, type StateMessage } from "../messages.js";
+import { NodeClocks } from "./node-clocks.js";
 import type { FromRemoteWorker, RemoteWorkerOptions, StreamOrder, ToRemoteWorker } from "./protocol.js";
 import { RemoteSource, stageCount } from "./remote-source.js";
 
@@ -27,6 +28,7 @@ export class RemoteTracer {
 	readonly #batchOwner = new Map<Sightings, RemoteSource>();
 	/** Streams that the trace waits for before it is ready. */
 	readonly #awaited: Set<string>;
+	readonly #clocks: NodeClocks;
 	readonly #started = performance.now();
 	#wirings: readonly Wiring[];
 	#isReady = false;
@@ -48,6 +50,7 @@ export class RemoteTracer {
 			everyPath: everyPath || flows,
 			release: (rows) => this.#release(rows),
 			path: (view) => this.#path(view),
+			seen: (view) => this.#clocks.seen(view),
 			forget: (tuple) => this.#flows?.forgetTuple(tuple),
 		});
 		const { tuples, outers } = this.#pipeline;
@@ -59,6 +62,7 @@ export class RemoteTracer {
 					tunnelAddress: (hook) => this.#tunnelAddress(hook),
 				})
 			: null;
+		this.#clocks = new NodeClocks((id) => this.#hookOf(id));
 		this.#pipeline.world(wirings, cluster);
 		this.#awaited = new Set(sources.map(({ key }) => key));
 		for (const source of sources) this.#open(source, true);
@@ -78,7 +82,7 @@ export class RemoteTracer {
 				this.#bytes(message.key, message.bytes);
 				return;
 			case "clock":
-				for (const source of this.#sources.values()) if (source.node === message.node) source.clock(message.reading);
+				this.#clocks.read(message.node, message.reading);
 				return;
 			case "broken":
 				this.#broken(message.key, message.why);
@@ -107,7 +111,7 @@ export class RemoteTracer {
 		this.#sources.set(key, source);
 		// Registers those that the trace begins with: rows wait until each of them has said how far it has come.
 		if (isFirst) this.#pipeline.sink.clock(source.id, { offsetNs: 0, errorNs: clock?.errorNs ?? 0 });
-		if (clock !== null) source.clock(clock);
+		this.#clocks.begin(source, clock);
 	}
 
 	#bytes(key: string, bytes: Uint8Array): void {

@@ -1,9 +1,18 @@
 import type { ClockReading } from "./clock-estimate.js";
 
-/** So quickly an offset is taken over: a hop of 10 µs is off by 5 ns. */
-const MOST_SLEW = 500e-6;
+/** So quickly an offset is taken over: a hop of 10 µs is off by 50 ns meanwhile, and a millisecond gone in 0.2 s. */
+const MOST_SLEW = 5e-3;
 /** In which time a difference is to be gone, ns. */
-const HORIZON_NS = 500e6;
+const HORIZON_NS = 300e6;
+/** Bends that are remembered: rows of the last second or two. */
+const MOST_BENDS = 16;
+
+/** From a time of theirs on: their offset there, and what it gains a ns. */
+interface Bend {
+	readonly atNs: number;
+	readonly offsetNs: number;
+	readonly slope: number;
+}
 
 /**
  * Times of a node's clock on the Joiner's line. What is learned of the offset is taken over gradually: a step between
@@ -12,11 +21,8 @@ const HORIZON_NS = 500e6;
 export class SlewedClock {
 	/** Wall clock at 0 of the line, ns since 1970. */
 	readonly #lineBase: bigint;
-	#begun = false;
-	/** Where the line of offsets was bent last, in theirs minus `lineBase`. */
-	#anchorNs = 0;
-	#offsetNs = 0;
-	#slope = 0;
+	/** The newest last; times are theirs minus `lineBase`. */
+	readonly #bends: Bend[] = [];
 	#latestNs = Number.NEGATIVE_INFINITY;
 	#errorNs = Number.POSITIVE_INFINITY;
 
@@ -29,24 +35,26 @@ export class SlewedClock {
 		return this.#errorNs;
 	}
 
+	/** What their offset gains a ns now. */
+	get slope(): number {
+		return this.#bends.at(-1)?.slope ?? 0;
+	}
+
 	/** @param reading of their clock against the line's: `atNs` on the line */
 	learn(reading: ClockReading): void {
 		const { atNs, offsetNs, rate, errorNs } = reading;
-		if (!this.#begun) {
-			this.#begun = true;
-			this.#anchorNs = atNs + offsetNs;
-			this.#offsetNs = offsetNs;
-			this.#slope = rate;
+		const last = this.#bends.at(-1);
+		if (last === undefined) {
+			this.#bends.push({ atNs: atNs + offsetNs, offsetNs, slope: rate });
 			this.#errorNs = errorNs;
 			return;
 		}
-		const hereNs = Math.max(this.#anchorNs, this.#latestNs);
+		const hereNs = Math.max(last.atNs, this.#latestNs);
 		const applied = this.#offsetAt(hereNs);
 		const target = offsetNs + rate * (hereNs - offsetNs - atNs);
 		const correction = Math.max(-MOST_SLEW, Math.min(MOST_SLEW, (target - applied) / HORIZON_NS));
-		this.#anchorNs = hereNs;
-		this.#offsetNs = applied;
-		this.#slope = rate + correction;
+		this.#bends.push({ atNs: hereNs, offsetNs: applied, slope: rate + correction });
+		if (this.#bends.length > MOST_BENDS) this.#bends.shift();
 		this.#errorNs = errorNs + Math.abs(target - applied);
 	}
 
@@ -54,10 +62,19 @@ export class SlewedClock {
 	line(wallNs: bigint): { readonly timeNs: number; readonly rate: number } {
 		const theirs = Number(wallNs - this.#lineBase);
 		if (theirs > this.#latestNs) this.#latestNs = theirs;
-		return { timeNs: theirs - this.#offsetAt(theirs), rate: 1 - this.#slope };
+		return { timeNs: theirs - this.#offsetAt(theirs), rate: 1 - this.slope };
+	}
+
+	/** The offset that a time on the line was made with. */
+	offsetOnLine(lineNs: number): number {
+		return this.#offsetAt(lineNs + this.#offsetAt(this.#latestNs));
 	}
 
 	#offsetAt(theirsNs: number): number {
-		return this.#offsetNs + this.#slope * (theirsNs - this.#anchorNs);
+		for (let i = this.#bends.length - 1; i >= 0; i--) {
+			const bend = this.#bends[i] as Bend;
+			if (bend.atNs <= theirsNs || i === 0) return bend.offsetNs + bend.slope * (theirsNs - bend.atNs);
+		}
+		return 0;
 	}
 }
