@@ -121,13 +121,13 @@ export class Assembler implements RowReader {
 		const carrier = carriers.find(sight.source, rows.skbLow[i] as number, rows.skbHigh[i] as number);
 		if (carrier !== 0 && ((paths.marks[carriers.path[carrier] as number] as number) & Mark.fragments) !== 0) {
 			if (this.#byDatagram.follow(carrier, sight)) return;
-			this.#open.dropCarrier(carrier);
+			this.#open.vacate(carrier, sight);
 		} else if (carrier !== 0) {
 			if (this.#byPointer.goesOn(carrier, sight)) {
 				this.#follow(carrier, sight);
 				return;
 			}
-			this.#open.dropCarrier(carrier);
+			this.#open.vacate(carrier, sight);
 		}
 		this.#enter(sight);
 	}

@@ -68,7 +68,7 @@ export class Closing {
 				return this.#set(judgement, "lost", "nowhere");
 			case "leaves":
 				if (!this.#dues.watchedElsewhere(hook, due)) return this.#set(judgement, "forwarded", "notWatched");
-				return this.#missing(judgement, path, until, occasion, this.#entriesOf(due.node));
+				return this.#missingAcross(judgement, path, until, occasion, due.node);
 			case "next":
 				if (due.mayEnd === true) return this.#set(judgement, "delivered", null);
 				if (due.hooks.length === 0) return this.#set(judgement, "forwarded", "notWatched");
@@ -83,6 +83,20 @@ export class Closing {
 				}
 				return judgement;
 		}
+	}
+
+	/** It left for a watched node. */
+	#missingAcross(
+		judgement: Judgement,
+		path: number,
+		until: number,
+		occasion: Occasion,
+		node: string | null,
+	): Judgement {
+		const entries = this.#entriesOf(node);
+		const names = entries.map((id) => this.#hooks.get(id)).map((hook) => `${hook.device}→i @${hook.node}`);
+		judgement.expected = names.length === 0 ? null : names.join(" or ");
+		return this.#missing(judgement, path, until, occasion, entries);
 	}
 
 	/** One of `candidates` had to see it, and none did. */

@@ -21,8 +21,8 @@ import { KeyIndex } from "./key-index.js";
 import { Losses } from "./losses.js";
 import { Merge } from "./merge.js";
 import { DEFAULT_LIMITS, type Limits } from "./options.js";
-import { PathTable } from "./path-table.js";
-import { type PathSink, PathView } from "./path-view.js";
+import { PathTable, State } from "./path-table.js";
+import { type PathSink, PathView, type Tables } from "./path-view.js";
 import { RangeIndex } from "./range-index.js";
 import { RecentKeys } from "./recent-keys.js";
 import { RecentPaths } from "./recent-paths.js";
@@ -75,6 +75,7 @@ export class Joiner implements SourceSink {
 	readonly #drops = new PendingDrops();
 	readonly #counters = zeroCounters();
 	readonly #limits: Limits;
+	readonly #tables: Tables;
 	readonly #facts: TupleFacts;
 	readonly #ranges: RangeIndex;
 	readonly #dues: DueCache;
@@ -107,6 +108,7 @@ export class Joiner implements SourceSink {
 		this.#flooded = new WaitingList(paths, 2);
 		this.#orphans = new WaitingList(paths, 3);
 		const tables = { paths, hops, hooks, tuples, outers };
+		this.#tables = tables;
 		const workshop: Workshop = {
 			...tables,
 			sight: new Sight(allocateSightings(1)),
@@ -214,6 +216,27 @@ export class Joiner implements SourceSink {
 	drop(source: SourceId, report: DropReport): void {
 		const state = this.#state(source);
 		this.#drops.add({ source: state.index, time: report.timeNs + state.clock.offsetNs, report });
+	}
+
+	/**
+	 * Says `keep` for every id of the tables that paths and waiting rows hold: to be called between their `tick` and
+	 * `retire`, so that none is freed under a path.
+	 */
+	keepIds(): void {
+		const { tuples, outers } = this.#tables;
+		this.#merge.forEachRow((rows, i) => {
+			tuples.keep(rows.tuple[i] as number);
+			outers.keep(rows.outer[i] as number);
+		});
+		const { paths, hops } = this.#tables;
+		for (let path = 1; path <= paths.capacity; path++) {
+			if (paths.state[path] === State.free) continue;
+			tuples.keep(paths.tuple[path] as number);
+			for (let hop = paths.firstHop[path] as number; hop !== 0; hop = hops.next[hop] as number) {
+				tuples.keep(hops.tuple[hop] as number);
+				outers.keep(hops.outer[hop] as number);
+			}
+		}
 	}
 
 	/** The tuple's id was retired from the table and may name another from now on. */

@@ -79,6 +79,15 @@ export class Merge {
 		this.#queued += rows.count;
 	}
 
+	/** Shows every row that waits, in no order. */
+	forEachRow(show: (rows: Sightings, i: number) => void): void {
+		for (const lane of this.#lanes) {
+			for (const [n, { rows }] of lane.batches.entries()) {
+				for (let i = n === 0 ? lane.at : 0; i < rows.count; i++) show(rows, i);
+			}
+		}
+	}
+
 	/** Reads every row before `limit`. */
 	drain(limit: number, reader: RowReader): void {
 		for (;;) {

@@ -89,11 +89,12 @@ export class OpenPaths {
 		return path;
 	}
 
-	/** The sighting's pointer, which has no carrier, carries this path from now on. Returns the carrier. */
+	/** The sighting's pointer carries this path from now on. Returns the carrier. */
 	carry(path: number, sight: Sight): number {
 		const { hooks, carriers, paths } = this.#shop;
 		const { rows, i, hook } = sight;
-		const carrier = carriers.add(sight.source, rows.skbLow[i] as number, rows.skbHigh[i] as number);
+		const carrier = sight.vacant || carriers.add(sight.source, rows.skbLow[i] as number, rows.skbHigh[i] as number);
+		sight.vacant = 0;
 		carriers.path[carrier] = path;
 		carriers.sibling[carrier] = paths.carrier[path] as number;
 		paths.carrier[path] = carrier;
@@ -136,8 +137,20 @@ export class OpenPaths {
 		if (hooks.egress[sight.hook] === 0) carriers.cameBy[carrier] = hooks.ifindex[sight.hook] as number;
 	}
 
-	/** The pointer carries another packet now. A closed path that nothing carries any more is forgotten. */
+	/** The sighting's pointer carries another packet now: its carrier waits for the path that the sighting belongs to. */
+	vacate(carrier: number, sight: Sight): void {
+		sight.vacant = carrier;
+		this.#unload(carrier);
+	}
+
+	/** The pointer carries nothing any more. */
 	dropCarrier(carrier: number): void {
+		this.#unload(carrier);
+		this.#shop.carriers.free(carrier);
+	}
+
+	/** Takes the carrier from its path. A closed path that nothing carries any more is forgotten. */
+	#unload(carrier: number): void {
 		const { paths, carriers } = this.#shop;
 		const path = carriers.path[carrier] as number;
 		const rest = carriers.sibling[carrier] as number;
@@ -147,7 +160,6 @@ export class OpenPaths {
 			while (carriers.sibling[at] !== carrier) at = carriers.sibling[at] as number;
 			carriers.sibling[at] = rest;
 		}
-		carriers.free(carrier);
 		if (paths.state[path] === State.closed && paths.carrier[path] === 0) this.free(path);
 	}
 

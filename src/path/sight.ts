@@ -14,6 +14,8 @@ export class Sight {
 	tuple = 0;
 	/** Of the tuple, see TupleFacts. */
 	kind = 0;
+	/** A carrier of its pointer that lost its path and waits for this sighting's; 0: none. */
+	vacant = 0;
 	#keyed = false;
 	#keyA = 0;
 	#keyB = 0;

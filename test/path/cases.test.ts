@@ -4,7 +4,7 @@ import { Family } from "../../src/packet/sightings.js";
 import { OFFLOADS, sendBulk } from "./bulk.js";
 import { JOURNEYS } from "./journeys.js";
 import { assertNoFalseJoin, finish, hooksOf, newJoiner, run } from "./run.js";
-import { type Leg, type Packet, Simulator, TCP, UDP } from "./simulator.js";
+import { type Leg, type Packet, Simulator, TCP, tupleOf, UDP } from "./simulator.js";
 
 const SAME_NODE = legsOf("pod to pod, same node");
 const OTHER_NODE = legsOf("pod to pod, other node");
@@ -287,6 +287,29 @@ test("a drop report ends its path at once; one that comes late revises it under 
 	assert.equal(accounts.drops, 2);
 	assert.equal(accounts.paths.dropped, 2);
 	assert.equal(accounts.paths.delivered, 0);
+});
+
+test("ids that open paths and waiting rows hold are kept when tables retire what is old", () => {
+	const simulator = new Simulator();
+	simulator.send(SEGMENT, OTHER_NODE);
+	const { joiner, told } = newJoiner(simulator);
+	const source = (node: string) => simulator.source(node);
+	for (const node of ["node-a", "node-b"]) {
+		joiner.batch(source(node), simulator.rows(simulator.events.filter((event) => event.node === node)));
+	}
+	const idle = simulator.tuples.intern(tupleOf({ ...SEGMENT, protocol: UDP }, SAME_NODE[0] as Leg));
+	joiner.watermark(source("node-a"), 1e6);
+	joiner.watermark(source("node-b"), (simulator.events[5]?.time ?? 0) + 1);
+	assert.equal(joiner.counters().openPaths, 1);
+	assert.ok(joiner.counters().queued > 0);
+	const epochs = [simulator.tuples.tick(), simulator.outers.tick()] as const;
+	joiner.keepIds();
+	simulator.tuples.retire(epochs[0], (id) => joiner.forgetTuple(id));
+	simulator.outers.retire(epochs[1]);
+	assert.equal(simulator.tuples.has(idle), false);
+	const { paths } = finish(joiner, told);
+	assert.equal(paths[0]?.hops.length, 8);
+	assert.equal(paths[0]?.hops[5]?.tuple.source, "10.244.1.2");
 });
 
 test("bounds hold: the oldest paths go as incomplete, counted", () => {
