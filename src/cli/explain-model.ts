@@ -27,7 +27,7 @@ const MEANING: Readonly<Record<Promised, { readonly words: string; readonly traf
 
 /** Watches live traffic for `ms` and says of each promise which packets prove it, and which break it. */
 export async function checkModel(
-	which: WhichNodes,
+	which: WhichNodes & { readonly agent: readonly string[] },
 	ms: number,
 	signal: AbortSignal,
 	startTrace: StartTrace,
@@ -36,7 +36,6 @@ export async function checkModel(
 	const request = requestOf([], {
 		...which,
 		namespace: "default",
-		agent: [],
 		sample: 1,
 		all: true,
 		time: "absolute",
@@ -52,7 +51,7 @@ export async function checkModel(
 		warning: (line) => process.stderr.write(`weft: ${JSON.stringify(line).slice(1, -1)}\n`),
 		summary: quiet,
 	};
-	await startTrace({ ...request, nodes: await specsOf(which) }, listener, signal);
+	await startTrace({ ...request, nodes: which.agent.length > 0 ? null : await specsOf(which) }, listener, signal);
 	return check.results();
 }
 

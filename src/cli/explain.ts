@@ -1,16 +1,20 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command, Option } from "commander";
+import type { StartTrace } from "../collector/request.js";
+import { NodeDirectory } from "../identity/directory.js";
 import { explain } from "../identity/explain/explain.js";
 import { countersOf, type Explanation, type Known, NothingToExplain } from "../identity/explain/explanation.js";
 import { explainPaste, knownFromPaste } from "../identity/explain/paste.js";
 import { LARGEST_PASTE, parsePasted } from "../identity/explain/pasted.js";
+import { MergedDirectory } from "../identity/merged.js";
 import { addon } from "../kernel/addon.js";
 import { sanitize, sanitizeJson } from "../render/sanitize.js";
 import { wantsColour } from "../render/text/colours.js";
 import { explanationLines } from "../render/text/explain.js";
 import type { TreeOptions } from "../render/text/topology.js";
 import { deviceSites } from "../wiring/hookpoints.js";
+import { underlayAddresses } from "../wiring/roles.js";
 import { readLinks } from "../wiring/snapshot.js";
 import { WiringView } from "../wiring/view.js";
 import { CliError, UsageError } from "./errors.js";
@@ -19,6 +23,8 @@ import { addShared, parseDuration } from "./options.js";
 import { LineOutput } from "./output.js";
 import { countPackets } from "./packet-count.js";
 import { requireTracingRights } from "./privilege.js";
+import { remoteNodes } from "./remote-nodes.js";
+import { addProtection, type ProtectionOptions, protectionOf } from "./serving.js";
 import { stopOnSignals } from "./signals.js";
 
 const help = `
@@ -29,13 +35,15 @@ Examples:
   sudo weft explain docker0 --watch 10s                who uses it; its counters for ten seconds
   sudo weft explain 10.244.2.3                         a pod on another node: the way there, and what is missing
   sudo weft explain default/server
+  weft explain 10.244.2.3 --agent unix:/run/weft/a.sock --agent unix:/run/weft/b.sock
   weft explain --from brctl.txt --from addr.txt        pasted output of a machine that one cannot reach
   (brctl show; ip addr) | weft explain --from - docker0
   sudo weft explain --model --watch 10s                the three promises of the Kubernetes network, on live traffic
 
 With --from, output of brctl show, ip addr, ip -d link, bridge fdb, ip route and ip neigh is understood, in any order.`;
 
-interface Options extends WhichNodes {
+interface Options extends WhichNodes, ProtectionOptions {
+	readonly agent: readonly string[];
 	readonly output: "text" | "json";
 	readonly namespace: string;
 	readonly from: readonly string[];
@@ -61,7 +69,8 @@ export function define(command: Command): void {
 				.default(2000, "2s"),
 		)
 		.action(run);
-	addShared(command, ["output", "namespace", "lab", "netns", "hostRoot"]);
+	addShared(command, ["output", "namespace", "agent", "lab", "netns", "hostRoot"]);
+	addProtection(command);
 }
 
 /** The command on its own, for a program that has no list of commands. */
@@ -73,13 +82,24 @@ export function explainCommand(): Command {
 
 async function run(thing: string | undefined, options: Options): Promise<void> {
 	if (options.model === true) return runModel(thing, options);
-	const explanations = options.from.length > 0 ? fromText(thing, options) : await fromHere(thing, options);
+	const explanations = await explained(thing, options);
 	const output = new LineOutput(process.stdout);
 	const tree = treeOptions();
 	for (const [i, explanation] of explanations.entries()) {
 		if (options.output === "json") output.always([sanitizeJson(JSON.stringify(explanation))]);
 		else output.always([...(i === 0 ? [] : [""]), ...explanationLines(explanation, tree)]);
 	}
+}
+
+async function tracing(options: Options): Promise<StartTrace> {
+	if (options.agent.length === 0) return (await import("../collector/trace.js")).startTrace;
+	return (await import("../rpc/client/start.js")).remoteTrace(protectionOf(options));
+}
+
+function explained(thing: string | undefined, options: Options): Promise<readonly Explanation[]> {
+	if (options.from.length > 0) return Promise.resolve(fromText(thing, options));
+	if (thing === undefined) throw new UsageError("nothing to explain", "name a device, an address or a pod");
+	return options.agent.length > 0 ? fromAgents(thing, options) : fromHere(thing, options);
 }
 
 function treeOptions(): TreeOptions {
@@ -94,12 +114,12 @@ async function runModel(thing: string | undefined, options: Options): Promise<vo
 	if (thing !== undefined || options.from.length > 0) {
 		throw new UsageError("--model explains no single thing and no pasted text", "leave them out");
 	}
-	requireTracingRights("watching live traffic");
+	if (options.agent.length === 0) requireTracingRights("watching live traffic");
 	const stop = stopOnSignals();
 	try {
-		const [{ checkModel, modelJson, modelLines }, { startTrace }] = await Promise.all([
+		const [{ checkModel, modelJson, modelLines }, startTrace] = await Promise.all([
 			import("./explain-model.js"),
-			import("../collector/trace.js"),
+			tracing(options),
 		]);
 		const results = await checkModel(options, options.watch, stop.signal, startTrace);
 		const json = options.output === "json";
@@ -123,31 +143,64 @@ function fromText(thing: string | undefined, { from, namespace }: Options): read
 	return thing === undefined ? explainPaste(known) : [explain(known, thing, namespace)];
 }
 
-async function fromHere(thing: string | undefined, options: Options): Promise<readonly Explanation[]> {
-	if (thing === undefined) throw new UsageError("nothing to explain", "name a device, an address or a pod");
+async function fromHere(thing: string, options: Options): Promise<readonly Explanation[]> {
 	const nodes = await LocalNodes.open(options);
 	try {
-		const found: Explanation[] = [];
-		let missing: NothingToExplain | null = null;
-		for (const observer of nodes.observers) {
-			try {
-				const known = { ...knownOf(observer), elsewhere: nodes.directory };
-				const once = explain(known, thing, options.namespace);
-				found.push(
-					NEEDS_TIME.has(once.kind)
-						? explain(await watched(observer, known, thing, options.watch), thing, options.namespace)
-						: once,
-				);
-			} catch (cause) {
-				if (!(cause instanceof NothingToExplain)) throw cause;
-				missing = cause;
-			}
-		}
-		if (found.length === 0 && missing !== null) throw missing;
-		return found;
+		return await onEach(nodes.observers, async (observer) => {
+			const known = { ...knownOf(observer), elsewhere: nodes.directory };
+			const once = explain(known, thing, options.namespace);
+			if (!NEEDS_TIME.has(once.kind)) return once;
+			return explain(await watched(observer, known, thing, options.watch), thing, options.namespace);
+		});
 	} finally {
 		nodes.close();
 	}
+}
+
+/** As the agents see it now: nobody watches counters there. */
+async function fromAgents(thing: string, options: Options): Promise<readonly Explanation[]> {
+	const nodes = await remoteNodes(options, { withEvidence: true });
+	try {
+		const told = [...nodes.evidence.values()];
+		if (told.length === 0) throw new CliError("no node is behind these agents", "weft status --agent ADDR says who is");
+		const names = new Map(
+			told.flatMap(({ wiring }) => underlayAddresses(wiring).map((address) => [address, wiring.node] as const)),
+		);
+		const directories = told.flatMap(({ wiring, testimony }) =>
+			testimony === undefined ? [] : [NodeDirectory.from(testimony, wiring, names)],
+		);
+		const elsewhere = new MergedDirectory(() => directories);
+		return await onEach(directories, async (directory) => {
+			const view = directory.view;
+			if (view === null) throw new NothingToExplain(thing, []);
+			return explain(
+				{ view, directory, elsewhere, window: null, hooked: null, pasted: false },
+				thing,
+				options.namespace,
+			);
+		});
+	} finally {
+		nodes.close();
+	}
+}
+
+/** What those nodes that know the thing say of it. Throws NothingToExplain when none does. */
+async function onEach<Node>(
+	nodes: readonly Node[],
+	ask: (node: Node) => Promise<Explanation>,
+): Promise<readonly Explanation[]> {
+	const found: Explanation[] = [];
+	let missing: NothingToExplain | null = null;
+	for (const node of nodes) {
+		try {
+			found.push(await ask(node));
+		} catch (cause) {
+			if (!(cause instanceof NothingToExplain)) throw cause;
+			missing = cause;
+		}
+	}
+	if (found.length === 0 && missing !== null) throw missing;
+	return found;
 }
 
 /** What the counters tell something of. */

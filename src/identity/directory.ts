@@ -21,7 +21,20 @@ export interface Evidence {
 	readonly warnings: readonly string[];
 }
 
+/** All but the wiring, as plain data: crosses to another machine, where `NodeDirectory.from` knows the same of the node. */
+export interface Testimony extends Pick<Evidence, "claims" | "subnetEnv" | "portals" | "warnings"> {
+	readonly leases: readonly (readonly [address: string, sandbox: string])[];
+}
+
 const KNOW_PODS: ReadonlySet<IdentitySource> = new Set(["cri", "cni-cache", "docker", "kubernetes"]);
+
+const NOTHING: Omit<Evidence, "wiring" | "nodeNames"> = {
+	claims: [],
+	leases: new Map(),
+	subnetEnv: null,
+	portals: NO_PORTALS,
+	warnings: [],
+};
 
 /** Names on one node, out of evidence that is replaced as a whole whenever something changes. Pure. */
 export class NodeDirectory extends NamesDirectory {
@@ -29,10 +42,25 @@ export class NodeDirectory extends NamesDirectory {
 	#portals = NO_PORTALS;
 	#warnings: readonly string[] = [];
 	#view: WiringView | null = null;
+	#evidence: Evidence | null = null;
+
+	/** What another machine's directory knew; `nodeNames`: by underlay address, as its asker knows them. */
+	static from(testimony: Testimony, wiring: Wiring, nodeNames: ReadonlyMap<string, string>): NodeDirectory {
+		const directory = new NodeDirectory();
+		directory.update({ ...testimony, wiring, nodeNames, leases: new Map(testimony.leases) }, Date.now());
+		return directory;
+	}
+
+	/** What names rest on now, but for the wiring. */
+	testimony(): Testimony {
+		const { claims, leases, subnetEnv, portals, warnings } = this.#evidence ?? NOTHING;
+		return { claims, subnetEnv, portals, warnings, leases: [...leases] };
+	}
 
 	update(evidence: Evidence, nowMs: number): void {
 		const view = this.#view?.wiring === evidence.wiring ? this.#view : new WiringView(evidence.wiring);
 		this.#view = view;
+		this.#evidence = evidence;
 		this.#resolution = resolvePods(view, evidence.claims, evidence.leases);
 		this.owners.replace(
 			this.#resolution.pods.map((pod) => ({ pod, sinceMs: pod.sinceMs })),

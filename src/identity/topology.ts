@@ -122,6 +122,30 @@ export function describeNode(view: WiringView, directory: NodeDirectory): NodeTo
 	};
 }
 
+/**
+ * A node that tells of itself alone knows others by their addresses, those of each family apart: here each gets the name
+ * that it goes by itself, once. Pure.
+ */
+export function nameRemotes(topologies: readonly NodeTopology[]): readonly NodeTopology[] {
+	const names = new Map(
+		topologies.flatMap(({ node, devices }) =>
+			devices
+				.filter(({ role }) => role === "nic")
+				.flatMap(({ addresses }) => addresses.map((address) => [address.split("/")[0], node] as const)),
+		),
+	);
+	return topologies.map((topology) => {
+		const remotes = new Map<string, RemoteNode>();
+		for (const remote of topology.remotes) {
+			const name = names.get(remote.address ?? undefined) ?? remote.name;
+			const known = remotes.get(name);
+			const subnets = [...(known?.subnets ?? []), ...remote.subnets];
+			remotes.set(name, { ...(known ?? remote), name, subnets });
+		}
+		return { ...topology, remotes: [...remotes.values()] };
+	});
+}
+
 function device(view: WiringView, link: Link, nameless: boolean): Device {
 	const { host } = view;
 	return {

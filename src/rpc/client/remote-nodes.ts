@@ -1,5 +1,5 @@
 import type { ClientReadableStream, ServiceError } from "@grpc/grpc-js";
-import type { NodeTopology } from "../../identity/topology.js";
+import { type NodeTopology, nameRemotes } from "../../identity/topology.js";
 import type { Protection } from "../credentials.js";
 import { type Evidence, evidenceFrom } from "../evidence.js";
 import { decode, type NodeTopologyMessage } from "../messages.js";
@@ -49,14 +49,9 @@ export class RemoteNodes {
 		return [...new Map(all.map((node) => [node.node, node])).values()];
 	}
 
-	/** An agent knows its own node's name alone: what the others are called is filled in here. */
+	/** The same, each node calling the others by their names. */
 	get topologies(): readonly NodeTopology[] {
-		const topologies = this.messages.map(topologyOf);
-		const names = new Map(topologies.map(({ node, address }) => [address, node]));
-		return topologies.map((topology) => ({
-			...topology,
-			remotes: topology.remotes.map((remote) => ({ ...remote, name: names.get(remote.address) ?? remote.name })),
-		}));
+		return nameRemotes(this.messages.map(topologyOf));
 	}
 
 	/** What each node's kernel, files and daemons say, by node; asked for by `withEvidence`. */
