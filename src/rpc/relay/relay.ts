@@ -30,6 +30,8 @@ export interface RelayOptions {
 	readonly log: (line: string) => void;
 }
 
+const PATIENCE_MS = 2000;
+
 /**
  * One address for many agents. Sightings pass through as they are: an agent waits for a slow client as it would for one
  * of its own, and counts what that client misses. Paths and flows are joined here. Needs neither root nor addon.
@@ -46,6 +48,7 @@ export class Relay implements Responder {
 	readonly #watchers = new Set<{ readonly call: Reply; readonly withEvidence: boolean }>();
 	readonly #streams = new Set<RelayedStream>();
 	readonly #paths: PathsService;
+	readonly #awaited = new Map<string, Promise<void>>();
 	readonly #line = lineBaseNow();
 
 	constructor(options: RelayOptions) {
@@ -63,6 +66,7 @@ export class Relay implements Responder {
 		for (const [address, link] of this.#links) {
 			if (wanted.has(address)) continue;
 			this.#links.delete(address);
+			this.#awaited.delete(address);
 			link.close();
 			for (const name of link.nodes.keys()) this.#gone(name, "it was taken off the list");
 		}
@@ -113,9 +117,13 @@ export class Relay implements Responder {
 		const leave = () => this.#watchers.delete(watcher);
 		call.on("cancelled", leave);
 		call.on("close", leave);
-		this.#watchers.add(watcher);
-		const nodes = [...this.#topologies.values()].map((node) => shown(node, withEvidence));
-		call.write(encode("WatchTopologyResponse", { snapshot: { nodes } }));
+		this.#settled()
+			.then(() => {
+				this.#watchers.add(watcher);
+				const nodes = [...this.#topologies.values()].map((node) => shown(node, withEvidence));
+				call.write(encode("WatchTopologyResponse", { snapshot: { nodes } }));
+			})
+			.catch(() => undefined);
 	}
 
 	async resolveEndpoint(bytes: Buffer): Promise<Buffer> {
@@ -152,6 +160,12 @@ export class Relay implements Responder {
 		return encode("GetStatusResponse", { agents: answers.flat() });
 	}
 
+	/** Each agent has answered or failed once: a snapshot that comes sooner would look whole. */
+	async #settled(): Promise<void> {
+		const patience = new Promise<void>((resolve) => setTimeout(resolve, PATIENCE_MS).unref());
+		await Promise.race([Promise.all([...this.#awaited.values()]), patience]);
+	}
+
 	#through(agent: AgentStatusMessage, address: string): AgentStatusMessage {
 		const reading = this.#clocks.get(agent.node);
 		return {
@@ -163,10 +177,16 @@ export class Relay implements Responder {
 	}
 
 	#connect(address: string): void {
+		let settle: () => void = () => undefined;
+		const settled = new Promise<void>((resolve) => {
+			settle = resolve;
+		});
+		this.#awaited.set(address, settled);
 		const link = new AgentLink(address, this.#options.protection, this.#line, {
 			node: (node) => this.#changed(node),
 			gone: (name, why) => this.#gone(name, why),
 			settled: (failure) => {
+				settle();
 				if (failure !== null) this.#options.log(failure);
 			},
 			clock: (name, reading) => {
