@@ -1,15 +1,13 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
-import type { Space } from "../../src/lab/space.js";
 import type { Path } from "../../src/path/path.js";
 import { packet, timestamps } from "../bpf/packet.js";
 import { cluster } from "./cluster.js";
+import { inject, linkAddresses } from "./frames.js";
 import { flowsOf } from "./replayed.js";
 import { placeOf, readSightings, type Sighting } from "./sightings.js";
 import { dropSome } from "./victims.js";
@@ -17,7 +15,6 @@ import { assertBalanced, startWeft } from "./weft.js";
 
 const PORT = 9000;
 const BYTES = 400_000;
-const FRAMES = fileURLToPath(new URL("../bpf/frames", import.meta.url));
 
 /** Copies are packets of their own: each has its path, the lost ones end where they were dropped, and nothing is mixed. */
 describe("what is sent more than once", () => {
@@ -94,7 +91,7 @@ describe("what is sent more than once", () => {
 	] as const) {
 		test(`duplicates and disorder from a raw socket over ${family}: each frame its own path`, async () => {
 			const client = lab().pod("default/client");
-			const { source, destination } = await linkAddresses(client, family);
+			const { source, destination } = await linkAddresses(client, lab().pod("default/server").pod.address[family]);
 			const addresses = {
 				source: client.pod.address[family],
 				destination: lab().pod("default/server").pod.address[family],
@@ -127,33 +124,6 @@ describe("what is sent more than once", () => {
 				"in the order of sending",
 			);
 		});
-	}
-
-	/** Puts frames onto a device from a packet socket. */
-	async function inject(space: Space, device: string, frames: readonly Uint8Array[]): Promise<void> {
-		const child = space.spawn([FRAMES, "packet", device], { stdio: ["pipe", "inherit", "inherit"] });
-		const closed = once(child, "close");
-		for (const frame of frames) {
-			const header = Uint16Array.of(1, frame.length);
-			child.stdin?.write(Buffer.concat([new Uint8Array(header.buffer), frame]));
-		}
-		child.stdin?.end();
-		assert.deepEqual(await closed, [0, null]);
-	}
-
-	/** The pod's own MAC and its gateway's. */
-	async function linkAddresses(space: Space, family: "ipv4" | "ipv6") {
-		const far = lab().pod("default/server").pod.address[family];
-		await space.attempt("ping", "-c", "1", "-W", "1", far);
-		const [link] = JSON.parse(await space.run("ip", "-j", "link", "show", "eth0")) as { address: string }[];
-		const [route] = JSON.parse(await space.run("ip", "-j", "route", "get", far)) as { gateway: string }[];
-		const neighbours = JSON.parse(await space.run("ip", "-j", "neigh", "show", "dev", "eth0")) as {
-			dst: string;
-			lladdr?: string;
-		}[];
-		const gateway = neighbours.find(({ dst }) => dst === route?.gateway)?.lladdr;
-		assert.ok(link && gateway, "precondition: the gateway answers");
-		return { source: link.address, destination: gateway };
 	}
 });
 

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { addon } from "../../src/kernel/addon.js";
-import type { NodeSpace } from "../../src/lab/lab.js";
+import type { Space } from "../../src/lab/space.js";
 
 const OBJECT = readFileSync(new URL("victims.bpf.o", import.meta.url));
 
@@ -19,23 +19,36 @@ export interface Dropping {
 	stop(): readonly Victim[];
 }
 
+export interface Drops {
+	readonly port: number;
+	readonly every: number;
+	readonly most: number;
+	/** By default on ingress. */
+	readonly egress?: boolean;
+	/** The device carries flannel's IPv4 tunnel. */
+	readonly tunnelled?: boolean;
+}
+
+/** Ethernet, IPv4, UDP, VXLAN. */
+const TUNNEL_BYTES = 50;
+
 /**
- * Drops one TCP data packet in `every` to a port on ingress of a node's device, at most `most`. Attach it before weft
+ * Drops one packet in `every` with payload to a TCP or UDP port on a device, at most `most`. Attach it before weft
  * comes: weft goes before whatever is there, and so sees the victims.
  */
 export async function dropSome(
-	node: NodeSpace,
+	node: Space,
 	device: string,
-	{ port, every, most }: { readonly port: number; readonly every: number; readonly most: number },
+	{ port, every, most, egress = false, tunnelled = false }: Drops,
 ): Promise<Dropping> {
 	const ifindex = Number(await node.run("cat", `/sys/class/net/${device}/ifindex`));
 	const object = addon().openObject(OBJECT);
-	object.setRodata(0, new Uint8Array(Uint32Array.of(port, every, most).buffer));
+	object.setRodata(0, new Uint8Array(Uint32Array.of(port, every, most, tunnelled ? TUNNEL_BYTES : 0).buffer));
 	object.load();
 	const program = object.program("drop_some");
 	const [tallies, victims] = [object.map("tallies"), object.map("victims")];
 	const netns = addon().openNetns(node.path);
-	const link = await addon().attachTcx({ program, netns, ifindex, egress: false });
+	const link = await addon().attachTcx({ program, netns, ifindex, egress });
 	const words = (map: typeof victims, key: number) =>
 		new Uint32Array((map.lookup(new Uint8Array(Uint32Array.of(key).buffer)) as Uint8Array).slice().buffer);
 	let stopped: readonly Victim[] | null = null;
