@@ -1,7 +1,7 @@
 import type { Verdict } from "../path/path.js";
 import type { Summary } from "./report.js";
 
-/** Verdicts that a later report may still revise. */
+/** Verdicts that a later report may still revise; a power of two. */
 const REMEMBERED = 2 ** 16;
 const ORDER: readonly Verdict[] = ["delivered", "forwarded", "dropped", "lost", "incomplete"];
 
@@ -15,7 +15,7 @@ export class VerdictCount {
 
 	add(serial: number, verdict: Verdict, place: () => string): void {
 		this.counts[verdict]++;
-		const slot = serial % REMEMBERED;
+		const slot = slotOf(serial);
 		this.#serials[slot] = serial;
 		this.#verdicts[slot] = ORDER.indexOf(verdict) + 1;
 		this.#blame(verdict, place, 1);
@@ -23,7 +23,7 @@ export class VerdictCount {
 
 	/** False: the path never counted (the filter left it out), or is too long ago. */
 	revise(serial: number, verdict: Verdict, place: () => string): boolean {
-		const slot = serial % REMEMBERED;
+		const slot = slotOf(serial);
 		const before = ORDER[(this.#verdicts[slot] as number) - 1];
 		if (before === undefined || this.#serials[slot] !== serial) return false;
 		this.counts[before]--;
@@ -45,4 +45,9 @@ export class VerdictCount {
 		if (known === undefined) this.#blames.set(key, { place: where, verdict, count: by });
 		else known.count += by;
 	}
+}
+
+/** Serials outgrow 32 bits; a bitwise operation takes a double modulo 2³², a remainder of doubles takes 20 ns. */
+function slotOf(serial: number): number {
+	return serial & (REMEMBERED - 1);
 }

@@ -22,7 +22,6 @@ export class PathMemo {
 	readonly #shape = new Uint8Array(SLOTS);
 	/** 0: unknown; 1: no; 2: yes. */
 	readonly #answers = new Uint8Array(SLOTS);
-	readonly #key = new Float64Array(WORDS);
 	#empty = true;
 
 	constructor(test: PathTest, expression: Expression) {
@@ -38,8 +37,10 @@ export class PathMemo {
 		let after = before;
 		let turn = 0;
 		let mix = before;
-		const key = this.#key;
-		key.fill(0);
+		// The key's words, in variables: an array would be written and read again for every path.
+		let low = 0;
+		let middle = 0;
+		let high = 0;
 		for (let i = 0; i < count; i++) {
 			const tuple = path.tuple(i);
 			if (tuple !== after) {
@@ -47,16 +48,31 @@ export class PathMemo {
 				after = tuple;
 				turn = i;
 			}
-			const word = (i / PER_WORD) | 0;
 			const hook = path.hook(i);
-			key[word] = (key[word] as number) * 65536 + hook;
+			if (i < PER_WORD) low = low * 65536 + hook;
+			else if (i < 2 * PER_WORD) middle = middle * 65536 + hook;
+			else high = high * 65536 + hook;
 			mix = Math.imul(mix, 31) + hook;
 		}
 		const shape = count * 16 + turn;
 		const slot = (Math.imul(mix ^ (after << 7), 0x9e3779b1) >>> 20) & (SLOTS - 1);
-		if (this.#answers[slot] !== 0 && this.#holds(slot, before, after, shape)) return this.#answers[slot] === 2;
+		const at = slot * WORDS;
+		const known = this.#answers[slot] as number;
+		if (
+			known !== 0 &&
+			this.#before[slot] === before &&
+			this.#after[slot] === after &&
+			this.#shape[slot] === shape &&
+			this.#hooks[at] === low &&
+			this.#hooks[at + 1] === middle &&
+			this.#hooks[at + 2] === high
+		) {
+			return known === 2;
+		}
 		const answer = this.#test(path);
-		this.#hooks.set(key, slot * WORDS);
+		this.#hooks[at] = low;
+		this.#hooks[at + 1] = middle;
+		this.#hooks[at + 2] = high;
 		this.#before[slot] = before;
 		this.#after[slot] = after;
 		this.#shape[slot] = shape;
@@ -69,18 +85,6 @@ export class PathMemo {
 	forget(): void {
 		if (!this.#empty) this.#answers.fill(0);
 		this.#empty = true;
-	}
-
-	#holds(slot: number, before: number, after: number, shape: number): boolean {
-		const at = slot * WORDS;
-		return (
-			this.#before[slot] === before &&
-			this.#after[slot] === after &&
-			this.#shape[slot] === shape &&
-			this.#hooks[at] === this.#key[0] &&
-			this.#hooks[at + 1] === this.#key[1] &&
-			this.#hooks[at + 2] === this.#key[2]
-		);
 	}
 }
 
