@@ -68,6 +68,9 @@ export class Pipeline {
 	readonly #verdicts = new VerdictCount();
 	readonly #flows = new FlowCount(this.tuples);
 	readonly #faces = new ViewFaces(this.tuples);
+	/** What `#placeName` is asked about: a closure of its own for each path would be garbage by the million. */
+	#shown: PathView | null = null;
+	readonly #placeName = () => this.#placeOf(this.#shown);
 	/** One a question; none before the world is known. */
 	#tests: readonly PathMemo[] | null = null;
 
@@ -159,19 +162,21 @@ export class Pipeline {
 		const { verdict } = view;
 		this.#options.seen?.(view);
 		this.#flows.path(view);
-		this.#verdicts.add(view.serial, verdict, () => this.#placeOf(view));
+		this.#shown = view;
+		this.#verdicts.add(view.serial, verdict, this.#placeName);
 		if (this.#options.everyPath || this.#thinning.offer(verdict, view.tcpFlags, view.latencyNs)) {
 			this.#options.path(view);
 		}
 	}
 
 	#revise(view: PathView): void {
-		if (!this.#verdicts.revise(view.serial, view.verdict, () => this.#placeOf(view))) return;
+		this.#shown = view;
+		if (!this.#verdicts.revise(view.serial, view.verdict, this.#placeName)) return;
 		this.#options.path(view);
 	}
 
-	#placeOf(view: PathView): string {
-		const hook = this.#hooks.get(view.hook(view.hopCount - 1));
+	#placeOf(view: PathView | null): string {
+		const hook = view === null ? undefined : this.#hooks.get(view.hook(view.hopCount - 1));
 		return hook === undefined ? "" : `${hook.device}→${hook.direction === "egress" ? "e" : "i"} @${hook.node}`;
 	}
 }
