@@ -61,8 +61,18 @@ export interface StreamSightingsRequest extends QuestionMessage {
 export interface StreamSightingsResponse {
 	readonly state?: StateMessage | null;
 	readonly hook?: { readonly hook: HookMessage | null; readonly added: boolean } | null;
+	readonly drop?: SkbDropMessage | null;
 	readonly node: string;
 	readonly progress?: ProgressMessage | null;
+}
+
+export interface SkbDropMessage {
+	readonly timeNs: Word64;
+	readonly skb: Word64;
+	readonly reason: string;
+	readonly function: string;
+	readonly words: string;
+	readonly remedy: string;
 }
 
 export interface ProgressMessage {

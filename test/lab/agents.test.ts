@@ -60,7 +60,7 @@ describe("agents in the life of a cluster", () => {
 		await agents.stop();
 	});
 
-	test("idle, they hook nothing; a client that goes away takes its hooks with it within 0.2 s", async () => {
+	test("idle, they hook nothing; a client that goes away takes its hooks with it at once", async (t) => {
 		assert.equal(await programsOn(lab()), 0);
 		const weft = await startWeft("trace", "default/client", "default/server", ...agents.options);
 		assert.deepEqual([...weft.ready.nodes].sort(), ["node-a", "node-b"]);
@@ -71,6 +71,7 @@ describe("agents in the life of a cluster", () => {
 			assert.ok(performance.now() - begun < 5000, "hooks stay");
 			await sleep(10);
 		}
+		t.diagnostic(`no hook ${Math.round(performance.now() - begun)} ms after the client was killed`);
 	});
 
 	test("between two pods of one node only that node is asked", async () => {
@@ -97,7 +98,8 @@ describe("agents in the life of a cluster", () => {
 		assert.equal(await lab().ping("default/client", server), 0);
 		await until(() => weft.paths.length > before, 8000);
 		const lost = weft.paths[before] as Path;
-		assert.equal(lost.verdict, "lost");
+		// The kernel may say so itself, and then it is no guess.
+		assert.ok(["lost", "dropped"].includes(lost.verdict), lost.verdict);
 		assert.match(`${lost.blame?.device}→${lost.blame?.direction} @${lost.blame?.node}`, /flannel\.1→egress @node-a/);
 		assert.match(lost.blame?.remedy ?? "", /^bridge fdb (replace|add|append) /);
 		await lab()

@@ -4,12 +4,15 @@ import { LocalSource } from "../../collector/local-source.js";
 import { planFor } from "../../collector/plan.js";
 import type { LedgerStage } from "../../collector/report.js";
 import { TableUpkeep } from "../../collector/table-upkeep.js";
+import { TraceDrops } from "../../collector/trace-drops.js";
 import { addCounters, type Counters, noCounters } from "../../kernel/counters.js";
+import { KernelError } from "../../kernel/error.js";
 import type { Hook, HookId } from "../../packet/hook.js";
 import { OuterTable } from "../../packet/outers.js";
 import type { Sightings } from "../../packet/sightings.js";
 import type { SourceId, SourceSink } from "../../packet/source.js";
 import { TupleTable } from "../../packet/tuples.js";
+import type { DropReport } from "../../path/judgement.js";
 import type { Wiring } from "../../wiring/model.js";
 import { BatchEncoder } from "../batch-encoder.js";
 import { mergeClusters } from "../cluster-message.js";
@@ -46,6 +49,7 @@ export class NodeWatch {
 	#node: Watched | null = null;
 	#attach: "tcx" | "clsact" | null = null;
 	#nextHookId = 0;
+	#dropsUntold = false;
 	#fingerprint = "";
 
 	constructor(options: NodeWorkerOptions, send: (message: FromNodeWorker) => void) {
@@ -70,6 +74,7 @@ export class NodeWatch {
 			this.#node ??= this.#open(order);
 			const warnings = await this.#apply();
 			this.#begin(subscription, warnings);
+			this.#watchDrops();
 		} catch (cause) {
 			this.#drop(subscription);
 			this.#send({ kind: "ended", id, failure: cause instanceof Error ? cause.message : String(cause) });
@@ -87,6 +92,7 @@ export class NodeWatch {
 	async world(wiring: Wiring, cluster: Cluster): Promise<void> {
 		this.#wiring = wiring;
 		this.#cluster = cluster;
+		this.#node?.drops?.world(wiring);
 		if (this.#node !== null) await this.#apply();
 	}
 
@@ -141,7 +147,10 @@ export class NodeWatch {
 	}
 
 	async close(): Promise<void> {
-		if (this.#node !== null) await this.#node.source.stop();
+		const node = this.#node;
+		if (node === null) return;
+		await node.drops?.stop();
+		await node.source.stop();
 	}
 
 	readonly #finishing = new Map<number, () => void>();
@@ -208,7 +217,7 @@ export class NodeWatch {
 			scale: 1 + clock.driftPpm * 1e-6,
 		});
 		const upkeep = new TableUpkeep(tuples, outers, () => undefined);
-		return { source, encoder, upkeep, baseNs, hashSalt: salt, sample, rows: null, watermarkNs: 0 };
+		return { source, encoder, upkeep, baseNs, hashSalt: salt, sample, rows: null, watermarkNs: 0, drops: null };
 	}
 
 	#sink(): SourceSink {
@@ -246,8 +255,38 @@ export class NodeWatch {
 		node.upkeep.tick(timeNs);
 	}
 
+	/** Not before the hooks are on, which nobody is to wait longer for. */
+	#watchDrops(): void {
+		const node = this.#node;
+		if (node === null || node.drops !== null || this.#dropsUntold) return;
+		const { source, baseNs } = node;
+		try {
+			const drop = (_: SourceId, report: DropReport) => this.#tellDrop(node, report);
+			node.drops = new TraceDrops({
+				...{ source: source.id, slots: source.slotAccess, wiring: this.#wiring, baseNs, drop },
+			});
+		} catch (cause) {
+			// Then a dropped packet is one that was lost.
+			if (!(cause instanceof KernelError)) throw cause;
+			this.#dropsUntold = true;
+		}
+	}
+
+	#tellDrop(node: Watched, { timeNs, skbLow, skbHigh, reason, function: name, words, remedy }: DropReport): void {
+		const wall = wallAt(this.#options.clock, node.baseNs + BigInt(Math.round(timeNs)));
+		const bytes = encode("StreamSightingsResponse", {
+			drop: {
+				timeNs: word64(wall),
+				skb: { low: skbLow | 0, high: skbHigh | 0, unsigned: true },
+				...{ reason, function: name ?? "", words: words ?? "", remedy: remedy ?? "" },
+			},
+			node: this.#options.node,
+		});
+		for (const one of this.#subscriptions.values()) if (one.sinceNs < Infinity) one.tell(owned(bytes), false);
+	}
+
 	async #stop(node: Watched): Promise<void> {
-		const { total } = await node.source.stop();
+		const [{ total }] = await Promise.all([node.source.stop(), node.drops?.stop()]);
 		addCounters(this.#retired.kernel, total);
 		this.#retired.drained += node.source.drained;
 		node.stopped = true;
@@ -357,6 +396,8 @@ interface Watched {
 	readonly baseNs: bigint;
 	readonly hashSalt: bigint;
 	readonly sample: number;
+	/** Null: not begun, or the kernel does not tell. */
+	drops: TraceDrops | null;
 	/** A batch that waits for its watermark, which follows at once. */
 	rows: Sightings | null;
 	watermarkNs: number;

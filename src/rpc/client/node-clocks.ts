@@ -4,6 +4,9 @@ import type { ClockReading } from "./clock-estimate.js";
 import type { RemoteSource } from "./remote-source.js";
 import { TrafficClock } from "./traffic-clock.js";
 
+/** Readings come every half second, on a busy machine a little later. */
+const UNTIL_NEXT_NS = 800e6;
+
 interface Known {
 	readonly source: RemoteSource;
 	/** By RPC, against ours. */
@@ -51,6 +54,12 @@ export class NodeClocks {
 		}
 	}
 
+	/** It must hold until the next reading. */
+	#tied(node: string, nowNs: number): ClockReading | null {
+		const [now, later] = [nowNs, nowNs + UNTIL_NEXT_NS].map((atNs) => this.#traffic.reading(node, atNs));
+		return now && later ? { ...now, errorNs: Math.max(now.errorNs, later.errorNs) } : null;
+	}
+
 	/** Brings every node onto the reference's line, as well as it is known. */
 	#tie(reference: string, nowNs: number): void {
 		const base = this.#known.get(reference);
@@ -60,7 +69,7 @@ export class NodeClocks {
 		let isTied = true;
 		for (const [node, { source, reading }] of this.#known) {
 			if (node === reference) continue;
-			const tied = this.#traffic.reading(node, nowNs);
+			const tied = this.#tied(node, nowNs);
 			if (tied !== null && (reading === null || tied.errorNs < reading.errorNs + loose)) {
 				const { rate, offsetNs, errorNs } = tied;
 				source.clock({ atNs: nowNs, offsetNs: offset + offsetNs, rate: base.source.slope + rate, errorNs });

@@ -3,12 +3,25 @@ import type { OuterTable } from "../../packet/outers.js";
 import type { Sightings } from "../../packet/sightings.js";
 import type { LossCause, SourceId, SourceSink } from "../../packet/source.js";
 import type { TupleTable } from "../../packet/tuples.js";
+import type { DropReport } from "../../path/judgement.js";
 import { BatchDecoder, readResponse } from "../batch-decoder.js";
 import { hookOf } from "../hook-message.js";
-import { decode, type HookMessage, numberOf, Phase, type StageMessage, type StateMessage } from "../messages.js";
+import {
+	bigOf,
+	decode,
+	type HookMessage,
+	numberOf,
+	Phase,
+	type SkbDropMessage,
+	type StageMessage,
+	type StateMessage,
+} from "../messages.js";
 import { WireReader } from "../wire.js";
 import type { ClockReading } from "./clock-estimate.js";
 import { SlewedClock } from "./slewed-clock.js";
+
+/** Readings of the last two seconds or so. */
+const ERRORS_KEPT = 5;
 
 export interface RemoteSourceOptions {
 	readonly id: SourceId;
@@ -18,6 +31,7 @@ export interface RemoteSourceOptions {
 	readonly outers: OuterTable;
 	/** Ids are unique among all sources of one Joiner. */
 	readonly nextHookId: () => HookId;
+	readonly onDrop: (source: RemoteSource, report: DropReport) => void;
 	/** The first state: from now on it is watched. */
 	readonly onReady: (source: RemoteSource, state: StateMessage) => void;
 	readonly onEnded: (source: RemoteSource, state: StateMessage) => void;
@@ -43,6 +57,7 @@ export class RemoteSource {
 	/** Announced before the stream was ready. */
 	readonly #early: HookMessage[] = [];
 	readonly #losses = new Map<string, number>();
+	readonly #errors: number[] = [];
 	#watermarkNs = Number.NEGATIVE_INFINITY;
 
 	constructor(options: RemoteSourceOptions, sink: SourceSink) {
@@ -66,7 +81,8 @@ export class RemoteSource {
 
 	/** The others' errors are against this one's clock. */
 	isReference(): void {
-		this.#sink.clock(this.id, { offsetNs: 0, errorNs: 0 });
+		this.#errors.pop();
+		this.#tellError(0);
 	}
 
 	/** The offset that a time on the line was made with. */
@@ -131,7 +147,8 @@ export class RemoteSource {
 		bytes: Uint8Array,
 		progress: { readonly wallNs: bigint; readonly losses: ReadonlyMap<string, number> } | null,
 	): void {
-		const { state, hook } = decode("StreamSightingsResponse", bytes);
+		const { state, hook, drop } = decode("StreamSightingsResponse", bytes);
+		if (drop) this.#options.onDrop(this, this.#dropOf(drop));
 		if (hook?.hook) this.#hookChanged(hook.hook, hook.added);
 		if (state) this.ledger = state.ledger;
 		if (state?.phase === Phase.ready) {
@@ -148,6 +165,16 @@ export class RemoteSource {
 			this.isOver = true;
 			this.#options.onEnded(this, state);
 		}
+	}
+
+	#dropOf({ timeNs, skb, reason, function: name, words, remedy }: SkbDropMessage): DropReport {
+		return {
+			timeNs: this.#clock.line(bigOf(timeNs)).timeNs,
+			...{ skbLow: skb.low >>> 0, skbHigh: skb.high >>> 0, reason },
+			function: name === "" ? null : name,
+			words: words === "" ? null : words,
+			remedy: remedy === "" ? null : remedy,
+		};
 	}
 
 	#hookChanged(message: HookMessage, added: boolean): void {
@@ -188,9 +215,14 @@ export class RemoteSource {
 
 	/** Times given to the sink are on the Joiner's line already: only their error is left to tell. */
 	#tellClock(): void {
-		if (Number.isFinite(this.#clock.errorNs)) {
-			this.#sink.clock(this.id, { offsetNs: 0, errorNs: this.#clock.errorNs });
-		}
+		if (Number.isFinite(this.#clock.errorNs)) this.#tellError(this.#clock.errorNs);
+	}
+
+	/** Paths that close now were seen a while ago, when less may have been known. */
+	#tellError(errorNs: number): void {
+		this.#errors.push(errorNs);
+		if (this.#errors.length > ERRORS_KEPT) this.#errors.shift();
+		this.#sink.clock(this.id, { offsetNs: 0, errorNs: Math.max(...this.#errors) });
 	}
 }
 

@@ -103,6 +103,7 @@ export class RemoteTracer {
 				...{ id: key as SourceId, node, tuples, outers },
 				lineBase: this.#options.wallClockBase,
 				nextHookId: () => this.#nextHookId++ as HookId,
+				onDrop: (_, report) => this.#pipeline.drop(source.id, report),
 				onReady: (_, state) => this.#sourceReady(key, source, state),
 				onEnded: () => this.#send({ kind: "finished", key }),
 			},

@@ -67,7 +67,9 @@ export class SlewedClock {
 
 	/** The offset that a time on the line was made with. */
 	offsetOnLine(lineNs: number): number {
-		return this.#offsetAt(lineNs + this.#offsetAt(this.#latestNs));
+		// theirs = line + offset at theirs: the second step is right to a ns.
+		const near = lineNs + this.#offsetAt(this.#latestNs);
+		return this.#offsetAt(lineNs + this.#offsetAt(near));
 	}
 
 	#offsetAt(theirsNs: number): number {
