@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, unlinkSync } from "node:fs";
+import { readdirSync, unlinkSync } from "node:fs";
 import { connect } from "node:net";
 import type { Command } from "commander";
 import { Lab } from "../lab/lab.js";
@@ -20,20 +20,17 @@ Examples:
   sudo weft lab down                                   a lab that is whole is taken down by name`;
 
 export function define(command: Command): void {
-	command
-		.addHelpText("after", help)
-		.option("--force", "also filters of a weft that still runs")
-		.action(async ({ hostRoot, force }: { hostRoot?: string; force?: boolean }) => {
-			if (process.geteuid?.() !== 0) throw new CliError("cleaning up needs root", "run it with sudo");
-			let done = 0;
-			// Each step is told before the next one, which may fail.
-			for (const step of [cleanLabs, cleanSockets, () => cleanFilters(hostRoot ?? null, force ?? false)]) {
-				const lines = await step();
-				done += lines.length;
-				for (const line of lines) process.stdout.write(`${sanitize(line)}\n`);
-			}
-			if (done === 0) process.stdout.write("nothing to clean up\n");
-		});
+	command.addHelpText("after", help).action(async ({ hostRoot }: { hostRoot?: string }) => {
+		if (process.geteuid?.() !== 0) throw new CliError("cleaning up needs root", "run it with sudo");
+		let done = 0;
+		// Each step is told before the next one, which may fail.
+		for (const step of [cleanLabs, cleanSockets, () => cleanFilters(hostRoot ?? null)]) {
+			const lines = await step();
+			done += lines.length;
+			for (const line of lines) process.stdout.write(`${sanitize(line)}\n`);
+		}
+		if (done === 0) process.stdout.write("nothing to clean up\n");
+	});
 	addShared(command, ["hostRoot"]);
 }
 
@@ -83,12 +80,8 @@ function refusal(path: string): Promise<string | null> {
 	});
 }
 
-/** Filters of ours on clsact qdiscs, in every network namespace that can be found. */
-async function cleanFilters(hostRoot: string | null, force: boolean): Promise<string[]> {
-	const running = runningWefts();
-	if (running.length > 0 && !force) {
-		return [`weft is running (pid ${running.join(", ")}): its hooks stay. End it first, or use --force`];
-	}
+/** Filters of ours on clsact qdiscs, in every network namespace that can be found; each says whether its owner lives. */
+async function cleanFilters(hostRoot: string | null): Promise<string[]> {
 	const { addon } = await import("../kernel/addon.js");
 	const native = addon();
 	let removed = 0;
@@ -104,22 +97,6 @@ async function cleanFilters(hostRoot: string | null, force: boolean): Promise<st
 		}
 	}
 	return removed === 0 ? [] : [`removed ${removed} ${removed === 1 ? "filter" : "filters"} of a killed weft`];
-}
-
-/** Processes that hold hooks: weft's commands that trace, other than this one. */
-function runningWefts(): number[] {
-	return namesIn("/proc")
-		.filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
-		.filter((pid) => {
-			try {
-				const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-				const at = words.findIndex((word) => word.endsWith("/cli/main.js") || word.endsWith("/bin/weft"));
-				return at >= 0 && at <= 2 && /^(trace|flows|latency|drops|agent|demo)$/.test(words[at + 1] ?? "");
-			} catch {
-				return false;
-			}
-		})
-		.map(Number);
 }
 
 function namesIn(directory: string): string[] {

@@ -1,0 +1,133 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { statSync } from "node:fs";
+import { after, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import type { NodeSpace } from "../../src/lab/lab.js";
+import { watchdogsIn } from "../native/spawn.js";
+import { cluster } from "./cluster.js";
+import { describeTable } from "./table.js";
+import { assertBalanced, type RunningWeft, runWeft, startWeft } from "./weft.js";
+
+const FOREIGN = fileURLToPath(new URL("../native/foreign.bpf.o", import.meta.url));
+
+/** What kernels before 6.6 have: the same table of paths over filters of a clsact qdisc. */
+describeTable("a trace of both nodes by clsact", { families: ["ipv4"], options: ["--attach=clsact"] });
+
+describe("clsact filters of a trace", () => {
+	const lab = cluster({ servers: true });
+
+	const started: RunningWeft[] = [];
+
+	async function start(): Promise<RunningWeft> {
+		const weft = await startWeft("trace", "any", "any", `--lab=${lab().name}`, "--attach=clsact");
+		started.push(weft);
+		return weft;
+	}
+	after(() => {
+		for (const { process } of started) process.kill("SIGKILL");
+	});
+
+	/** Filters and clsact qdiscs on the nodes' devices, as tc shows them. */
+	async function filters(
+		node: NodeSpace,
+	): Promise<{ readonly weft: number; readonly qdiscs: number; readonly text: string }> {
+		const links = JSON.parse(await node.run("ip", "-j", "link", "show")) as { ifname: string }[];
+		const texts = await Promise.all(
+			links.flatMap(({ ifname }) =>
+				["ingress", "egress"].map((side) => node.attempt("tc", "filter", "show", "dev", ifname, side)),
+			),
+		);
+		const text = texts.map(({ stdout }) => stdout).join("");
+		const qdiscs = (await node.run("tc", "qdisc", "show")).split("\n").filter((line) => line.includes("clsact"));
+		return { weft: text.match(/weft\//g)?.length ?? 0, qdiscs: qdiscs.length, text };
+	}
+
+	async function counts(): Promise<readonly number[]> {
+		const found = await Promise.all(lab().nodes.map(filters));
+		return found.flatMap(({ weft, qdiscs }) => [weft, qdiscs]);
+	}
+
+	async function ping(): Promise<number> {
+		return await lab().ping("default/client", lab().pod("default/server").pod.address.ipv4);
+	}
+
+	test("go with it", async () => {
+		const weft = await start();
+		assert.ok(
+			(await counts()).every((count) => count >= 4),
+			"precondition: they are there",
+		);
+		assert.equal(await ping(), 1);
+		assertBalanced(await weft.stop());
+		assert.deepEqual(await counts(), [0, 0, 0, 0]);
+	});
+
+	test("go when it is killed, by the watchdog, and the traffic never notices", async () => {
+		const weft = await start();
+		assert.ok(
+			(await counts()).every((count) => count >= 4),
+			"precondition: they are there",
+		);
+		const closed = once(weft.process, "close");
+		weft.process.kill("SIGKILL");
+		await closed;
+		for (const end = Date.now() + 5000; (await counts()).some((count) => count > 0); await sleep(50)) {
+			assert.ok(Date.now() < end, `left: ${await counts()}`);
+		}
+		assert.equal(await ping(), 1);
+	});
+
+	test("whose watchdog was killed as well go by weft cleanup, which leaves those of a weft that runs", async () => {
+		const weft = await start();
+		const running = await counts();
+		const spared = await runWeft("cleanup");
+		assert.equal(spared.code, 0, spared.stderr);
+		assert.deepEqual(await counts(), running, "a weft that runs keeps its filters");
+		const watchdogs = lab().nodes.flatMap(({ path }) => watchdogsIn(statSync(path).ino));
+		assert.ok(watchdogs.length > 0, "precondition: it has a watchdog");
+		const closed = once(weft.process, "close");
+		for (const pid of watchdogs) process.kill(pid, "SIGKILL");
+		weft.process.kill("SIGKILL");
+		await closed;
+		await sleep(300);
+		assert.ok(
+			(await counts()).every((count) => count >= 4),
+			"precondition: nobody has cleaned up",
+		);
+		assert.equal(await ping(), 1, "they let everything pass");
+		const cleaned = await runWeft("cleanup");
+		assert.equal(cleaned.code, 0, cleaned.stderr);
+		assert.deepEqual(await counts(), [0, 0, 0, 0]);
+	});
+
+	test("leave foreign filters and their qdisc alone, before, beside and after", async () => {
+		const node = lab().node("node-a");
+		const { device } = lab().pod("default/neighbor").pod;
+		await node.run("tc", "qdisc", "add", "dev", device, "clsact");
+		// Behind everything else, and for a protocol that nobody sends: it is there, and does nothing.
+		const foreign = [
+			"protocol",
+			"0x88b5",
+			"pref",
+			"40000",
+			"bpf",
+			"direct-action",
+			"obj",
+			FOREIGN,
+			"sec",
+			"classifier",
+		];
+		await node.run("tc", "filter", "add", "dev", device, "ingress", ...foreign);
+		const before = await filters(node);
+		assert.match(before.text, /foreign/);
+		const weft = await start();
+		assert.equal(await lab().ping("default/client", lab().pod("default/neighbor").pod.address.ipv4), 1);
+		await sleep(100);
+		assertBalanced(await weft.stop());
+		assert.ok(weft.paths.some(({ hops }) => hops.some((hop) => hop.device === device && hop.direction === "ingress")));
+		assert.deepEqual(await filters(node), before);
+		await node.run("tc", "qdisc", "del", "dev", device, "clsact");
+	});
+});
