@@ -149,6 +149,8 @@ export class Adoption {
 		hops.tuple[hop] = hops.tuple[from] as number;
 		hops.outer[hop] = hops.outer[from] as number;
 		hops.branch[hop] = hops.branch[from] as number;
+		hops.coverLow[hop] = 0;
+		hops.coverHigh[hop] = 0;
 		hops.next[paths.lastHop[path] as number] = hop;
 		paths.lastHop[path] = hop;
 		return hop;

@@ -16,6 +16,8 @@ export const Next = {
 } as const;
 
 const SETS = 2 ** 16;
+/** No generation of an Expectation. */
+const NEVER = -1;
 const UNKNOWN: Due = { kind: "unknown" };
 
 /** Answers of the Expectation per (hook, tuple), until wiring or hooks change: asked for every sighting. */
@@ -27,7 +29,7 @@ export class DueCache {
 	readonly #slots = new Uint32Array(SETS * 4);
 	/** 1: arrived, whatever the tuple. */
 	readonly #terminal = new Uint8Array(2 ** 16);
-	#expectationGeneration = -1;
+	#expectationGeneration = NEVER;
 	#hooksGeneration = -1;
 
 	constructor(expectation: Expectation | null, hooks: HookTable, tuples: TupleTable) {
@@ -40,8 +42,7 @@ export class DueCache {
 	next(hook: number, tuple: number): number {
 		if (this.#hooksGeneration !== this.#hooks.generation) this.#renewHooks();
 		if (this.#terminal[hook] === 1) return Next.arrived;
-		const expectation = this.#expectation;
-		if (expectation !== null && expectation.generation !== this.#expectationGeneration) this.#renewAnswers();
+		if (this.#generation !== this.#expectationGeneration) this.#renewAnswers();
 		return this.#lookUp(hook, tuple);
 	}
 
@@ -67,9 +68,9 @@ export class DueCache {
 		return this.#expectation.due(this.#hooks.get(hook).id, this.#tuples.get(tuple));
 	}
 
-	/** The id names another tuple from now on. */
+	/** Some ids name other tuples from now on: all answers are asked for anew, once. */
 	forget(): void {
-		this.#slots.fill(0);
+		this.#expectationGeneration = NEVER;
 	}
 
 	/** Is it a node whose hooks could see what `hook` saw leaving? */
@@ -102,6 +103,10 @@ export class DueCache {
 		return hooks.watchesBeyond(hooks.source[hook] as number, hooks.rank[hook] as number);
 	}
 
+	get #generation(): number {
+		return this.#expectation === null ? 0 : this.#expectation.generation;
+	}
+
 	#renewHooks(): void {
 		const hooks = this.#hooks;
 		this.#hooksGeneration = hooks.generation;
@@ -116,7 +121,7 @@ export class DueCache {
 	}
 
 	#renewAnswers(): void {
-		this.#expectationGeneration = this.#expectation?.generation ?? 0;
+		this.#expectationGeneration = this.#generation;
 		this.#slots.fill(0);
 	}
 }

@@ -47,7 +47,7 @@ export class HopTable {
 		this.coverHigh = new Uint32Array(n);
 	}
 
-	/** A hop with every field to be set by the caller, except next, leading* and cover*, which are 0. */
+	/** A hop with every field to be set by the caller, except next and leading*, which are 0. */
 	allocate(): number {
 		this.used++;
 		const id = this.#free;
@@ -56,8 +56,6 @@ export class HopTable {
 			this.next[id] = 0;
 			this.leadingPackets[id] = 0;
 			this.leadingBytes[id] = 0;
-			this.coverLow[id] = 0;
-			this.coverHigh[id] = 0;
 			return id;
 		}
 		if (this.#highest === this.capacity) this.#grow();

@@ -241,8 +241,10 @@ export class Joiner implements SourceSink {
 
 	/** The tuple's id was retired from the table and may name another from now on. */
 	forgetTuple(id: number): void {
-		this.#facts.forget(id);
-		this.#ranges.forget(id);
+		const facts = this.#facts;
+		const ranged = this.#ranges.take(facts.root(id));
+		facts.forget(id);
+		for (const path of ranged) this.#ranges.add(facts.root(this.#tables.paths.tuple[path] as number), path);
 		this.#dues.forget();
 	}
 

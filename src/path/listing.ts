@@ -43,14 +43,14 @@ export class Listing {
 		paths.marks[path] = (paths.marks[path] as number) & ~(Mark.keyed | Mark.ranged);
 	}
 
-	/** Sets the range of a new path: TCP bytes, or IP IDs of UDP, and the unit in which hops tell how much they saw. */
-	setRange(path: number, kind: number): void {
+	/** Sets the range: TCP bytes, or IP IDs of UDP, and the unit in which hops tell how much they saw. */
+	#setRange(path: number, protocol: number): void {
 		const { paths } = this.#shop;
 		const segments = paths.segments[path] as number;
 		const gsoSize = paths.gsoSize[path] as number;
 		const payload = paths.payload[path] as number;
 		const each = Math.ceil(segments / 64);
-		if ((kind & 0xff) === Protocol.tcp) {
+		if (protocol === Protocol.tcp) {
 			paths.rangeStart[path] = paths.sequence[path] as number;
 			paths.rangeSpan[path] = payload;
 			paths.unit[path] = gsoSize > 0 && segments > 1 ? gsoSize * each : payload;
@@ -96,6 +96,7 @@ export class Listing {
 				? (paths.payload[path] as number) > 0
 				: protocol === Protocol.udp && (paths.segments[path] as number) > 1;
 		if (!isCut) return 0;
+		this.#setRange(path, protocol);
 		const root = facts.root(paths.tuple[path] as number);
 		const crowded = ranges.count(root) >= limits.rangesPerDirection ? ranges.front(root) : 0;
 		ranges.add(root, path);

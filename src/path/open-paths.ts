@@ -62,6 +62,7 @@ export class OpenPaths {
 	openFragments(sight: Sight): number {
 		const path = this.#begin(sight);
 		this.mark(path, Mark.fragments);
+		this.#shop.paths.total[path] = 0;
 		this.#shop.suspects.add(path, sight.now);
 		return path;
 	}
@@ -84,7 +85,6 @@ export class OpenPaths {
 		paths.lastHop[path] = 0;
 		this.carry(path, sight);
 		if (hooks.isMidway(hook, sight.ingress, (flags & EventFlag.inner) !== 0)) paths.marks[path] = Mark.midway;
-		this.#listing.setRange(path, sight.kind);
 		this.append(path, sight, 0);
 		return path;
 	}

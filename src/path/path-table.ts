@@ -141,7 +141,7 @@ export class PathTable {
 		return this.used === this.limit;
 	}
 
-	/** 0 when full. The caller sets every column but the links, which are 0. */
+	/** 0 when full. The caller sets every column but state, marks, revision, carrier and branches. */
 	allocate(): number {
 		let id = this.#free;
 		if (id !== 0) this.#free = this.newer[id] as number;
@@ -156,10 +156,6 @@ export class PathTable {
 		this.revision[id] = 0;
 		this.carrier[id] = 0;
 		this.branches[id] = 0;
-		this.waiting[id] = 0;
-		this.newer[id] = 0;
-		this.older[id] = 0;
-		this.total[id] = 0;
 		return id;
 	}
 

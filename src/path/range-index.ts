@@ -120,8 +120,14 @@ export class RangeIndex {
 		for (let i = 0; i < list.count; i++) this.add(to, list.items[list.first + i] as number);
 	}
 
-	forget(root: number): void {
-		if (this.#lists[root] !== undefined && this.count(root) === 0) this.#lists[root] = undefined;
+	/** Takes out all paths of a direction and returns them, lowest first. */
+	take(root: number): number[] {
+		const only = this.#only[root] as number;
+		this.#only[root] = 0;
+		if (only !== 0) return [only];
+		const list = this.#lists[root];
+		this.#lists[root] = undefined;
+		return list === undefined ? [] : Array.from(list.items.subarray(list.first, list.first + list.count));
 	}
 
 	/** First position whose start is not before `start` (or, `after`: behind it), on the circle. */

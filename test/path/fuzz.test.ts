@@ -24,6 +24,8 @@ const row = fc.record({
 	/** Fragment, later fragment, more fragments; inner; parse errors. */
 	flags: fc.constantFrom(0, 0, 0, 0x28, 0x38, 0x18, 0x04, 0x1000),
 	lost: fc.constantFrom(0, 0, 0, 0, 1, 65_535),
+	/** The tuple's id is retired behind this row. */
+	forget: fc.constantFrom(false, false, false, true),
 	drop: fc.constantFrom(false, false, false, false, true),
 });
 
@@ -80,6 +82,9 @@ test("law: whatever comes, every sighting is accounted for, nothing stays open, 
 						joiner.batch(sources[n] ?? sources[0], batch);
 					});
 					for (const source of sources) joiner.watermark(source, now);
+					rows.slice(start, start + size).forEach(({ forget, ports }) => {
+						if (forget) joiner.forgetTuple(1 + ports);
+					});
 					assertBalance(joiner.counters());
 				}
 				const { accounts, paths } = finish(joiner, told);
