@@ -13,8 +13,6 @@ namespace
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
-/** How fast one CPU can fill its ring, at the most that was ever measured. */
-constexpr double kRecordsPerSecond = 2e6;
 constexpr microseconds kShortestSleep{200};
 /** While records come: long enough to find many, short enough to find them in the cache. */
 constexpr microseconds kBusySleep{2000};
@@ -151,7 +149,7 @@ void RingDrain::sleep(Clock::time_point deadline, double fullest, bool idle)
 	// Kernel programs never wake us (BPF_RB_NO_WAKEUP: a wake-up costs them ten times a record), so look often
 	// enough: a flood that begins now may not fill half of a ring meanwhile.
 	double halfFullUs = static_cast<double>(options_.bytesPerRing) / (options_.recordSize + 8) / 2 /
-			    kRecordsPerSecond * 1e6;
+			    options_.recordsPerSecond * 1e6;
 	microseconds longest(static_cast<int64_t>(halfFullUs));
 	if (!idle)
 		longest = std::min(longest, kBusySleep);

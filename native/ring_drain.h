@@ -36,6 +36,8 @@ public:
 		uint32_t credits;
 		uint32_t intervalMs;
 		size_t bytesPerRing;
+		/** How fast one CPU fills its ring, at the most. */
+		uint32_t recordsPerSecond;
 	};
 
 	/** `onReady` is called on the thread whenever `take` has something. */

@@ -40,6 +40,9 @@ Fd createOuter(const std::vector<Fd> &rings)
 	return outer;
 }
 
+/** Of one CPU, at the most that was ever measured. */
+constexpr uint32_t kRecordsPerSecond = 2'000'000;
+
 uint32_t positive(Napi::Object options, const char *name)
 {
 	uint32_t value = uintOf(options.Get(name), name);
@@ -68,6 +71,8 @@ Napi::Value Rings::create(const Napi::CallbackInfo &info)
 	options.credits = positive(given, "credits");
 	options.intervalMs = positive(given, "intervalMs");
 	options.bytesPerRing = positive(given, "bytesPerRing");
+	options.recordsPerSecond =
+		given.Has("recordsPerSecond") ? positive(given, "recordsPerSecond") : kRecordsPerSecond;
 	if (options.recordSize < 8)
 		throw Napi::RangeError::New(env, "recordSize must hold a time of 8 bytes");
 

@@ -123,6 +123,8 @@ export interface RingOptions {
 	readonly credits: number;
 	/** A batch that is not full goes after this many ms; an empty one too, as a watermark. */
 	readonly intervalMs: number;
+	/** How fast one CPU's programs write at the most: the rings are looked at as often as that asks for. Default 2 M. */
+	readonly recordsPerSecond?: number;
 }
 
 /** Records of all rings merged by time, whole up to `watermarkNs`. */
