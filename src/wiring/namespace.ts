@@ -12,7 +12,9 @@ const Table = { default: 253, main: 254, local: 255 } as const;
 export class NamespaceView {
 	readonly namespace: Namespace;
 	readonly #links: ReadonlyMap<number, Link>;
-	readonly #routes: { readonly ipv4: readonly Entry[]; readonly ipv6: readonly Entry[] };
+	/** Put in order when the first is looked up: most snapshots are never asked. */
+	#ipv4: readonly Entry[] | null = null;
+	#ipv6: readonly Entry[] | null = null;
 	readonly #local: ReadonlyMap<string, number>;
 	readonly #neighbours: ReadonlyMap<string, Neighbour>;
 	readonly #fdb: ReadonlyMap<string, readonly FdbEntry[]>;
@@ -20,7 +22,6 @@ export class NamespaceView {
 	constructor(namespace: Namespace) {
 		this.namespace = namespace;
 		this.#links = new Map(namespace.links.map((link) => [link.ifindex, link]));
-		this.#routes = { ipv4: table(namespace, false), ipv6: table(namespace, true) };
 		this.#local = new Map(namespace.addresses.map((address) => [address.address, address.ifindex]));
 		this.#neighbours = new Map(namespace.neighbours.map((one) => [`${one.ifindex} ${one.address}`, one]));
 		this.#fdb = grouped(namespace.fdb);
@@ -46,8 +47,16 @@ export class NamespaceView {
 	lookup(address: string): Route | null {
 		const words = parseWords(address);
 		if (words === null) return null;
-		const entries = address.includes(":") ? this.#routes.ipv6 : this.#routes.ipv4;
-		return entries.find(({ prefix }) => prefixContains(prefix, words))?.route ?? null;
+		return this.#entries(address.includes(":")).find(({ prefix }) => prefixContains(prefix, words))?.route ?? null;
+	}
+
+	#entries(ipv6: boolean): readonly Entry[] {
+		if (ipv6) {
+			this.#ipv6 ??= table(this.namespace, true);
+			return this.#ipv6;
+		}
+		this.#ipv4 ??= table(this.namespace, false);
+		return this.#ipv4;
 	}
 
 	neighbour(ifindex: number, address: string): Neighbour | null {

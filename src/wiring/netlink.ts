@@ -91,7 +91,9 @@ export class Span {
 
 	/** As a double: exact up to 2⁵³. */
 	u64(at: number): number {
-		return Number(this.#view.getBigUint64(this.#checked(at, 8), LITTLE));
+		const start = this.#checked(at, 8);
+		const [low, high] = LITTLE ? [start, start + 4] : [start + 4, start];
+		return this.#view.getUint32(low, LITTLE) + this.#view.getUint32(high, LITTLE) * 2 ** 32;
 	}
 
 	bytes(): Uint8Array {
@@ -106,7 +108,6 @@ export class Span {
 	/** The attributes (struct rtattr) from `at` to the end. Every length is checked; payloads are read when asked for. */
 	attributes(at: number): Attributes {
 		const starts: number[] = [];
-		const ends: number[] = [];
 		while (at < this.length) {
 			if (this.length - at < ATTRIBUTE_HEADER) {
 				throw new NetlinkFormatError("an attribute cut short", this.#start + at);
@@ -116,13 +117,10 @@ export class Span {
 				throw new NetlinkFormatError(`an attribute of ${length} bytes`, this.#start + at);
 			}
 			const type = this.u16(at + 2) & ATTRIBUTE_TYPE;
-			if (type < KNOWN_TYPES) {
-				starts[type] = at + ATTRIBUTE_HEADER;
-				ends[type] = at + length;
-			}
+			if (type < KNOWN_TYPES) starts[type] = at;
 			at += align(length);
 		}
-		return new Attributes(this, starts, ends);
+		return new Attributes(this, starts);
 	}
 
 	/** The payloads of all attributes of one type, where a type may repeat (IFLA_ALT_IFNAME). */
@@ -177,20 +175,18 @@ export class Span {
 /** Attributes by type; of repeated ones the last. Absent ones are null. */
 export class Attributes {
 	readonly #message: Span;
-	/** Offsets of the payload of each type. */
+	/** Offset of the header of each type. */
 	readonly #starts: readonly number[];
-	readonly #ends: readonly number[];
 
-	constructor(message: Span, starts: readonly number[], ends: readonly number[]) {
+	constructor(message: Span, starts: readonly number[]) {
 		this.#message = message;
 		this.#starts = starts;
-		this.#ends = ends;
 	}
 
 	span(type: number): Span | null {
 		const start = this.#starts[type];
-		const end = this.#ends[type];
-		return start === undefined || end === undefined ? null : this.#message.slice(start, end);
+		if (start === undefined) return null;
+		return this.#message.slice(start + ATTRIBUTE_HEADER, start + this.#message.u16(start));
 	}
 
 	u8(type: number): number | null {

@@ -4,7 +4,7 @@ import { Af, Rtm } from "./rtnetlink-values.js";
 /** Requests of rtnetlink, as bytes for Netlink.request. */
 export const Request = {
 	/** All links. */
-	links: () => request(Rtm.getLink, DUMP, header(16)),
+	links: () => request(Rtm.getLink, DUMP, header(16), [WITHOUT_FAMILY_STATISTICS]),
 	/** One link, with its counters of this moment. */
 	link: (ifindex: number) => {
 		const message = header(16);
@@ -13,7 +13,10 @@ export const Request = {
 	},
 	/** All links of another namespace, by its id as seen from the socket's. */
 	linksOf: (nsid: number) =>
-		request(Rtm.getLink, DUMP, header(16), [{ type: IFLA_TARGET_NETNSID, payload: word(nsid) }]),
+		request(Rtm.getLink, DUMP, header(16), [
+			{ type: IFLA_TARGET_NETNSID, payload: word(nsid) },
+			WITHOUT_FAMILY_STATISTICS,
+		]),
 	addresses: () => request(Rtm.getAddress, DUMP, header(8)),
 	/** Every table, both families. */
 	routes: () => [request(Rtm.getRoute, DUMP, header(12, Af.inet)), request(Rtm.getRoute, DUMP, header(12, Af.inet6))],
@@ -24,6 +27,10 @@ export const Request = {
 	nsid: (fd: number) => request(Rtm.getNsid, 0, header(4), [{ type: NETNSA_FD, payload: word(fd) }]),
 };
 
+const IFLA_EXT_MASK = 29;
+const RTEXT_FILTER_SKIP_STATS = 8;
+/** IPv6 counts hundreds of things for each device (inet6_fill_ifla6_attrs), which nobody here reads. */
+const WITHOUT_FAMILY_STATISTICS = { type: IFLA_EXT_MASK, payload: word(RTEXT_FILTER_SKIP_STATS) };
 const IFLA_TARGET_NETNSID = 46;
 const NETNSA_FD = 3;
 
