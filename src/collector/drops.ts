@@ -3,19 +3,15 @@ import { resolveName } from "../filter/resolve.js";
 import { MergedDirectory } from "../identity/merged.js";
 import { addon } from "../kernel/addon.js";
 import { Drops, type KernelDrop } from "../kernel/drops.js";
-import { isConsumed } from "../latency/consumed.js";
-import { chainOf, type Diagnosis, diagnose } from "../latency/diagnosis.js";
 import type { DropReport, DropSummary } from "../latency/drop-report.js";
-import { ruleAgainst } from "../latency/firewall.js";
-import type { DropHop } from "../latency/last-hop.js";
 import type { NetnsCookie } from "../packet/hook.js";
 import { wallClock } from "../path/materialise.js";
 import type { Endpoint } from "../path/path.js";
 import { tunnelPorts } from "../wiring/roles.js";
 import { clusterOf, lookupOver } from "./cluster.js";
 import { dropTest } from "./drop-filter.js";
+import { DropJudge, protocolName } from "./drop-judge.js";
 import { DropNode } from "./drop-node.js";
-import { Firewalls } from "./firewall.js";
 import { NodeObserver } from "./node-observer.js";
 import type { NodeSpec } from "./request.js";
 
@@ -48,8 +44,7 @@ export class DropsWatch {
 	readonly #observers: NodeObserver[] = [];
 	readonly #nodes = new Map<NodeObserver, DropNode>();
 	readonly #directory = new MergedDirectory(() => this.#observers.map(({ directory }) => directory));
-	readonly #firewalls = new Firewalls();
-	readonly #copies = new Copies();
+	readonly #judge = new DropJudge();
 	readonly #kinds = new Map<string, Kind>();
 	readonly #told = { dropped: 0, consumed: 0, filtered: 0 };
 	readonly #onReports: (reports: readonly DropReport[]) => void;
@@ -154,7 +149,7 @@ export class DropsWatch {
 		this.#waiting = this.#waiting.filter((drop) => !isRipe(drop));
 		const reports = new Map<string, DropReport>();
 		for (const drop of ripe) {
-			const report = await this.#judge(drop);
+			const report = await this.#weigh(drop);
 			if (report === null) continue;
 			const key = keyOf(report);
 			const alike = reports.get(key);
@@ -164,7 +159,7 @@ export class DropsWatch {
 	}
 
 	/** Null: no drop after all, or not what the filter wants. */
-	async #judge(drop: KernelDrop): Promise<DropReport | null> {
+	async #weigh(drop: KernelDrop): Promise<DropReport | null> {
 		const observer = this.#owners.get(drop.netns);
 		const node = observer && this.#nodes.get(observer);
 		const kind = this.#kindOf(drop);
@@ -186,10 +181,9 @@ export class DropsWatch {
 	}
 
 	async #report(drop: KernelDrop, node: DropNode): Promise<DropReport | null> {
-		if (isConsumed(drop)) return null;
-		const hop = node.hopOf(drop);
-		const found = await this.#diagnose(drop, node, hop);
-		if (found === null || (drop.reason === "OTHERHOST" && this.#copies.isAnother(drop))) return null;
+		const judged = await this.#judge.judge(drop, node);
+		if (judged === null) return null;
+		const { hop, diagnosis, explanation, remedy } = judged;
 		const atMs = Number((this.#wallClockBase + drop.timeNs) / 1_000_000n);
 		const withPorts = drop.protocol === 6 || drop.protocol === 17 || drop.protocol === 132;
 		return {
@@ -199,24 +193,13 @@ export class DropsWatch {
 			count: drop.standsFor,
 			kernelReason: drop.reason,
 			kernelFunction: drop.function,
-			...found,
+			...{ diagnosis, explanation, remedy },
 			hop: hop === null ? null : { device: hop.device, direction: hop.direction },
 			protocol: protocolName(drop.protocol),
 			source: this.#endpoint(drop.source, withPorts ? drop.sourcePort : null, atMs),
 			destination: this.#endpoint(drop.destination, withPorts ? drop.destinationPort : null, atMs),
 			path: null,
 		};
-	}
-
-	async #diagnose(drop: KernelDrop, node: DropNode, hop: DropHop | null): Promise<Diagnosis | null> {
-		const { view } = node;
-		const due = node.due(drop, hop);
-		if (drop.reason !== "NETFILTER_DROP") return diagnose(drop, { view, hop, due, rule: null });
-		const { source, destination, destinationPort } = drop;
-		const { rules, current } = await this.#firewalls.rules(node.pathOf(drop.netns), drop.timeNs);
-		const suspect = { source, destination, destinationPort, protocol: protocolName(drop.protocol) };
-		const blamed = ruleAgainst({ ...suspect, device: hop?.device ?? null, chain: chainOf(drop, view) }, rules);
-		return diagnose(drop, { view, hop, due, rule: current || blamed?.certain === true ? blamed : null });
 	}
 
 	#endpoint(ip: string | null, port: number | null, atMs: number): Endpoint | null {
@@ -280,24 +263,4 @@ function keyOf({
 }: DropReport): string {
 	const ends = [source?.ip, source?.port, destination?.ip, destination?.port];
 	return [node, kernelReason, kernelFunction, diagnosis, hop?.device, hop?.direction, protocol, ...ends].join(" ");
-}
-
-/** A bridge floods one packet to many ports, and each pod throws its copy away: one loss. */
-class Copies {
-	static readonly #MOST = 4096;
-	readonly #seen = new Set<string>();
-
-	isAnother({ source, destination, ipId, sequence, length }: KernelDrop): boolean {
-		const key = [source, destination, ipId, sequence, length].join(" ");
-		if (this.#seen.has(key)) return true;
-		if (this.#seen.size >= Copies.#MOST) this.#seen.clear();
-		this.#seen.add(key);
-		return false;
-	}
-}
-
-const PROTOCOLS: Readonly<Record<number, string>> = { 1: "icmp", 6: "tcp", 17: "udp", 58: "icmpv6", 132: "sctp" };
-
-function protocolName(protocol: number): string {
-	return PROTOCOLS[protocol] ?? String(protocol);
 }

@@ -1,6 +1,6 @@
 import { DecodeContext, decode } from "../kernel/decode.js";
 import { HookIndex } from "../kernel/hookindex.js";
-import { type FilterOf, type HookCounters, Hooks } from "../kernel/hooks.js";
+import { type FilterOf, type HookCounters, Hooks, type SlotAccess } from "../kernel/hooks.js";
 import type { RawBatch } from "../kernel/native.js";
 import { allocateSightings } from "../packet/columns.js";
 import type { Hook, HookId } from "../packet/hook.js";
@@ -69,6 +69,11 @@ export class LocalSource {
 
 	get hooks(): readonly Hook[] {
 		return [...this.#placed.values()].map(({ hook }) => hook);
+	}
+
+	/** For a program that asks where a packet was seen last. */
+	get slotAccess(): SlotAccess {
+		return this.#hooks.slotAccess;
 	}
 
 	/** Records taken out of the rings so far. */

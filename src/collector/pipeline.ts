@@ -3,9 +3,10 @@ import type { Counters } from "../kernel/counters.js";
 import type { Hook } from "../packet/hook.js";
 import { OuterTable } from "../packet/outers.js";
 import type { Sightings } from "../packet/sightings.js";
-import type { SourceSink } from "../packet/source.js";
+import type { SourceId, SourceSink } from "../packet/source.js";
 import { TupleTable } from "../packet/tuples.js";
 import { Joiner } from "../path/joiner.js";
+import type { DropReport } from "../path/judgement.js";
 import type { PathView } from "../path/path-view.js";
 import type { Wiring } from "../wiring/model.js";
 import type { Cluster } from "./cluster.js";
@@ -94,6 +95,11 @@ export class Pipeline {
 		this.#expectations.update(wirings, cluster);
 		const hookOf = (id: number) => this.#hooks.get(id) ?? null;
 		this.#tests = this.#options.questions.map((question) => exactTest(question, cluster, hookOf));
+	}
+
+	/** The kernel threw away what this pointer carried: the end of its path, or a revision of it. */
+	drop(source: SourceId, report: DropReport): void {
+		this.#joiner.drop(source, report);
 	}
 
 	/** The paths of the second that is over and got no row. */

@@ -1,17 +1,23 @@
 import { randomBytes } from "node:crypto";
 import { addon } from "../kernel/addon.js";
 import { addCounters, noCounters } from "../kernel/counters.js";
+import { KernelError } from "../kernel/error.js";
 import { fanOut } from "../packet/fanout.js";
 import type { HookId } from "../packet/hook.js";
 import type { Sightings } from "../packet/sightings.js";
 import type { SourceId, SourceSink } from "../packet/source.js";
+import type { DropReport } from "../path/judgement.js";
+import type { Blame } from "../path/path.js";
 import type { JoinedPath, PathView } from "../path/path-view.js";
+import type { Wiring } from "../wiring/model.js";
+import { DropWatermark } from "./drop-watermark.js";
 import { LocalSource } from "./local-source.js";
 import { Pipeline } from "./pipeline.js";
 import { type NodePlan, type Plan, planFor } from "./plan.js";
 import type { FromWorker, WorkerOptions, World } from "./protocol.js";
 import { Recorder } from "./recorder.js";
 import type { Summary } from "./report.js";
+import { TraceDrops, wordsOf } from "./trace-drops.js";
 
 /** Paths that go up in one message at the most. */
 const PATHS_A_MESSAGE = 512;
@@ -29,6 +35,14 @@ export class Tracer {
 	#recorder: Recorder | null = null;
 	readonly #sources = new Map<string, LocalSource>();
 	readonly #fingerprints = new Map<string, string>();
+	readonly #drops = new Map<string, TraceDrops>();
+	readonly #watermark = new DropWatermark((id, timeNs) => {
+		this.#pipeline.sink.watermark(id, timeNs);
+		this.#flushPaths();
+	});
+	/** Paths that wait for more words on why they ended. */
+	readonly #explaining = new Set<Promise<void>>();
+	readonly #hurry = new AbortController();
 	readonly #clock = addon().clocks();
 	readonly #hashSalt = randomBytes(8).readBigUInt64LE();
 	#started = 0;
@@ -102,7 +116,10 @@ export class Tracer {
 			addCounters(kernel, (await source.stop()).total);
 			drained += source.drained;
 		}
+		await Promise.all([...this.#drops.values()].map((drops) => drops.stop()));
 		this.#pipeline.finish();
+		this.#hurry.abort();
+		await Promise.all(this.#explaining);
 		this.#flushPaths();
 		this.#tellSecond();
 		const known = { durationMs, hooks: this.#hooksOnce, kernel, drained };
@@ -118,6 +135,7 @@ export class Tracer {
 			world.cluster,
 		);
 		await Promise.all(plan.nodes.map((node) => this.#followNode(node, plan)));
+		for (const { name, wiring } of world.nodes) this.#drops.get(name)?.world(wiring);
 	}
 
 	async #followNode(node: NodePlan, plan: Plan): Promise<void> {
@@ -126,7 +144,26 @@ export class Tracer {
 		const known = this.#fingerprints.get(name);
 		this.#fingerprints.set(name, node.fingerprint);
 		if (known !== undefined && known !== node.fingerprint) await source.refilter(node.filterOf);
-		for (const line of await source.watch(node.sites, node.filterOf)) this.#send({ kind: "warning", line });
+		const [lines] = await Promise.all([
+			source.watch(node.sites, node.filterOf),
+			this.#drops.has(name) ? undefined : this.#watchDrops(source, node.wiring),
+		]);
+		for (const line of lines) this.#send({ kind: "warning", line });
+	}
+
+	/** A recording holds sightings alone, and its replay is to give the same paths: while one is written drops are left out. */
+	async #watchDrops(source: LocalSource, wiring: Wiring): Promise<void> {
+		if (this.#recorder !== null) return;
+		const drop = (id: SourceId, report: DropReport) => this.#pipeline.drop(id, report);
+		const watermark = (id: SourceId, timeNs: number) => this.#watermark.drops(id, timeNs);
+		const { id, slotAccess: slots, node } = source;
+		const { monotonicNs: baseNs } = this.#clock;
+		try {
+			this.#drops.set(node, await TraceDrops.begin({ source: id, slots, wiring, baseNs, drop, watermark }));
+		} catch (cause) {
+			if (!(cause instanceof KernelError)) throw cause;
+			this.#send({ kind: "warning", line: `drops are not told: ${cause.message}` });
+		}
 	}
 
 	#open(node: string, nodes: number): LocalSource {
@@ -168,10 +205,7 @@ export class Tracer {
 				this.#batchOwner.set(rows, source());
 				sink.batch(id, rows);
 			},
-			watermark: (id, timeNs) => {
-				sink.watermark(id, timeNs);
-				this.#flushPaths();
-			},
+			watermark: (id, timeNs) => this.#watermark.sightings(id, timeNs),
 		};
 		return this.#recorder === null ? telling : fanOut([this.#recorder.witness], telling);
 	}
@@ -189,8 +223,28 @@ export class Tracer {
 			return;
 		}
 		this.#unread++;
-		this.#unsent.push(view.toPath());
+		const path = view.toPath();
+		if (path.blame?.ticket === undefined) this.#queue(path);
+		else this.#explain(path, path.blame, path.blame.ticket);
+	}
+
+	#queue(path: JoinedPath): void {
+		this.#unsent.push(path);
 		if (this.#unsent.length >= PATHS_A_MESSAGE) this.#flushPaths();
+	}
+
+	/** A dropped path goes up when more is known of why, or when the trace ends. */
+	#explain(path: JoinedPath, blame: Blame, ticket: number): void {
+		const asked = [...this.#drops.values()].map((drops) => drops.explain(ticket));
+		const answer = Promise.all(asked).then((answers) => answers.find((judged) => judged !== null) ?? null);
+		const told = Promise.race([answer, aborted(this.#hurry.signal)])
+			.catch(() => null)
+			.then((judged) => {
+				const more = judged === null ? {} : { reason: wordsOf(judged), remedy: judged.remedy };
+				this.#queue({ ...path, blame: { ...blame, ...more } });
+				this.#explaining.delete(told);
+			});
+		this.#explaining.add(told);
 	}
 
 	#flushPaths(): void {
@@ -202,4 +256,11 @@ export class Tracer {
 	#tellSecond(): void {
 		this.#send({ kind: "second", report: this.#pipeline.second() });
 	}
+}
+
+function aborted(signal: AbortSignal): Promise<null> {
+	return new Promise((resolve) => {
+		if (signal.aborted) resolve(null);
+		else signal.addEventListener("abort", () => resolve(null), { once: true });
+	});
 }

@@ -6,7 +6,7 @@ import { explained } from "./error.js";
 import type { SlotAccess } from "./hooks.js";
 import { encodeKnobs } from "./knobs.js";
 import { ENUMS, LAYOUT } from "./layout.generated.js";
-import type { BpfMap, BpfProgram, Closeable, RawBatch, Rings } from "./native.js";
+import type { BpfMap, BpfObject, BpfProgram, Closeable, RawBatch, Rings } from "./native.js";
 import { readObject, takeProgram } from "./object.js";
 import { KernelSymbols } from "./symbols.js";
 import { perCpu, u32Key, u64 } from "./values.js";
@@ -99,23 +99,25 @@ export class Drops {
 	readonly #watched = new Map<NetnsCookie, number>();
 	#link: Closeable | null = null;
 
+	/** As the constructor, verifying on another thread. @throws KernelError */
+	static async load(options: DropsOptions): Promise<Drops> {
+		const opened = open(options);
+		try {
+			await explained("load drops.bpf.o", () => opened.object.loadInBackground());
+		} catch (cause) {
+			opened.rings.close();
+			throw cause;
+		}
+		return new Drops(options, opened);
+	}
+
 	/** @throws KernelError without the addon, without privileges, or on a kernel without BTF */
-	constructor({ ringBytes = 256 << 10, slots, tunnelPorts }: DropsOptions) {
-		this.#slots = slots;
-		this.#rings = explained("create the rings", () =>
-			addon().createRings({
-				bytesPerRing: ringBytes,
-				recordSize: LAYOUT.weft_drop.size,
-				batchRecords: 1024,
-				credits: 4,
-				intervalMs: 20,
-			}),
-		);
+	constructor(options: DropsOptions, loaded: Opened | null = null) {
+		this.#slots = options.slots;
+		const { rings, object } = loaded ?? open(options);
+		this.#rings = rings;
 		[this.#program, this.#maps] = explained("load drops.bpf.o", () => {
-			const object = addon().openObject(readObject("drops.bpf.o"));
-			for (const map of [this.#rings.outer, ...(slots?.maps ?? [])]) object.reuseMap(map.name, map);
-			object.setRodata(0, encodeKnobs({ ...IDLE, ...keysOf(slots), tunnelPorts }));
-			object.load();
+			if (loaded === null) object.load();
 			const maps = {
 				namespaces: object.map("namespaces"),
 				counts: object.map("drop_counts"),
@@ -261,6 +263,32 @@ export class Drops {
 	#reason(number: number): string {
 		return this.#names.get(number) ?? String(number);
 	}
+}
+
+interface Opened {
+	readonly rings: Rings;
+	readonly object: BpfObject;
+}
+
+function open({ ringBytes = 256 << 10, slots, tunnelPorts }: DropsOptions): Opened {
+	const rings = explained("create the rings", () =>
+		addon().createRings({
+			bytesPerRing: ringBytes,
+			recordSize: LAYOUT.weft_drop.size,
+			batchRecords: 1024,
+			credits: 4,
+			intervalMs: 20,
+			// A burst of drops alike gets 32 records, then one in 256 does (bpf/drops.h).
+			recordsPerSecond: 100_000,
+		}),
+	);
+	const object = explained("load drops.bpf.o", () => {
+		const opened = addon().openObject(readObject("drops.bpf.o"));
+		for (const map of [rings.outer, ...(slots?.maps ?? [])]) opened.reuseMap(map.name, map);
+		opened.setRodata(0, encodeKnobs({ ...IDLE, ...keysOf(slots), tunnelPorts }));
+		return opened;
+	});
+	return { rings, object };
 }
 
 const NONE = {

@@ -27,6 +27,12 @@ export interface DropReport {
 	readonly reason: string;
 	/** Where in the kernel. */
 	readonly function: string | null;
+	/** What that means, for a person; null or absent: nobody looked into it. */
+	readonly words?: string | null;
+	/** A command that would repair it. */
+	readonly remedy?: string | null;
+	/** Names the report to whoever can say more of it. */
+	readonly ticket?: number;
 }
 
 /** How a path ended, and on what that rests. One object is used for all: copy what is kept. */
@@ -65,7 +71,7 @@ export function reasonOf(judgement: Judgement, last: string): string {
 		case "nowhere":
 			return due?.kind === "nowhere" ? due.reason : "no way from here";
 		case "kernelDropped":
-			return `dropped after ${last}: ${judgement.drop?.reason ?? "reason unknown"}`;
+			return judgement.drop?.words ?? `dropped after ${last}: ${judgement.drop?.reason ?? "reason unknown"}`;
 		case "eventsLost":
 			return "events were lost in between";
 		case "tracingBegan":

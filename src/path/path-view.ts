@@ -253,7 +253,8 @@ export class PathView {
 			reason: reasonOf(judgement, hook === null ? "the last hop" : nameOf(hook)),
 			kernelReason: drop?.reason ?? null,
 			kernelFunction: drop?.function ?? null,
-			remedy: due?.kind === "nowhere" ? due.remedy : null,
+			remedy: drop?.remedy ?? (due?.kind === "nowhere" ? due.remedy : null),
+			...(drop?.ticket === undefined ? {} : { ticket: drop.ticket }),
 		};
 	}
 

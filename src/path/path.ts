@@ -67,6 +67,8 @@ export interface Blame {
 	readonly kernelFunction: string | null;
 	/** A command that would repair it, when known. */
 	readonly remedy: string | null;
+	/** See DropReport: inside the program only, JSON has it not. */
+	readonly ticket?: number;
 }
 
 export interface PacketSummary {

@@ -1,0 +1,89 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Path } from "../../src/path/path.js";
+import { cluster } from "./cluster.js";
+import { FAULTS, type Fault } from "./faults.js";
+import { assertBalanced, type RunningWeft, startWeft } from "./weft.js";
+
+describe("weft trace tells of drops on the packets' own paths", () => {
+	const lab = cluster({ servers: true });
+
+	/** What is said last of each packet from the client. */
+	async function pathsUnder(fault: Fault, weft: RunningWeft): Promise<readonly Path[]> {
+		const undo = await fault.make(lab());
+		try {
+			await fault.send(lab());
+			// Drops are told at once; the longest wait is for the kernel to give up on a neighbour.
+			await sleep(2600 + (fault.patienceMs ?? 0) / 2);
+		} finally {
+			await undo();
+		}
+		assertBalanced(await weft.stop());
+		const last = new Map(weft.paths.map((path) => [path.id, path]));
+		return [...last.values()].filter(({ flow }) => flow.source.pod === "client");
+	}
+
+	for (const name of [
+		"an iptables rule in FORWARD, between pods of one node: inside the bridge",
+		"an iptables rule in FORWARD, on the way to another node",
+		"an nftables rule in forward",
+		"no route to the other node's pods",
+		"a missing FDB entry",
+		"a TTL that runs out",
+		"a packet larger than the MTU that may not be fragmented",
+	]) {
+		test(name, async () => {
+			const fault = FAULTS.find((each) => each.name === name);
+			assert.ok(fault);
+			const weft = await startWeft("trace", "default/client", "any", `--lab=${lab().name}`);
+			const dropped = (await pathsUnder(fault, weft)).filter(({ verdict }) => verdict === "dropped");
+			assert.ok(dropped.length > 0, weft.paths.map(({ verdict, blame }) => `${verdict} ${blame?.reason}`).join("; "));
+			for (const { blame, hops } of dropped) {
+				assert.ok(blame);
+				const { device, direction } = blame;
+				assert.deepEqual({ device, direction }, fault.hop(lab()), "where it was seen last");
+				assert.equal(hops.at(-1)?.device, device);
+				assert.ok(blame.reason.startsWith(fault.diagnosis), blame.reason);
+				assert.match(`${blame.reason} ${blame.remedy}`, fault.words);
+				assert.ok(blame.kernelReason !== null && blame.kernelFunction !== null);
+			}
+		});
+	}
+
+	test("a packet that was delivered to a closed port is revised", async () => {
+		const weft = await startWeft("trace", "default/client", "default/server", "udp", `--lab=${lab().name}`);
+		const address = lab().pod("default/server").pod.address.ipv4;
+		await lab().send("default/client", {
+			...{ protocol: "udp", address, port: 5999, size: 40, count: 1, timeoutMs: 200 },
+		});
+		await sleep(500);
+		const summary = await weft.stop();
+		assertBalanced(summary);
+		const path = weft.paths.findLast(({ flow }) => flow.destination.port === 5999);
+		assert.equal(path?.verdict, "dropped");
+		assert.equal(path?.hops.length, 8, "all the way");
+		assert.match(path?.blame?.reason ?? "", /^closed port/);
+		assert.equal(summary.paths.dropped, 1, "and counted once, under what it came to");
+		assert.equal(summary.paths.delivered, 0);
+	});
+
+	test("what arrives is not taken for dropped", async () => {
+		const weft = await startWeft("trace", "default/client", "any", `--lab=${lab().name}`);
+		for (const pod of ["default/neighbor", "default/server"]) {
+			assert.equal(await lab().ping("default/client", lab().pod(pod).pod.address.ipv4, { count: 20 }), 20);
+		}
+		const { clusterIp } = lab().service("default/web");
+		const order = { protocol: "tcp", address: clusterIp.ipv4, port: 80, bytes: 10, timeoutMs: 300 } as const;
+		await lab().send("default/client", order);
+		await sleep(2500);
+		const summary = await weft.stop();
+		assertBalanced(summary);
+		assert.ok(summary.paths.delivered >= 80);
+		const wrong = weft.paths.filter(({ verdict, flow }) => verdict === "dropped" && flow.protocol === "icmp");
+		assert.deepEqual(
+			wrong.map(({ blame }) => blame?.reason),
+			[],
+		);
+	});
+});
