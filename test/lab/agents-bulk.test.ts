@@ -90,9 +90,9 @@ describe("bulk traffic, by agents with honest clocks", () => {
 		assertBalanced(await weft.stop());
 		const last = new Map(weft.paths.map((path) => [path.id, path]));
 		const dead = [...last.values()].filter(({ verdict }) => verdict === "lost" || verdict === "dropped");
-		for (const { hops, blame } of dead) {
-			const hop = hops.at(-1);
-			assert.equal(`${hop?.device}→${hop?.direction} @${hop?.node}`, "flannel.1→ingress @node-b", blame?.reason);
+		for (const { blame } of dead) {
+			// Of a large skb a part may arrive: where the rest died is what counts.
+			assert.equal(`${blame?.device}→${blame?.direction} @${blame?.node}`, "flannel.1→ingress @node-b", blame?.reason);
 		}
 		const starts = dead.map(({ packet }) => ({ seq: packet.seq ?? 0, payload: packet.payload }));
 		for (const { sequence } of victims) {
@@ -112,11 +112,12 @@ describe("bulk traffic, by agents with honest clocks", () => {
 		const node = lab().node("node-b");
 		await node.run("ip", "link", "set", "eth0", "down");
 		try {
-			await sleep(300);
+			await sleep(1500);
 			const before = weft.paths.length;
 			assert.equal(await lab().ping("default/client", server), 0);
 			await sleep(4000);
-			const after = weft.paths.slice(before);
+			// An error that the node sends back does arrive.
+			const after = weft.paths.slice(before).filter(({ packet }) => packet.icmp?.type === 8);
 			assert.ok(after.length > 0, "something is said");
 			assert.ok(after.every(({ verdict }) => verdict !== "delivered"));
 			const said = after.map(({ blame, verdict }) => `${verdict} ${blame?.device}→${blame?.direction} @${blame?.node}`);

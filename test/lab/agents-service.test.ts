@@ -209,6 +209,24 @@ describe("an agent's API", () => {
 		);
 	});
 
+	test("the thirty-third subscriber is refused, and the limit named", async () => {
+		const calls = Array.from({ length: 33 }, () => client.StreamSightings());
+		const refused: ServiceError[] = [];
+		for (const call of calls) {
+			call.on("error", (error: ServiceError) => {
+				if (error.code === 8) refused.push(error);
+			});
+			call.on("data", () => undefined);
+			call.write({ from: { end: "default/client" }, to: { end: "default/neighbor" } });
+		}
+		for (const stop = Date.now() + 10_000; refused.length === 0 && Date.now() < stop; ) await sleep(20);
+		for (const call of calls) call.cancel();
+		assert.deepEqual(
+			refused.map(({ details }) => details),
+			["32 subscribers are served already"],
+		);
+	});
+
 	test("garbage on the socket is survived", async () => {
 		const path = agents.address("node-a").slice("unix:".length);
 		for (const garbage of [

@@ -44,6 +44,10 @@ export class NodeWatch {
 	readonly #bits = Array.from({ length: MOST_SUBSCRIBERS }, (_, bit) => bit);
 	readonly #retired = { kernel: noCounters(), drained: 0, unknownHook: 0, tupleTableFull: 0 };
 	readonly #unnamed = { unknownHook: 0, tupleTableFull: 0 };
+	/** Waiting for the watermark that ends them. */
+	readonly #finishing = new Map<number, () => void>();
+	/** Gone while their turn had not come. */
+	readonly #abandoned = new Set<number>();
 	#wiring: Wiring;
 	#cluster: Cluster;
 	#node: Watched | null = null;
@@ -62,6 +66,7 @@ export class NodeWatch {
 
 	async subscribe(order: SubscribeOrder): Promise<void> {
 		const { id, question, cluster, sample } = order;
+		if (this.#abandoned.has(id)) return;
 		const bit = this.#bits.shift();
 		if (bit === undefined) {
 			this.#send({ kind: "ended", id, failure: `more than ${MOST_SUBSCRIBERS} subscribers` });
@@ -121,6 +126,7 @@ export class NodeWatch {
 	}
 
 	async cancel(id: number): Promise<void> {
+		this.#abandoned.delete(id);
 		const subscription = this.#subscriptions.get(id);
 		if (subscription === undefined) return;
 		this.#drop(subscription);
@@ -129,6 +135,7 @@ export class NodeWatch {
 
 	/** Without waiting for its turn: it will not be served any more, whatever is under way. */
 	abandon(id: number): void {
+		this.#abandoned.add(id);
 		this.#finishing.get(id)?.();
 	}
 
@@ -152,8 +159,6 @@ export class NodeWatch {
 		await node.drops?.stop();
 		await node.source.stop();
 	}
-
-	readonly #finishing = new Map<number, () => void>();
 
 	/** Hooks and filters as everybody's questions are now; without questions, none. Returns what could not be hooked. */
 	async #apply(): Promise<readonly string[]> {

@@ -29,7 +29,8 @@ export interface LinkListener {
 
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 5000;
-const CLOCK_MS = 400;
+/** While rows wait to be put on one line. */
+const TRACING_CLOCK_MS = 400;
 /** Exchanges in a row: the quickest counts. */
 const CLOCK_BURST = 4;
 
@@ -43,6 +44,7 @@ export class AgentLink {
 	readonly #nodes = new Map<string, RemoteNode>();
 	readonly #clocks = new Map<string, { readonly instance: string; readonly estimate: ClockEstimate }>();
 	readonly #lineBase: bigint;
+	readonly #clockMs: number;
 	#stream: ClientReadableStream<Buffer> | null = null;
 	#retry: NodeJS.Timeout | null = null;
 	#retryMs = FIRST_RETRY_MS;
@@ -50,14 +52,21 @@ export class AgentLink {
 	#closed = false;
 
 	/**
-	 * @param lineBase our wall clock at 0 of readings' `atNs`, ns since 1970
-	 * @param monotonicBase CLOCK_MONOTONIC then
+	 * @param line our clocks at 0 of readings' `atNs`
+	 * @param clockMs how often clocks are measured
 	 */
-	constructor(address: string, protection: Protection, line: LineBase, listener: LinkListener) {
+	constructor(
+		address: string,
+		protection: Protection,
+		line: LineBase,
+		listener: LinkListener,
+		clockMs = TRACING_CLOCK_MS,
+	) {
 		this.address = address;
 		this.channel = new Channel(address, protection);
 		this.#times = new Channel(address, protection);
 		this.#listener = listener;
+		this.#clockMs = clockMs;
 		this.#lineBase = line.wallNs;
 		this.#now = () => Number(process.hrtime.bigint() - line.monotonicNs);
 		this.#connect();
@@ -98,7 +107,7 @@ export class AgentLink {
 		const now = this.#now();
 		const reading = clock.estimate.at(now);
 		// It must hold until the next one.
-		const later = clock.estimate.at(now + CLOCK_MS * 2e6);
+		const later = clock.estimate.at(now + this.#clockMs * 2e6);
 		if (reading === null || this.#closed) return;
 		this.#listener.clock(name, { ...reading, errorNs: Math.max(reading.errorNs, later?.errorNs ?? 0) });
 	}
@@ -128,7 +137,7 @@ export class AgentLink {
 			for (const node of snapshot.nodes) this.#learn(node);
 			this.#retryMs = FIRST_RETRY_MS;
 			this.#listener.settled(null);
-			this.#clockTimer ??= setTimeout(() => this.#keepTime(), CLOCK_MS);
+			this.#clockTimer ??= setTimeout(() => this.#keepTime(), this.#clockMs);
 		}
 		for (const node of delta?.changed ?? []) this.#learn(node);
 		for (const name of delta?.gone ?? []) this.#lose(name, "it is gone");
@@ -154,7 +163,7 @@ export class AgentLink {
 		const measured = [...this.#nodes.keys()].map((name) => this.measure(name).catch(() => undefined));
 		Promise.all(measured)
 			.then(() => {
-				if (!this.#closed) this.#clockTimer = setTimeout(() => this.#keepTime(), CLOCK_MS);
+				if (!this.#closed) this.#clockTimer = setTimeout(() => this.#keepTime(), this.#clockMs);
 			})
 			.catch(() => undefined);
 	}

@@ -5,7 +5,7 @@ import { planFor } from "../../collector/plan.js";
 import { askQuestion } from "../../collector/question.js";
 import { MergedDirectory } from "../../identity/merged.js";
 import { NamesDirectory } from "../../identity/names.js";
-import { AgentLink, lineBaseNow, type RemoteNode } from "../client/agent-link.js";
+import { AgentLink, type LinkListener, lineBaseNow, type RemoteNode } from "../client/agent-link.js";
 import type { ClockReading } from "../client/clock-estimate.js";
 import { clusterMessage } from "../cluster-message.js";
 import type { Protection } from "../credentials.js";
@@ -31,6 +31,8 @@ export interface RelayOptions {
 }
 
 const PATIENCE_MS = 2000;
+/** For weft status; clients that join measure for themselves, through here. */
+const CLOCK_MS = 30_000;
 
 /**
  * One address for many agents. Sightings pass through as they are: an agent waits for a slow client as it would for one
@@ -182,7 +184,7 @@ export class Relay implements Responder {
 			settle = resolve;
 		});
 		this.#awaited.set(address, settled);
-		const link = new AgentLink(address, this.#options.protection, this.#line, {
+		const listener: LinkListener = {
 			node: (node) => this.#changed(node),
 			gone: (name, why) => this.#gone(name, why),
 			settled: (failure) => {
@@ -193,7 +195,8 @@ export class Relay implements Responder {
 				this.#clocks.set(name, reading);
 			},
 			topology: (node) => this.#topologies.set(node.node, node),
-		});
+		};
+		const link = new AgentLink(address, this.#options.protection, this.#line, listener, CLOCK_MS);
 		this.#links.set(address, link);
 	}
 
