@@ -7,7 +7,8 @@ import type { Path } from "../../src/path/path.js";
 import { readWiring } from "../../src/wiring/snapshot.js";
 import { Agents } from "./agents.js";
 import { cluster } from "./cluster.js";
-import { CLIENT_PORT, exchange, HOP_TABLE, type Protocol, serveTable, shortName, whole } from "./hop-table.js";
+import { hopsOf, replyTo, requestTo, settle, until } from "./found.js";
+import { exchange, HOP_TABLE, serveTable, whole } from "./hop-table.js";
 import { assertBalanced, type RunningWeft, runWeft, startWeft } from "./weft.js";
 
 /** `weft trace --agent A --agent B`: whole paths across nodes that share neither clock nor salt. */
@@ -35,8 +36,8 @@ describe("a trace by agents with honest clocks", () => {
 					await settle(weft);
 					const before = weft.paths.length;
 					await exchange(lab(), each, family, protocol);
-					const request = await only(weft, before, protocol, "request");
-					const reply = await only(weft, before, protocol, "reply");
+					const request = await requestTo(weft, before, protocol, each.to(lab(), family));
+					const reply = await replyTo(weft, before, protocol, request);
 					assert.equal(hopsOf(lab(), request), whole(each.request), "request");
 					assert.equal(hopsOf(lab(), reply), whole(each.reply), "reply");
 					assert.equal(request.verdict, "delivered", request.blame?.reason);
@@ -158,41 +159,6 @@ function assertOneWay(path: Path): void {
 	);
 }
 
-async function settle(weft: RunningWeft): Promise<void> {
-	for (let count = -1; count !== weft.paths.length; ) {
-		count = weft.paths.length;
-		await sleep(300);
-	}
-}
-
-async function only(weft: RunningWeft, since: number, protocol: Protocol, which: "request" | "reply"): Promise<Path> {
-	for (const end = Date.now() + 8000; Date.now() < end; await sleep(20)) {
-		const found = weft.paths.slice(since).find((path) => matches(path, protocol, which));
-		if (found !== undefined) return found;
-	}
-	assert.fail(`no ${protocol} ${which} among ${weft.paths.length - since} paths`);
-}
-
-function matches({ flow, packet }: Path, protocol: Protocol, which: "request" | "reply"): boolean {
-	switch (protocol) {
-		case "icmp":
-			return (which === "request" ? [8, 128] : [0, 129]).includes(packet.icmp?.type ?? -1);
-		case "udp":
-			return flow.protocol === "udp" && (which === "request" ? flow.source : flow.destination).port === CLIENT_PORT;
-		case "tcp":
-			return flow.protocol === "tcp" && packet.flags === (which === "request" ? "S" : "SA");
-	}
-}
-
-function hopsOf(lab: Lab, path: Path): string {
-	const on = (node: string) =>
-		path.hops
-			.filter((hop) => hop.node === node && hop.branch === 0)
-			.map((hop) => `${shortName(lab, node, hop.device)}→${hop.direction === "ingress" ? "i" : "e"}`)
-			.join(" ");
-	return `${on("node-a")} ‖ ${on("node-b")}`;
-}
-
 async function programsOn(lab: Lab): Promise<number> {
 	let count = 0;
 	for (const node of lab.nodes) {
@@ -204,10 +170,4 @@ async function programsOn(lab: Lab): Promise<number> {
 		netns.close();
 	}
 	return count;
-}
-
-async function until(holds: () => boolean | Promise<boolean>, patienceMs = 5000): Promise<void> {
-	for (const end = Date.now() + patienceMs; !(await holds()); await sleep(10)) {
-		assert.ok(Date.now() < end, `not within ${patienceMs} ms: ${holds}`);
-	}
 }

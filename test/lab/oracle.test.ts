@@ -21,6 +21,7 @@ import { hookPoints } from "../../src/wiring/hookpoints.js";
 import { readWiring } from "../../src/wiring/snapshot.js";
 import { EXPRESSIONS } from "../filter/expressions.js";
 import { cluster } from "./cluster.js";
+import { until } from "./found.js";
 
 /**
  * tcpdump on the same device is the oracle of every filter: what the kernel's rules let through and the column test
@@ -52,19 +53,28 @@ describe("filters on live traffic", () => {
 
 		const tuples = new TupleTable();
 		let keep: (rows: Sightings, row: number) => boolean = () => false;
-		let lengths: number[] = [];
+		const rowsKept: { time: number; length: number }[] = [];
+		/** Everything before has been given, ns since the base. */
+		let passed = 0;
+		const clock = addon().clocks();
+		const now = () => Number(addon().clocks().monotonicNs - clock.monotonicNs);
+		/** Seconds since 1970, as tcpdump tells. */
+		const wallClock = (ns: number) => Number(clock.realtimeNs) / 1e9 + ns / 1e9;
 		let nextId = 0;
 		const sink: SourceSink = {
 			hook() {},
 			unhook() {},
 			batch(_, rows) {
 				for (let row = 0; row < rows.count; row++) {
-					if (keep(rows, row)) lengths.push(rows.length[row] as number);
+					if (!keep(rows, row)) continue;
+					rowsKept.push({ time: rows.time[row] as number, length: rows.length[row] as number });
 				}
 				source.release(rows);
 			},
 			lost: (_, cause, count) => assert.equal(count, 0, cause),
-			watermark() {},
+			watermark: (_, timeNs) => {
+				passed = timeNs;
+			},
 			clock() {},
 			end() {},
 		};
@@ -78,7 +88,7 @@ describe("filters on live traffic", () => {
 				hashSalt: 1n,
 				tuples,
 				outers: new OuterTable(),
-				baseNs: addon().clocks().monotonicNs,
+				baseNs: clock.monotonicNs,
 				nextHookId: () => nextId++ as HookId,
 			},
 			sink,
@@ -102,15 +112,16 @@ describe("filters on live traffic", () => {
 				subscribers: 1,
 				scope: "hook",
 			});
-			lengths = [];
+			rowsKept.length = 0;
 			keep = (rows, row) => exact(rows, row, tuples);
 			await source.refilter(() => ({ rules, matchAll: 0, tunnelPorts: [] }));
-			await sleep(30);
-			lengths.length = 0;
-			const from = Date.now() / 1000;
+			const from = now();
 			await burst();
 			await sleep(60);
-			bursts.push({ expression, from, to: Date.now() / 1000, lengths: [...lengths] });
+			const to = now();
+			await until(() => passed > to);
+			const seen = rowsKept.filter(({ time }) => time >= from && time <= to).map(({ length }) => length);
+			bursts.push({ expression, from: wallClock(from), to: wallClock(to), lengths: seen });
 		}
 		await source.stop();
 		await source.close();

@@ -8,6 +8,7 @@ import type { Lab } from "../../src/lab/lab.js";
 import type { Path } from "../../src/path/path.js";
 import { readWiring } from "../../src/wiring/snapshot.js";
 import { cluster } from "./cluster.js";
+import { until } from "./found.js";
 import { assertBalanced, runWeft, startWeft } from "./weft.js";
 
 const FLOOD = "build/bench/flood";
@@ -46,9 +47,11 @@ describe("a trace in the life of a node", () => {
 		assert.equal(weft.paths.length, 0);
 		const late = await lab().addPod("node-a", { name: "late-1" });
 		await until(() => weft.changes.some(({ change, device }) => change === "added" && device === late.pod.device));
-		await sleep(100);
-		assert.equal(await lab().ping("default/late-1", lab().pod("default/neighbor").pod.address.ipv4), 1);
-		await until(() => weft.paths.some((path) => path.packet.icmp?.type === 0));
+		// Its name is told by the runtime's files, a moment after its link.
+		await until(async () => {
+			assert.equal(await lab().ping("default/late-1", lab().pod("default/neighbor").pod.address.ipv4), 1);
+			return weft.paths.some((path) => path.packet.icmp?.type === 0);
+		});
 		await lab().deletePod("default/late-1");
 		await until(() => weft.changes.some(({ change, device }) => change === "removed" && device === late.pod.device));
 		assertBalanced(await weft.stop());
@@ -141,10 +144,4 @@ async function programsOn(lab: Lab): Promise<number> {
 		netns.close();
 	}
 	return count;
-}
-
-async function until(holds: () => boolean | Promise<boolean>, patienceMs = 15_000): Promise<void> {
-	for (const end = Date.now() + patienceMs; !(await holds()); await sleep(10)) {
-		assert.ok(Date.now() < end, `not within ${patienceMs} ms: ${holds}`);
-	}
 }

@@ -1,20 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Lab } from "../../src/lab/lab.js";
 import type { Path } from "../../src/path/path.js";
 import { cluster } from "./cluster.js";
-import {
-	type Case,
-	CLIENT_PORT,
-	exchange,
-	type Family,
-	HOP_TABLE,
-	type Protocol,
-	serveTable,
-	shortName,
-	whole,
-} from "./hop-table.js";
+import { hopsOf, replyTo, requestTo, settle } from "./found.js";
+import { type Case, exchange, type Family, HOP_TABLE, serveTable, whole } from "./hop-table.js";
 import { assertBalanced, type RunningWeft, startWeft } from "./weft.js";
 
 /** `weft trace` on both nodes of a lab, against the table that tcpdump has confirmed (datapath.test.ts). */
@@ -43,8 +33,8 @@ export function describeTable(
 						await settle(weft);
 						const before = weft.paths.length;
 						await exchange(lab(), each, family, protocol);
-						const request = await only(weft, before, protocol, "request");
-						const reply = await only(weft, before, protocol, "reply");
+						const request = await requestTo(weft, before, protocol, each.to(lab(), family));
+						const reply = await replyTo(weft, before, protocol, request);
 						assert.equal(hopsOf(lab(), request), whole(each.request), "request");
 						assert.equal(hopsOf(lab(), reply), whole(each.reply), "reply");
 						assertFaces(lab(), each, family, request, reply);
@@ -62,7 +52,7 @@ export function describeTable(
 			assert.ok((await lab().staleNeighbours("node-a")) > 0, "there are neighbours to make stale");
 			const before = weft.paths.length;
 			await knock(lab());
-			assert.equal(hopsOf(lab(), await only(weft, before, "tcp", "request")), "cA→i cni0→e nA→e ‖ ");
+			assert.equal(hopsOf(lab(), await requestTo(weft, before, "tcp")), "cA→i cni0→e nA→e ‖ ");
 		});
 
 		test("with bridge-nf-call-iptables off a service on the same node is routed", async () => {
@@ -70,7 +60,7 @@ export function describeTable(
 			try {
 				const before = weft.paths.length;
 				await knock(lab());
-				assert.equal(hopsOf(lab(), await only(weft, before, "tcp", "request")), "cA→i cni0→i cni0→e nA→e ‖ ");
+				assert.equal(hopsOf(lab(), await requestTo(weft, before, "tcp")), "cA→i cni0→i cni0→e nA→e ‖ ");
 			} finally {
 				await lab().setBridgeNetfilter("node-a", true);
 			}
@@ -78,53 +68,10 @@ export function describeTable(
 	});
 }
 
-/** Until no more paths come of what was sent before. */
-async function settle(weft: RunningWeft): Promise<void> {
-	for (let count = -1; count !== weft.paths.length; ) {
-		count = weft.paths.length;
-		await sleep(300);
-	}
-}
-
 /** Its answer does not count: without netfilter on the bridge it comes from the wrong address. */
 async function knock(lab: Lab): Promise<void> {
 	const address = lab.service("default/near").clusterIp.ipv4;
 	await lab.send("default/client", { protocol: "tcp", address, port: 80, bytes: 100, timeoutMs: 300 });
-}
-
-/** The first request, or the first reply, among the paths from `since` on. Whole ones come at once, suspects after 2 s. */
-export async function only(
-	weft: RunningWeft,
-	since: number,
-	protocol: Protocol,
-	which: "request" | "reply",
-): Promise<Path> {
-	for (const end = Date.now() + 6000; Date.now() < end; await sleep(20)) {
-		const found = weft.paths.slice(since).find((path) => matches(path, protocol, which));
-		if (found !== undefined) return found;
-	}
-	assert.fail(`no ${protocol} ${which} among ${weft.paths.length - since} paths`);
-}
-
-function matches(path: Path, protocol: Protocol, which: "request" | "reply"): boolean {
-	const { flow, packet } = path;
-	switch (protocol) {
-		case "icmp":
-			return (which === "request" ? [8, 128] : [0, 129]).includes(packet.icmp?.type ?? -1);
-		case "udp":
-			return flow.protocol === "udp" && (which === "request" ? flow.source : flow.destination).port === CLIENT_PORT;
-		case "tcp":
-			return flow.protocol === "tcp" && packet.flags === (which === "request" ? "S" : "SA");
-	}
-}
-
-export function hopsOf(lab: Lab, path: Path): string {
-	const on = (node: string) =>
-		path.hops
-			.filter((hop) => hop.node === node && hop.branch === 0)
-			.map((hop) => `${shortName(lab, node, hop.device)}→${hop.direction === "ingress" ? "i" : "e"}`)
-			.join(" ");
-	return `${on("node-a")} ‖ ${on("node-b")}`;
 }
 
 /** A service shows its own address where the client sees it, and the backend's behind the DNAT. */

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
 import { cluster } from "./cluster.js";
+import { hopsOf, replyTo, requestTo } from "./found.js";
 import { serveTable } from "./hop-table.js";
-import { describeTable, hopsOf, only } from "./table.js";
+import { describeTable } from "./table.js";
 import { assertBalanced, startWeft } from "./weft.js";
 
 describeTable("a trace of both nodes", { families: ["ipv4", "ipv6"] });
@@ -19,7 +20,7 @@ describe("a trace of one node", () => {
 		const { netns } = lab().node("node-a").node;
 		const weft = await startWeft("trace", "default/client", "default/neighbor", "--netns", netns);
 		assert.equal(await lab().ping("default/client", lab().pod("default/neighbor").pod.address.ipv4), 1);
-		const request = await only(weft, 0, "icmp", "request");
+		const request = await requestTo(weft, 0, "icmp");
 		assertBalanced(await weft.stop());
 		assert.equal(hopsOf(lab(), request), "cA→i nA→e ‖ ");
 		assert.equal(request.verdict, "delivered");
@@ -34,8 +35,8 @@ describe("a trace of one node", () => {
 			const { netns } = lab().node(half).node;
 			const weft = await startWeft("trace", "default/client", "default/server", "--netns", netns);
 			assert.equal(await lab().ping("default/client", lab().pod("default/server").pod.address.ipv4), 1);
-			const request = await only(weft, 0, "icmp", "request");
-			const reply = await only(weft, 0, "icmp", "reply");
+			const request = await requestTo(weft, 0, "icmp");
+			const reply = await replyTo(weft, 0, "icmp", request);
 			assertBalanced(await weft.stop());
 			const [onA, onB] = ["cA→i cni0→i flannel→e eth0→e ‖ ", " ‖ eth0→i flannel→i cni0→e sB→e"];
 			assert.equal(hopsOf(lab(), request), half === "node-a" ? onA : onB);

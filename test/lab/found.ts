@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Lab } from "../../src/lab/lab.js";
+import type { Path } from "../../src/path/path.js";
+import { CLIENT_PORT, type Protocol, shortName } from "./hop-table.js";
+import type { RunningWeft } from "./weft.js";
+
+/** A path is told at once when it is whole, a suspect after 2 s; across agents it takes a little longer. */
+const PATIENCE_MS = 10_000;
+
+/**
+ * The first request to `asked` (any address by default) among the paths from `since` on. Paths of earlier exchanges may
+ * still come: a reply to the node itself waits its time.
+ */
+export async function requestTo(
+	weft: RunningWeft,
+	since: number,
+	protocol: Protocol,
+	asked: string | null = null,
+): Promise<Path> {
+	const isAsked = ({ hops }: Path) =>
+		asked === null || asked.startsWith("127.") || hops.some(({ destination }) => addressOf(destination) === asked);
+	return first(weft, since, `${protocol} request to ${asked}`, (path) => isRequest(path, protocol) && isAsked(path));
+}
+
+/** The first reply to this request. */
+export async function replyTo(weft: RunningWeft, since: number, protocol: Protocol, request: Path): Promise<Path> {
+	const asker = request.hops[0];
+	// 127.0.0.1 is another face of the node than the one that its pod saw.
+	const answers = ({ hops }: Path) =>
+		hops.at(-1)?.destination === asker?.source || addressOf(hops.at(-1)?.destination ?? null) === "127.0.0.1";
+	return first(
+		weft,
+		since,
+		`${protocol} reply to ${asker?.source}`,
+		(path) => isReply(path, protocol) && answers(path),
+	);
+}
+
+/** Until no more paths come of what was sent before. */
+export async function settle(weft: RunningWeft): Promise<void> {
+	for (let count = -1; count !== weft.paths.length; ) {
+		count = weft.paths.length;
+		await sleep(300);
+	}
+}
+
+/** A path as the hop table writes it. */
+export function hopsOf(lab: Lab, path: Path): string {
+	const on = (node: string) =>
+		path.hops
+			.filter((hop) => hop.node === node && hop.branch === 0)
+			.map((hop) => `${shortName(lab, node, hop.device)}→${hop.direction === "ingress" ? "i" : "e"}`)
+			.join(" ");
+	return `${on("node-a")} ‖ ${on("node-b")}`;
+}
+
+export async function until(holds: () => boolean | Promise<boolean>, patienceMs = 15_000): Promise<void> {
+	for (const end = Date.now() + patienceMs; !(await holds()); await sleep(10)) {
+		assert.ok(Date.now() < end, `not within ${patienceMs} ms: ${holds}`);
+	}
+}
+
+async function first(weft: RunningWeft, since: number, what: string, fits: (path: Path) => boolean): Promise<Path> {
+	for (const end = Date.now() + PATIENCE_MS; Date.now() < end; await sleep(20)) {
+		const found = weft.paths.slice(since).find(fits);
+		if (found !== undefined) return found;
+	}
+	assert.fail(`no ${what} among ${weft.paths.length - since} paths`);
+}
+
+function isRequest({ flow, packet }: Path, protocol: Protocol): boolean {
+	switch (protocol) {
+		case "icmp":
+			return [8, 128].includes(packet.icmp?.type ?? -1);
+		case "udp":
+			return flow.protocol === "udp" && flow.source.port === CLIENT_PORT;
+		case "tcp":
+			return flow.protocol === "tcp" && packet.flags === "S";
+	}
+}
+
+function isReply({ flow, packet }: Path, protocol: Protocol): boolean {
+	switch (protocol) {
+		case "icmp":
+			return [0, 129].includes(packet.icmp?.type ?? -1);
+		case "udp":
+			return flow.protocol === "udp" && flow.destination.port === CLIENT_PORT;
+		case "tcp":
+			return flow.protocol === "tcp" && packet.flags === "SA";
+	}
+}
+
+/** Of address:port, [address]:port or the bare address. */
+function addressOf(face: string | null): string | null {
+	if (face === null) return null;
+	const [, bracketed, plain] = /^(?:\[(.*)\]:\d+|([^:]*):\d+)$/.exec(face) ?? [];
+	return bracketed ?? plain ?? face;
+}
