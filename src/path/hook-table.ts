@@ -194,7 +194,8 @@ export class HookTable {
 			if (rank === Rank.nicEgress) return inner && this.watchesRank(source, Rank.tunnelEgress);
 			return rank === Rank.podEgress && this.bridgeEgressOf(hook) >= 0;
 		}
-		if (rank === Rank.tunnelIngress) return this.watchesRank(source, Rank.nicIngress);
+		// What a tunnel without link headers carries (TUN, ipip, WireGuard) is not seen on the NIC below it.
+		if (rank === Rank.tunnelIngress) return !this.get(hook).l3 && this.watchesRank(source, Rank.nicIngress);
 		return rank === Rank.bridgeIngress && this.#watchesPortOf(hook);
 	}
 

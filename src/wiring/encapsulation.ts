@@ -44,7 +44,6 @@ export class Encapsulation {
 		if (route === null || route.ifindex !== tunnel.ifindex) return { kind: "unknown" };
 		const resolved = this.resolve(tunnel, route, destination);
 		if (resolved.kind === "nowhere") return resolved;
-		if (tunnel.vxlan === null) return this.#bound(tunnel);
 		const vtep = this.#vtep(tunnel, resolved.mac);
 		if (vtep === null) {
 			const known = this.#memory.vtep(resolved.mac) ?? this.#unroutedNode(tunnel) ?? "NODE-ADDRESS";
@@ -127,17 +126,6 @@ export class Encapsulation {
 	#vtep(tunnel: Link, mac: string): string | null {
 		const entry = this.#view.host.fdb(mac).find(isOn(tunnel)) ?? this.#view.host.fdb(FLOOD).find(isOn(tunnel));
 		return entry?.destination ?? null;
-	}
-
-	/** WireGuard, ipip and the like: their peers are not modelled; any NIC may be the next. */
-	#bound(tunnel: Link): Way | { readonly kind: "unknown" } {
-		const below = this.#view.host.link(tunnel.peer) ?? this.#onlyNic();
-		return below === null ? { kind: "unknown" } : { kind: "underlay", link: below, vtep: null };
-	}
-
-	#onlyNic(): Link | null {
-		const nics = this.#view.host.namespace.links.filter((link) => link.up && this.#view.role(link.ifindex) === "nic");
-		return nics.length === 1 ? (nics[0] ?? null) : null;
 	}
 
 	#isOver(tunnel: Link, nic: Link): boolean {

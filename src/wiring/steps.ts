@@ -86,6 +86,8 @@ export class Steps {
 				return this.#delivered(link, this.#gatewayOn(link, packet.destination));
 			case "tunnel": {
 				if (isGroup(packet.destination)) return UNKNOWN;
+				// Into other tunnels than VXLAN nobody looks behind their device: what they carry is seen no more.
+				if (link.vxlan === null) return { kind: "leaves", address: null };
 				const way = this.#encapsulation.encapsulate(link, packet.destination);
 				if (way.kind !== "underlay") return way;
 				return this.#dead(way.link) ?? next([this.#place(way.link, "egress")]);
