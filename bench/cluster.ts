@@ -3,15 +3,14 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import type { Summary } from "../src/collector/report.js";
 import { Lab } from "../src/lab/lab.js";
+import { interruption } from "./interruption.js";
 import { progress } from "./table.js";
 
 /** Runs `body` in a lab of its own, which goes with it, also on Ctrl-C: then this resolves, and nothing is printed. */
 export async function inLab(body: (lab: Lab) => Promise<void>): Promise<void> {
-	const interrupted = new AbortController();
-	const interrupt = () => interrupted.abort();
-	process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
-	const lab = await Lab.up({ name: `bench${process.pid}`, signal: interrupted.signal });
-	const stopped = once(interrupted.signal, "abort").then(() => undefined);
+	const signal = interruption();
+	const lab = await Lab.up({ name: `bench${process.pid}`, signal });
+	const stopped = once(signal, "abort").then(() => undefined);
 	const measured = body(lab);
 	// When it is cut short it ends with its processes, and nobody asks how.
 	measured.catch(() => {});
@@ -21,7 +20,7 @@ export async function inLab(body: (lab: Lab) => Promise<void>): Promise<void> {
 		for (const trace of traces) trace.kill("SIGINT");
 		await lab.down();
 	}
-	if (interrupted.signal.aborted) process.exit(130);
+	if (signal.aborted) process.exit(130);
 	await measured;
 }
 

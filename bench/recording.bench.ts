@@ -13,6 +13,7 @@ import type { PathView } from "../src/path/path-view.js";
 import { replay } from "../src/recording/reader.js";
 import { RecordingWriter } from "../src/recording/writer.js";
 import { cpuNs } from "./cpu.js";
+import { interruption, listen, unlessInterrupted } from "./interruption.js";
 import { Traffic } from "./recording.js";
 import { row, title } from "./table.js";
 
@@ -117,16 +118,21 @@ async function read(file: string): Promise<void> {
 	row(`  read again, ${truncated?.reason ?? "whole"}`, (spent / totals.sightings).toFixed(0), "ns each");
 }
 
+const signal = interruption();
 title(`A recording of ${SIGHTINGS / 1e6} M sightings, CPU time`);
 if (wanted("joiner")) joinAll();
 if (wanted("write") || wanted("read")) {
 	const file = join(tmpdir(), `weft-bench-${process.pid}.weft`);
-	try {
-		for (const deflate of [false, true]) {
-			await write(file, deflate);
-			await read(file);
+	await unlessInterrupted(signal, async () => {
+		try {
+			for (const deflate of [false, true]) {
+				await listen(signal);
+				await write(file, deflate);
+				await listen(signal);
+				await read(file);
+			}
+		} finally {
+			rmSync(file, { force: true });
 		}
-	} finally {
-		rmSync(file, { force: true });
-	}
+	});
 }

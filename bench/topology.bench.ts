@@ -14,6 +14,7 @@ import { addon } from "../src/kernel/addon.js";
 import { readWiring } from "../src/wiring/snapshot.js";
 import { WiringView } from "../src/wiring/view.js";
 import { WiringWatch } from "../src/wiring/watch.js";
+import { interruption, listen, unlessInterrupted } from "./interruption.js";
 import { median } from "./rounds.js";
 import { row, title } from "./table.js";
 
@@ -26,17 +27,22 @@ const NAME = `wf-bench-${process.pid}`;
 const [mode, netns, root] = process.argv.slice(2);
 if (mode === "topology" && netns !== undefined && root !== undefined) print(topology(netns, root));
 else if (mode === "links" && netns !== undefined) print(links(netns));
-else await main();
+else {
+	const signal = interruption();
+	await unlessInterrupted(signal, () => main(signal));
+}
 
-async function main(): Promise<void> {
+async function main(signal: AbortSignal): Promise<void> {
 	const host = mkdtempSync(join(tmpdir(), `${NAME}-`));
 	try {
 		buildPods(host);
+		await listen(signal);
 		title(`Knowing a node, median of ${COLD} fresh processes, imports aside`);
 		const path = `/run/netns/${NAME}`;
 		sayTook(`topology of ${PODS} pods, cold`, cold("topology", path, host), 150);
-		say(`kept current while nothing changes`, await idleShare(path, host), "% of a core", 1);
+		say(`kept current while nothing changes`, await idleShare(path, host, signal), "% of a core", 1);
 		buildLinks();
+		await listen(signal);
 		sayTook(`${LINKS} links dumped and resolved, cold`, cold("links", `/run/netns/${NAME}-links`), 300);
 	} finally {
 		for (const name of [`${NAME}-links`, NAME, ...Array.from({ length: PODS }, (_, i) => `${NAME}-${i}`)]) {
@@ -99,18 +105,21 @@ function links(path: string): Took {
 	return took;
 }
 
-async function idleShare(path: string, hostRoot: string): Promise<number> {
+async function idleShare(path: string, hostRoot: string, signal: AbortSignal): Promise<number> {
 	const options = { netns: path, hostRoot };
 	const wiring = new WiringWatch({ ...options, native: addon(), node: "bench" }, () => identity.rewired(wiring.wiring));
 	const identity = new IdentityWatch(options, wiring.wiring, () => {});
-	await identity.ready;
-	await sleep(1000);
-	const before = process.cpuUsage();
-	await sleep(IDLE_S * 1000);
-	const { user, system } = process.cpuUsage(before);
-	identity.close();
-	wiring.close();
-	return ((user + system) / 1e6 / IDLE_S) * 100;
+	try {
+		await identity.ready;
+		await sleep(1000, undefined, { signal });
+		const before = process.cpuUsage();
+		await sleep(IDLE_S * 1000, undefined, { signal });
+		const { user, system } = process.cpuUsage(before);
+		return ((user + system) / 1e6 / IDLE_S) * 100;
+	} finally {
+		identity.close();
+		wiring.close();
+	}
 }
 
 /** A node with pods as the bridge plugin leaves them, and the cache files of its runtime. */
