@@ -286,8 +286,10 @@ describe("an agent's API", () => {
 			}),
 		);
 		weft.forEach(({ paths }, i) => {
+			// Nobody listens there: once the kernel has said so, a path is told again under its id.
+			const newest = [...new Map(paths.map((path) => [path.id, path])).values()];
 			assert.deepEqual(
-				paths.filter(({ flow }) => flow.protocol === "udp").map(({ flow }) => flow.destination.port),
+				newest.filter(({ flow }) => flow.protocol === "udp").map(({ flow }) => flow.destination.port),
 				[ports[i], ports[i], ports[i]],
 			);
 			assertBalanced(summaries[i] ?? assert.fail());
