@@ -289,8 +289,19 @@ export class OpenPaths {
 	judge(path: number, occasion: Occasion): void {
 		const { dropped, closing, sight } = this.#shop;
 		const drop = dropped.size === 0 ? undefined : dropped.get(path);
-		if (drop === undefined) this.#close(path, closing.suspect(path, sight.now, occasion));
-		else this.#close(path, closing.dropped(this.hopAt(path, drop.hook.id, 0), drop.report));
+		if (drop === undefined) {
+			const judgement = closing.suspect(path, sight.now, occasion);
+			this.#doubtLoss(path, judgement);
+			this.#close(path, judgement);
+		} else this.#close(path, closing.dropped(this.hopAt(path, drop.hook.id, 0), drop.report));
+	}
+
+	/** Of packets that nothing tells apart one is missing; order alone says that it was this one. */
+	#doubtLoss(path: number, { verdict }: Judgement): void {
+		const equal = Mark.keyed | Mark.shared;
+		if (verdict === "lost" && ((this.#shop.paths.marks[path] as number) & equal) === equal) {
+			this.mark(path, Mark.ambiguous);
+		}
 	}
 
 	/** The kernel threw away what the carrier carried: the end of its path, unless copies or other segments go on. */
