@@ -13,6 +13,8 @@ export interface Evidence {
 	readonly claims: readonly Claim[];
 	/** host-local: address → sandbox. */
 	readonly leases: ReadonlyMap<string, string>;
+	/** Sandboxes that flannel's plugin set up; absent: not looked. */
+	readonly delegates?: ReadonlySet<string>;
 	readonly subnetEnv: SubnetEnv | null;
 	readonly portals: Portals;
 	/** Names of nodes by their underlay addresses. */
@@ -24,6 +26,7 @@ export interface Evidence {
 /** All but the wiring, as plain data: crosses to another machine, where `NodeDirectory.from` knows the same of the node. */
 export interface Testimony extends Pick<Evidence, "claims" | "subnetEnv" | "portals" | "warnings"> {
 	readonly leases: readonly (readonly [address: string, sandbox: string])[];
+	readonly delegates: readonly string[];
 }
 
 const KNOW_PODS: ReadonlySet<IdentitySource> = new Set(["cri", "cni-cache", "docker", "kubernetes"]);
@@ -47,21 +50,23 @@ export class NodeDirectory extends NamesDirectory {
 	/** What another machine's directory knew; `nodeNames`: by underlay address, as its asker knows them. */
 	static from(testimony: Testimony, wiring: Wiring, nodeNames: ReadonlyMap<string, string>): NodeDirectory {
 		const directory = new NodeDirectory();
-		directory.update({ ...testimony, wiring, nodeNames, leases: new Map(testimony.leases) }, Date.now());
+		const { leases, delegates } = testimony;
+		const evidence = { ...testimony, leases: new Map(leases), delegates: new Set(delegates), wiring, nodeNames };
+		directory.update(evidence, Date.now());
 		return directory;
 	}
 
 	/** What names rest on now, but for the wiring. */
 	testimony(): Testimony {
-		const { claims, leases, subnetEnv, portals, warnings } = this.#evidence ?? NOTHING;
-		return { claims, subnetEnv, portals, warnings, leases: [...leases] };
+		const { claims, leases, delegates, subnetEnv, portals, warnings } = this.#evidence ?? NOTHING;
+		return { claims, subnetEnv, portals, warnings, leases: [...leases], delegates: [...(delegates ?? [])] };
 	}
 
 	update(evidence: Evidence, nowMs: number): void {
 		const view = this.#view?.wiring === evidence.wiring ? this.#view : new WiringView(evidence.wiring);
 		this.#view = view;
 		this.#evidence = evidence;
-		this.#resolution = resolvePods(view, evidence.claims, evidence.leases);
+		this.#resolution = resolvePods(view, evidence.claims, evidence.leases, evidence.delegates);
 		this.owners.replace(
 			this.#resolution.pods.map((pod) => ({ pod, sinceMs: pod.sinceMs })),
 			nowMs,

@@ -47,6 +47,7 @@ export function resolvePods(
 	view: WiringView,
 	claims: readonly Claim[],
 	leases: ReadonlyMap<string, string>,
+	delegates: ReadonlySet<string> = new Set(),
 ): Resolution {
 	const groups = new Map<Namespace | Link, Claim[]>();
 	const stale: Claim[] = [];
@@ -65,7 +66,7 @@ export function resolvePods(
 		const peer = view.peer(veth);
 		const namespace = peer.kind === "paired" ? peer.namespace.namespace : null;
 		const group = groups.get(namespace ?? veth) ?? groups.get(veth) ?? [];
-		const pod = merged(view, veth, namespace, group, leases);
+		const pod = merged(view, veth, namespace, group, leases, delegates);
 		if (pod === null) unexplained.push(veth);
 		else if (!pods.some((known) => known.netns !== null && known.netns === pod.netns)) pods.push(pod);
 	}
@@ -178,6 +179,7 @@ function merged(
 	namespace: Namespace | null,
 	claims: readonly Claim[],
 	leases: ReadonlyMap<string, string>,
+	delegates: ReadonlySet<string>,
 ): ResolvedPod | null {
 	const byTrust = [...claims].sort((a, b) => TRUST.indexOf(a.source) - TRUST.indexOf(b.source));
 	const named = byTrust.filter((claim) => claim.pod !== null);
@@ -189,6 +191,7 @@ function merged(
 	const sandbox = first(byTrust, (claim) => claim.sandbox);
 	const sources = new Set(byTrust.map((claim) => claim.source));
 	if (addresses.some((address) => sandbox !== null && leases.get(address) === sandbox)) sources.add("host-local");
+	if (sandbox !== null && delegates.has(sandbox)) sources.add("flannel");
 	if (named.length === 0) sources.add("netns-name");
 	return {
 		...best,

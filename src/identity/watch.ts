@@ -4,6 +4,7 @@ import type { Wiring } from "../wiring/model.js";
 import { readCgroups } from "./cgroup.js";
 import type { Claim, Claims } from "./claim.js";
 import { CniCache } from "./cni-cache.js";
+import { FlannelDelegates } from "./delegates.js";
 import { NodeDirectory } from "./directory.js";
 import { onHost } from "./files.js";
 import { readHosts, readSubnetEnv, type SubnetEnv } from "./flannel.js";
@@ -180,13 +181,14 @@ export class IdentityWatch {
 	}
 
 	#update(): void {
-		const { cache, leases, subnetEnv, hosts } = this.#files;
+		const { cache, leases, delegates, subnetEnv, hosts } = this.#files;
 		const runtimes = this.#runtimes.map(({ claims }) => claims);
 		this.directory.update(
 			{
 				wiring: this.#wiring,
 				claims: [...runtimes.flatMap(({ claims }) => claims), ...cache.claims, ...this.#cgroupClaims()],
 				leases,
+				delegates,
 				subnetEnv,
 				portals: this.#portals,
 				nodeNames: new Map([...hosts, ...(this.#options.nodeNames ?? [])]),
@@ -223,6 +225,7 @@ function runtimesOf(hostRoot: string | null, onEvent: () => void): readonly Runt
 interface Files {
 	readonly cache: Claims;
 	readonly leases: ReadonlyMap<string, string>;
+	readonly delegates: ReadonlySet<string>;
 	readonly subnetEnv: SubnetEnv | null;
 	readonly hosts: ReadonlyMap<string, string>;
 }
@@ -232,17 +235,20 @@ class NodeFiles {
 	readonly #hostRoot: string | null;
 	readonly #cache: CniCache;
 	readonly #leases: HostLocal;
+	readonly #delegates: FlannelDelegates;
 
 	constructor(hostRoot: string | null) {
 		this.#hostRoot = hostRoot;
 		this.#cache = new CniCache(hostRoot);
 		this.#leases = new HostLocal(hostRoot);
+		this.#delegates = new FlannelDelegates(hostRoot);
 	}
 
 	read(): Files {
 		return {
 			cache: this.#cache.read(),
 			leases: this.#leases.read(),
+			delegates: this.#delegates.read(),
 			subnetEnv: readSubnetEnv(this.#hostRoot),
 			hosts: readHosts(this.#hostRoot),
 		};
@@ -251,5 +257,6 @@ class NodeFiles {
 
 function isSame(a: Files, b: Files): boolean {
 	const small = ({ subnetEnv, hosts }: Files) => JSON.stringify([subnetEnv, [...hosts]]);
-	return a.cache === b.cache && a.leases === b.leases && small(a) === small(b);
+	const isSamePods = a.cache === b.cache && a.leases === b.leases && a.delegates === b.delegates;
+	return isSamePods && small(a) === small(b);
 }

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import fc from "fast-check";
 import { CniCache, parseCniResult } from "../../src/identity/cni-cache.js";
+import { FlannelDelegates } from "../../src/identity/delegates.js";
 import { readSubnetEnv } from "../../src/identity/flannel.js";
 import { HostLocal } from "../../src/identity/host-local.js";
 
@@ -177,6 +178,20 @@ describe("files as they are found on disk", () => {
 			["10.244.1.2", ID],
 			["fd00:10:244:1::2", ID],
 		]);
+	});
+
+	test("flannel's delegate files: sandboxes by their names, whole or half written, and nothing else", () => {
+		const directory = join(root, "var/lib/cni/flannel");
+		const delegates = new FlannelDelegates(root);
+		assert.equal(delegates.read().size, 0, "no flannel here");
+		mkdirSync(directory, { recursive: true });
+		writeFileSync(join(directory, ID), '{"type":"bridge","name":"cbr0"');
+		writeFileSync(join(directory, "lock"), "");
+		const found = delegates.read();
+		assert.deepEqual([...found], [ID]);
+		assert.equal(delegates.read(), found, "the same while nothing comes or goes");
+		rmSync(join(directory, ID));
+		assert.equal(delegates.read().size, 0);
 	});
 
 	test("subnet.env of both families", () => {

@@ -19,7 +19,7 @@ describe("names in a lab", () => {
 					const full = `${pod.namespace}/${pod.name}`;
 					const found = directory.podByDevice(node.name, pod.ifindex, Date.now());
 					assert.equal(`${found?.namespace}/${found?.name}`, full);
-					assert.deepEqual(found?.sources, ["cni-cache", "host-local"]);
+					assert.deepEqual(found?.sources, ["cni-cache", "host-local", "flannel"]);
 					assert.deepEqual([found?.uid, found?.sandbox, found?.device], [pod.uid, pod.sandbox, pod.device]);
 					for (const address of [pod.address.ipv4, pod.address.ipv6]) {
 						assert.equal(directory.podByAddress(address, Date.now())?.name, pod.name, address);

@@ -45,6 +45,18 @@ test("a claim and the kernel agree: a pod with its sources; the other veth has i
 	);
 });
 
+test("flannel's delegate file supports who has the sandbox, and names nobody by itself", () => {
+	const delegates = new Set([SANDBOX]);
+	const { pods } = resolvePods(view, [cache("client", 1)], NO_LEASES, delegates);
+	assert.deepEqual(
+		pods.map(({ name, sources }) => [name, sources]),
+		[
+			["client", ["cni-cache", "flannel"]],
+			["node-a-pod2", ["netns-name"]],
+		],
+	);
+});
+
 test("a file of a sandbox that is gone gives its name to nobody, though address and veth's name are used again", () => {
 	const gone = cache("old", 9, { device: vethName(1, 1), addresses: [podAddress(1, 5)] });
 	const reused = cache("older", 9, { device: null, addresses: [podAddress(1, 1)] });
