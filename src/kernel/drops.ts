@@ -93,7 +93,8 @@ export class Drops {
 	readonly #program: BpfProgram;
 	readonly #maps: { readonly namespaces: BpfMap; readonly counts: BpfMap; readonly counters: BpfMap };
 	readonly #slots: SlotAccess | null;
-	readonly #names = reasonNames();
+	/** Of reasons; null until the first is asked for: to read the kernel's types takes 20 ms. */
+	#names: ReadonlyMap<number, string> | null = null;
 	readonly #symbols = new KernelSymbols();
 	/** Ids in the program's table. */
 	readonly #watched = new Map<NetnsCookie, number>();
@@ -261,6 +262,7 @@ export class Drops {
 	}
 
 	#reason(number: number): string {
+		this.#names ??= reasonNames();
 		return this.#names.get(number) ?? String(number);
 	}
 }

@@ -103,12 +103,17 @@ export function prefixContains(prefix: Prefix, address: AddressWords): boolean {
 
 /** Words whose first `bits` of 128 are one. */
 export function maskOf(bits: number): AddressWords {
+	return MASKS[Math.min(128, Math.max(0, bits))] as AddressWords;
+}
+
+/** By the number of ones: planning a trace asks for the same few again and again. */
+const MASKS: readonly AddressWords[] = Array.from({ length: 129 }, (_, bits) => {
 	const word = (i: number) => {
 		const ones = Math.min(32, Math.max(0, bits - i * 32));
 		return ones === 0 ? 0 : (0xffffffff << (32 - ones)) >>> 0;
 	};
 	return [word(0), word(1), word(2), word(3)];
-}
+});
 
 function formatIpv4(word: number): string {
 	return `${word >>> 24}.${(word >>> 16) & 255}.${(word >>> 8) & 255}.${word & 255}`;
