@@ -75,11 +75,12 @@ describe("bulk traffic, by agents with honest clocks", () => {
 	}
 
 	test("packets dropped on the far node: each victim is found where it died, and nothing else is called lost", async () => {
-		await lab().setOffloads("no-tunnel-segmentation");
-		const dropping = await dropSome(lab().node("node-b"), "flannel.1", { port: PORT, every: 12, most: 5 });
+		// In large skbs and few: a busy machine drops packets of its own accord when they come by the thousand.
+		await lab().setOffloads("default");
+		const dropping = await dropSome(lab().node("node-b"), "flannel.1", { port: PORT, every: 4, most: 5 });
 		try {
 			weft = await startWeft("trace", "default/client", "default/server", ...agents.options);
-			const sent = await send("ipv4", 2_000_000);
+			const sent = await send("ipv4", 400_000);
 			assert.equal(sent.error, null);
 			await sleep(2600);
 		} finally {
