@@ -1,20 +1,38 @@
 import type { Expression } from "../filter/ast.js";
 import {
 	compilePacket,
+	endAt,
 	type NameResolver,
 	type Packets,
 	type PacketTest,
 	type TupleWords,
 } from "../filter/evaluate.js";
+import type { ResolvedEnd } from "../filter/resolve.js";
 import type { KernelDrop } from "../kernel/drops.js";
 import { type AddressWords, parseWords } from "../packet/addresses.js";
 import { EventFlag } from "../packet/sightings.js";
 
-/** A FILTER for single dropped packets, as tcpdump would have decided where they were. */
-export function dropTest(filter: Expression, resolve: NameResolver): (drop: KernelDrop) => boolean {
+/** Ends and FILTER for single dropped packets, as tcpdump would have decided where they were. */
+export function dropTest(
+	filter: Expression,
+	ends: { readonly from: ResolvedEnd; readonly to: ResolvedEnd },
+	resolve: NameResolver,
+): (drop: KernelDrop) => boolean {
 	const test: PacketTest = compilePacket(filter, resolve);
-	return (drop) => test(new OneDrop(drop), 0);
+	const between = (from: ResolvedEnd, to: ResolvedEnd): PacketTest => {
+		const [source, destination] = [endAt(from, SOURCE), endAt(to, DESTINATION)];
+		return (packets, i) => source(packets, i) && destination(packets, i);
+	};
+	const [there, back] = [between(ends.from, ends.to), between(ends.to, ends.from)];
+	return (drop) => {
+		const packet = new OneDrop(drop);
+		return test(packet, 0) && (there(packet, 0) || back(packet, 0));
+	};
 }
+
+/** Where the words of an address begin in a tuple. */
+const SOURCE = 0;
+const DESTINATION = 4;
 
 /** A drop record begins at the network header; lengths in filters count the Ethernet header, too. */
 const ETHERNET = 14;

@@ -1,5 +1,6 @@
 import type { Expression } from "../filter/ast.js";
-import { resolveName } from "../filter/resolve.js";
+import type { End } from "../filter/end.js";
+import { resolveEnd, resolveName } from "../filter/resolve.js";
 import { MergedDirectory } from "../identity/merged.js";
 import { addon } from "../kernel/addon.js";
 import { Drops, type KernelDrop } from "../kernel/drops.js";
@@ -20,6 +21,9 @@ export interface DropsRequest {
 	/** Nodes on this machine; those that are not to be watched lend their names. */
 	readonly nodes: readonly NodeSpec[];
 	readonly filter: Expression;
+	/** Between these ends, either way; absent: any. */
+	readonly from?: End;
+	readonly to?: End;
 }
 
 export interface DropsReady {
@@ -28,6 +32,7 @@ export interface DropsReady {
 	readonly namespaces: number;
 }
 
+const ANY: End = { kind: "any" };
 /** How long names of services and pods may keep it from beginning. */
 const NAMES_MS = 250;
 /** Drops of this long are told together. */
@@ -137,7 +142,9 @@ export class DropsWatch {
 		}
 		this.#drops.watch([...this.#owners.keys()]);
 		const lookup = lookupOver(clusterOf(this.#directory));
-		this.#test = dropTest(this.#request.filter, ({ what, name }) => resolveName(what, name, lookup));
+		const { filter, from = ANY, to = ANY } = this.#request;
+		const ends = { from: resolveEnd(from, lookup), to: resolveEnd(to, lookup) };
+		this.#test = dropTest(filter, ends, ({ what, name }) => resolveName(what, name, lookup));
 	}
 
 	/** Judges and tells what is older than so many ms. */

@@ -27,7 +27,9 @@ export interface MessageTypes {
 	readonly WatchFlowsRequest: QuestionMessage;
 	readonly WatchFlowsResponse: { readonly state?: StateMessage | null; readonly flow?: object | null };
 	readonly WatchLatencyRequest: { readonly bridge: string; readonly intervalMs: number };
+	readonly WatchLatencyResponse: { readonly state?: StateMessage | null; readonly delta?: object | null };
 	readonly WatchDropsRequest: QuestionMessage;
+	readonly WatchDropsResponse: { readonly state?: StateMessage | null; readonly drop?: object | null };
 	readonly WatchTopologyRequest: { readonly withEvidence: boolean };
 	readonly WatchTopologyResponse: WatchTopologyResponse;
 	readonly ResolveEndpointRequest: { readonly end: EndMessage | null; readonly namespace: string };

@@ -87,7 +87,7 @@ export class PathsService {
 }
 
 /** A stream of rows and states to one client. */
-class Told {
+export class Told {
 	readonly #call: Reply;
 	readonly #instance: string;
 	readonly #encode: (state: StateMessage) => Buffer;

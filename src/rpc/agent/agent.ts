@@ -30,6 +30,7 @@ import type { Conversation, Reply, Responder } from "../server.js";
 import { topologyMessage } from "../topology-message.js";
 import { stageMessage } from "./node-watch.js";
 import type { FromNodeWorker, NodeStatus, NodeWorkerOptions, ToNodeWorker } from "./protocol.js";
+import { Watches } from "./watches.js";
 
 export interface AgentOptions {
 	readonly spec: NodeSpec;
@@ -61,6 +62,7 @@ export class Agent implements Responder {
 	readonly #clock: NodeClock;
 	readonly #worker: Worker;
 	readonly #paths: PathsService;
+	readonly #watches: Watches;
 	readonly #subscribers = new Map<number, Subscriber>();
 	readonly #watchers = new Set<TopologyWatcher>();
 	readonly #tickets = new Map<number, (status: NodeStatus) => void>();
@@ -86,6 +88,7 @@ export class Agent implements Responder {
 		this.#worker.on("message", (message: FromNodeWorker) => this.#hear(message));
 		this.#worker.on("error", (cause: Error) => options.onFailure(cause));
 		this.#paths = new PathsService(instance, options.own);
+		this.#watches = new Watches(instance, spec, attach);
 	}
 
 	get node(): string {
@@ -101,10 +104,12 @@ export class Agent implements Responder {
 		if (this.#settling !== null) clearTimeout(this.#settling);
 		for (const { call } of this.#subscribers.values()) call.end();
 		for (const watcher of this.#watchers) watcher.end();
+		const watches = this.#watches.close();
 		this.#observer.close();
 		this.#tell({ kind: "close" });
 		const exited = new Promise((resolve) => this.#worker.once("exit", resolve));
-		await Promise.race([exited, new Promise((resolve) => setTimeout(resolve, CLOSE_MS).unref())]);
+		const closed = Promise.all([exited, watches]);
+		await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, CLOSE_MS).unref())]);
 		await this.#worker.terminate();
 	}
 
@@ -116,12 +121,12 @@ export class Agent implements Responder {
 		this.#paths.watchFlows(call);
 	}
 
-	watchLatency(): void {
-		throw new Refusal(status.UNIMPLEMENTED, "this agent does not serve latency yet: run weft latency on the node");
+	watchLatency(call: Reply): void {
+		this.#watches.latency(call);
 	}
 
-	watchDrops(): void {
-		throw new Refusal(status.UNIMPLEMENTED, "this agent does not serve drops yet: run weft drops on the node");
+	watchDrops(call: Reply): void {
+		this.#watches.drops(call);
 	}
 
 	streamSightings(call: Conversation): void {

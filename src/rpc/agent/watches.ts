@@ -1,0 +1,128 @@
+import { status } from "@grpc/grpc-js";
+import { DropsWatch } from "../../collector/drops.js";
+import { LatencyError, LatencyWatch } from "../../collector/latency.js";
+import type { NodeSpec } from "../../collector/request.js";
+import { parseEnd } from "../../filter/end.js";
+import { parseFilter } from "../../filter/grammar.js";
+import { decode, encode, Phase } from "../messages.js";
+import { Told } from "../paths-service.js";
+import { checkQuestion, Refusal, serviceErrorOf } from "../refusal.js";
+import type { Reply } from "../server.js";
+import { dropMessage, segmentMessage } from "../watch-message.js";
+
+/** Each has hooks, or a tracepoint program, of its own. */
+const MOST_WATCHES = 8;
+const INTERVAL_MS = 1000;
+const LEAST_INTERVAL_MS = 100;
+
+/** What ends with its client. */
+interface Watching {
+	/** Tells what is left. */
+	stop(): Promise<void>;
+}
+
+/** WatchLatency and WatchDrops of an agent: hooks and programs are on while somebody asks. */
+export class Watches {
+	readonly #instance: string;
+	readonly #spec: NodeSpec;
+	readonly #attach: "tcx" | "clsact" | "auto";
+	readonly #ends = new Set<() => Promise<void>>();
+
+	constructor(instance: string, spec: NodeSpec, attach: "tcx" | "clsact" | "auto") {
+		this.#instance = instance;
+		this.#spec = spec;
+		this.#attach = attach;
+	}
+
+	latency(call: Reply): void {
+		const { bridge, intervalMs } = decode("WatchLatencyRequest", call.request);
+		if (intervalMs !== 0 && intervalMs < LEAST_INTERVAL_MS) {
+			throw Refusal.field("interval_ms", `${intervalMs} ms are too few: at least ${LEAST_INTERVAL_MS}`);
+		}
+		const stream = new Told(call, this.#instance, (state) => encode("WatchLatencyResponse", { state }));
+		this.#serve(call, stream, async () => {
+			const watch = await LatencyWatch.start({
+				...{ nodes: [this.#spec], bridge: bridge || null, by: null, inside: false, attach: this.#attach },
+			}).catch((cause: unknown) => {
+				throw cause instanceof LatencyError ? Refusal.field("bridge", `${cause.message}: ${cause.remedy}`) : cause;
+			});
+			const tell = () => {
+				for (const segment of watch.interval().segments) {
+					stream.row(encode("WatchLatencyResponse", { delta: segmentMessage(segment) }));
+				}
+			};
+			const timer = setInterval(tell, intervalMs || INTERVAL_MS);
+			return {
+				stop: async () => {
+					clearInterval(timer);
+					await watch.stop();
+					tell();
+					await watch.close();
+				},
+			};
+		});
+	}
+
+	drops(call: Reply): void {
+		const { from, to, filter, namespace } = checkQuestion(decode("WatchDropsRequest", call.request));
+		const stream = new Told(call, this.#instance, (state) => encode("WatchDropsResponse", { state }));
+		const options = { namespace };
+		const request = {
+			nodes: [this.#spec],
+			filter: parseFilter(filter, options),
+			from: parseEnd(from, options),
+			to: parseEnd(to, options),
+		};
+		this.#serve(call, stream, async () => {
+			const watch = await DropsWatch.start(request, (reports) => {
+				for (const report of reports) stream.row(encode("WatchDropsResponse", { drop: dropMessage(report) }));
+			});
+			return {
+				stop: async () => {
+					await watch.stop();
+					watch.close();
+				},
+			};
+		});
+	}
+
+	/** Ends all that is served; what hooks have is taken away. */
+	async close(): Promise<void> {
+		await Promise.all([...this.#ends].map((end) => end()));
+	}
+
+	#serve(call: Reply, stream: Told, begin: () => Promise<Watching>): void {
+		if (this.#ends.size >= MOST_WATCHES) {
+			throw new Refusal(status.RESOURCE_EXHAUSTED, `${MOST_WATCHES} watches are served here already`);
+		}
+		const begun = begin();
+		let ended: Promise<void> | null = null;
+		let second: NodeJS.Timeout | null = null;
+		const end = () => {
+			ended ??= begun
+				.then(async (watching) => {
+					if (second !== null) clearInterval(second);
+					await watching.stop();
+					stream.state(Phase.ended, null);
+					call.end();
+				})
+				.catch(() => undefined)
+				.finally(() => this.#ends.delete(end));
+			return ended;
+		};
+		this.#ends.add(end);
+		const leave = () => void end();
+		call.on("cancelled", leave);
+		call.on("close", leave);
+		begun.then(
+			() => {
+				stream.ready([this.#spec.name], []);
+				second = setInterval(() => stream.state(Phase.running, null), INTERVAL_MS);
+			},
+			(cause: unknown) => {
+				this.#ends.delete(end);
+				call.emit("error", serviceErrorOf(cause));
+			},
+		);
+	}
+}
