@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Summary } from "../../src/collector/report.js";
+import type { FlowRecord } from "../../src/flow/record.js";
 import type { Lab } from "../../src/lab/lab.js";
 import type { Path } from "../../src/path/path.js";
 import { shortName } from "./hop-table.js";
+import { flowsOf } from "./replayed.js";
 import { readSightings, type Sighting } from "./sightings.js";
 import { assertBalanced, startWeft } from "./weft.js";
 
@@ -14,6 +16,7 @@ export interface Recorded {
 	readonly paths: readonly Path[];
 	/** What the hooks saw, whatever the Joiner made of it. */
 	readonly sightings: readonly Sighting[];
+	readonly flows: readonly FlowRecord[];
 	readonly summary: Summary;
 }
 
@@ -37,11 +40,27 @@ export async function recorded(
 		}
 		const summary = await weft.stop();
 		assertBalanced(summary);
-		return { paths: weft.paths, sightings: await readSightings(file), summary };
+		keep(file, weft.paths);
+		return { paths: weft.paths, sightings: await readSightings(file), flows: await flowsOf(file), summary };
 	} finally {
 		rmSync(folder, { recursive: true });
 	}
 }
+
+/**
+ * With WEFT_RECORDINGS=DIRECTORY what was traced becomes a case of test/collector/recordings.test.ts: the file, and the
+ * paths as they were told live.
+ */
+function keep(file: string, paths: readonly Path[]): void {
+	const folder = process.env["WEFT_RECORDINGS"];
+	if (folder === undefined) return;
+	kept++;
+	const name = join(folder, `${basename(process.argv[1] ?? "", ".test.js")}-${kept}`);
+	copyFileSync(file, `${name}.weft`);
+	writeFileSync(`${name}.json`, paths.map((path) => `${JSON.stringify(path)}\n`).join(""));
+}
+
+let kept = 0;
 
 /** "cA→i", "flannel→e", and the node's letter: "cA→i a". */
 export function hookName(

@@ -1,17 +1,12 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
+import { before, describe, test } from "node:test";
 import type { Path } from "../../src/path/path.js";
 import { packet, timestamps } from "../bpf/packet.js";
 import { cluster } from "./cluster.js";
 import { inject, linkAddresses } from "./frames.js";
-import { flowsOf } from "./replayed.js";
-import { placeOf, readSightings, type Sighting } from "./sightings.js";
+import { assertNothingLost, recorded } from "./recorded.js";
+import { placeOf, type Sighting } from "./sightings.js";
 import { dropSome } from "./victims.js";
-import { assertBalanced, startWeft } from "./weft.js";
 
 const PORT = 9000;
 const BYTES = 400_000;
@@ -19,25 +14,15 @@ const BYTES = 400_000;
 /** Copies are packets of their own: each has its path, the lost ones end where they were dropped, and nothing is mixed. */
 describe("what is sent more than once", () => {
 	const lab = cluster();
-	const folder = mkdtempSync(join(tmpdir(), "weft-retransmission-"));
 
 	before(async () => {
 		await lab().serve("default/server", { protocol: "tcp", port: PORT, as: "sink" });
 	});
-	after(() => rmSync(folder, { recursive: true }));
 
 	async function traced(filter: string, send: () => Promise<void>) {
-		const file = join(folder, "trace.weft");
-		const weft = await startWeft("trace", "any", "any", filter, `--lab=${lab().name}`, "-w", file);
-		try {
-			await send();
-			await sleep(2600);
-		} finally {
-			const summary = await weft.stop();
-			assertBalanced(summary);
-			assert.deepEqual(summary.events.lost, {}, "precondition: no event was lost");
-		}
-		return { paths: weft.paths, sightings: await readSightings(file), flows: await flowsOf(file) };
+		const trace = await recorded(lab(), filter, send);
+		assertNothingLost(trace);
+		return trace;
 	}
 
 	for (const [family, tunnel] of [
