@@ -65,6 +65,8 @@ export type FromWorker =
 	  }
 	/** Comes before the first path that names it. */
 	| { readonly kind: "hook"; readonly added: boolean; readonly hook: Hook }
+	/** Only while recording: paths that follow are named by this, as they will be when the recording is replayed. */
+	| { readonly kind: "inForce"; readonly names: readonly Names[]; readonly wirings: readonly Wiring[] }
 	/** As the Joiner made them: hooks as ids, no names. */
 	| { readonly kind: "paths"; readonly paths: readonly JoinedPath[] }
 	| { readonly kind: "second"; readonly report: Second }

@@ -1,8 +1,10 @@
 import { Worker } from "node:worker_threads";
 import { describeUnknown, isUnknown, type ResolvedEnd, resolveEnd } from "../filter/resolve.js";
 import { MergedDirectory } from "../identity/merged.js";
+import { NamesDirectory } from "../identity/names.js";
 import type { Hook } from "../packet/hook.js";
 import type { JoinedPath } from "../path/path-view.js";
+import type { Wiring } from "../wiring/model.js";
 import { announce } from "./announce.js";
 import { type Cluster, clusterOf, lookupOver } from "./cluster.js";
 import { Naming } from "./naming.js";
@@ -39,6 +41,8 @@ class LocalTrace {
 	readonly #warned = new Set<string>();
 	#worker: Worker | null = null;
 	#naming: Naming | null = null;
+	/** While recording: what the recording says at this place. */
+	#inForce: { readonly directories: readonly NamesDirectory[]; readonly wirings: readonly Wiring[] } | null = null;
 	#settling: NodeJS.Timeout | null = null;
 	/** What the ENDs' own veths had counted when each was first asked. */
 	readonly #counted = new Map<string, number>();
@@ -128,6 +132,11 @@ class LocalTrace {
 			case "ready":
 				this.#ready(message);
 				return;
+			case "inForce": {
+				const { names, wirings } = message;
+				this.#inForce = { directories: names.map((each) => NamesDirectory.of(each)), wirings };
+				return;
+			}
 			case "paths":
 				for (const path of message.paths) this.#path(path);
 				this.#credit(message.paths.length, reject);
@@ -155,7 +164,11 @@ class LocalTrace {
 
 	#ready({ hooks, wallClockBase }: FromWorker & { kind: "ready" }): void {
 		const wirings = () => this.#observers.map(({ wiring }) => wiring);
-		this.#naming = new Naming({ directory: this.#directory, wirings }, wallClockBase, this.#hooks.values());
+		const knowledge = {
+			directory: new MergedDirectory(() => this.#inForce?.directories ?? [this.#directory]),
+			wirings: () => this.#inForce?.wirings ?? wirings(),
+		};
+		this.#naming = new Naming(knowledge, wallClockBase, this.#hooks.values());
 		const ready = announce({
 			question: this.#question,
 			text: this.#request,

@@ -129,11 +129,13 @@ export class Tracer {
 
 	async #follow(world: World): Promise<void> {
 		const plan = planFor(this.#options.question, world);
-		this.#recorder?.world(world);
-		this.#pipeline.world(
-			world.nodes.map(({ wiring }) => wiring),
-			world.cluster,
-		);
+		const wirings = world.nodes.map(({ wiring }) => wiring);
+		if (this.#recorder !== null) {
+			this.#flushPaths();
+			this.#recorder.world(world);
+			this.#send({ kind: "inForce", names: world.names ?? [], wirings });
+		}
+		this.#pipeline.world(wirings, world.cluster);
 		await Promise.all(plan.nodes.map((node) => this.#followNode(node, plan)));
 		for (const { name, wiring } of world.nodes) this.#drops.get(name)?.world(wiring);
 	}
