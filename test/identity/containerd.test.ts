@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { cluster } from "../lab/cluster.js";
+import { startDrops } from "../lab/drops.js";
+import { latencyOf } from "../lab/latency.js";
+import { startWeft } from "../lab/weft.js";
 import { churn } from "./churn.js";
 import { followNode, until } from "./follow.js";
 
@@ -46,6 +49,35 @@ describe("pods that a real runtime runs", () => {
 			await lab().deletePod("default/quick");
 		} finally {
 			close();
+		}
+	});
+
+	test("trace, latency and drops call real pods by their names", async () => {
+		const here = `--lab=${lab().name}`;
+		const { ipv4 } = lab().pod("default/server").pod.address;
+		const ping = (count = 3) => lab().ping("default/client", ipv4, { count });
+
+		const trace = await startWeft("trace", "default/client", "default/server", here);
+		await ping();
+		await trace.stop();
+		const [path] = trace.paths;
+		assert.equal(`${path?.flow.source.namespace}/${path?.flow.source.pod}`, "default/client");
+		assert.equal(`${path?.flow.destination.namespace}/${path?.flow.destination.pod}`, "default/server");
+
+		const report = await latencyOf(["--by", "pod", here], () => ping(10));
+		assert.ok(report.segments.some(({ kind, group }) => kind === "bridge-up" && group === "default/client"));
+
+		const drops = await startDrops(here);
+		try {
+			await lab().removeFdb("node-a", "node-b");
+			const told = drops.next(({ source }) => source?.pod === "client");
+			told.catch(() => undefined);
+			await ping(1);
+			const drop = (await told).find(({ source }) => source?.pod === "client");
+			assert.equal(drop?.destination?.pod, "server");
+		} finally {
+			await lab().restoreFdb("node-a", "node-b");
+			await drops.stop();
 		}
 	});
 
