@@ -23,18 +23,13 @@ export async function requestTo(
 	return first(weft, since, `${protocol} request to ${asked}`, (path) => isRequest(path, protocol) && isAsked(path));
 }
 
-/** The first reply to this request. */
-export async function replyTo(weft: RunningWeft, since: number, protocol: Protocol, request: Path): Promise<Path> {
-	const asker = request.hops[0];
+/** The reply to this request, whenever it came: it is for the face that asked, from the face that was asked last. */
+export async function replyTo(weft: RunningWeft, protocol: Protocol, request: Path): Promise<Path> {
+	const [asker, asked] = [request.hops[0]?.source, request.hops.at(-1)?.destination];
 	// 127.0.0.1 is another face of the node than the one that its pod saw.
-	const answers = ({ hops }: Path) =>
-		hops.at(-1)?.destination === asker?.source || addressOf(hops.at(-1)?.destination ?? null) === "127.0.0.1";
-	return first(
-		weft,
-		since,
-		`${protocol} reply to ${asker?.source}`,
-		(path) => isReply(path, protocol) && answers(path),
-	);
+	const isFor = (face: string | null | undefined) => face === asker || addressOf(face ?? null) === "127.0.0.1";
+	const answers = ({ hops }: Path) => hops[0]?.source === asked && isFor(hops.at(-1)?.destination);
+	return first(weft, 0, `${protocol} reply to ${asker}`, (path) => isReply(path, protocol) && answers(path));
 }
 
 /** Until no more paths come of what was sent before. */

@@ -34,7 +34,7 @@ export function describeTable(
 						const before = weft.paths.length;
 						await exchange(lab(), each, family, protocol);
 						const request = await requestTo(weft, before, protocol, each.to(lab(), family));
-						const reply = await replyTo(weft, before, protocol, request);
+						const reply = await replyTo(weft, protocol, request);
 						assert.equal(hopsOf(lab(), request), whole(each.request), "request");
 						assert.equal(hopsOf(lab(), reply), whole(each.reply), "reply");
 						assertFaces(lab(), each, family, request, reply);

@@ -36,7 +36,7 @@ describe("a trace of one node", () => {
 			const weft = await startWeft("trace", "default/client", "default/server", "--netns", netns);
 			assert.equal(await lab().ping("default/client", lab().pod("default/server").pod.address.ipv4), 1);
 			const request = await requestTo(weft, 0, "icmp");
-			const reply = await replyTo(weft, 0, "icmp", request);
+			const reply = await replyTo(weft, "icmp", request);
 			assertBalanced(await weft.stop());
 			const [onA, onB] = ["cA→i cni0→i flannel→e eth0→e ‖ ", " ‖ eth0→i flannel→i cni0→e sB→e"];
 			assert.equal(hopsOf(lab(), request), half === "node-a" ? onA : onB);
