@@ -1,6 +1,4 @@
 import type { FlowCounts, FlowRecord } from "../flow/record.js";
-import type { DropReport } from "../latency/drop-report.js";
-import type { Segment, SegmentEnd } from "../latency/report.js";
 import type { Blame, Endpoint, Hop, OuterHeader, Path, ServiceRef } from "../path/path.js";
 import { directionNumber, roleNumber } from "./hook-message.js";
 import { word64 } from "./messages.js";
@@ -55,41 +53,6 @@ export function flowMessage(record: FlowRecord): object {
 		firstSeenNs: wallOf(record.firstSeen),
 		lastSeenNs: wallOf(record.lastSeen),
 	};
-}
-
-export function dropMessage(drop: DropReport): object {
-	const { node, count, kernelReason, protocol, hop: place } = drop;
-	return {
-		...{ node, count, kernelReason, protocol },
-		timeNs: wallOf(drop.time),
-		kernelFunction: drop.kernelFunction ?? "",
-		diagnosis: drop.diagnosis ?? "",
-		explanation: drop.explanation ?? "",
-		remedy: drop.remedy ?? "",
-		hop: place === null ? null : { node, device: place.device, direction: directionNumber(place.direction) },
-		source: drop.source === null ? null : endpoint(drop.source),
-		destination: drop.destination === null ? null : endpoint(drop.destination),
-		path: drop.path ?? "",
-	};
-}
-
-export function segmentMessage(segment: Segment): object {
-	const { node, kind, count, sumNs, minNs, maxNs, buckets } = segment;
-	return {
-		...{ node, kind, count, sumNs, minNs: minNs ?? 0, maxNs: maxNs ?? 0 },
-		from: segmentEnd(segment.from),
-		to: segmentEnd(segment.to),
-		bucketFromNs: buckets.map(({ fromNs }) => fromNs),
-		bucketToNs: buckets.map(({ toNs }) => toNs),
-		bucketCount: buckets.map((bucket) => bucket.count),
-		unmatched: Object.entries(segment.unmatched).map(([cause, n]) => ({ cause, count: n })),
-	};
-}
-
-function segmentEnd(end: SegmentEnd | null): object | null {
-	if (end === null) return null;
-	const { node, device, direction, role } = end;
-	return { node, device, direction: directionNumber(direction), role: roleNumber(role) };
 }
 
 function counts({ packets, bytes, payloadBytes, lost, dropped, retransmissions }: FlowCounts): object {

@@ -148,6 +148,35 @@ describe("an agent's API", () => {
 		}
 	});
 
+	test("WatchLatency and WatchDrops", async () => {
+		const pinging = setInterval(() => ping().catch(() => undefined), 200);
+		try {
+			const measured = await listen(client.WatchLatency({}), (all) => all.some(({ delta }) => delta), 20_000);
+			const { delta } = measured.find((message) => message.delta);
+			assert.equal(delta.node, "node-a");
+			const counted = delta.bucketCount.reduce((sum: number, count: string) => sum + Number(count), 0);
+			assert.equal(counted, Number(delta.count), "every sample is in a bucket");
+		} finally {
+			clearInterval(pinging);
+		}
+		const address = lab().pod("default/neighbor").pod.address.ipv4;
+		const knocking = setInterval(() => {
+			const order = { protocol: "udp", address, port: 5999, size: 40, count: 1, timeoutMs: 100 } as const;
+			lab()
+				.send("default/client", order)
+				.catch(() => undefined);
+		}, 300);
+		try {
+			const request = { filter: "udp port 5999" };
+			const told = await listen(client.WatchDrops(request), (all) => all.some(({ drop }) => drop), 20_000);
+			const { drop } = told.find((message) => message.drop);
+			assert.deepEqual([drop.node, drop.protocol, drop.destination.pod], ["node-a", "udp", "neighbor"]);
+			assert.notEqual(drop.kernelReason, "");
+		} finally {
+			clearInterval(knocking);
+		}
+	});
+
 	test("a client by reflection alone", async () => {
 		const reflection = loadSync("reflection.proto", {
 			includeDirs: ["node_modules/@grpc/reflection/build/proto/grpc/reflection/v1"],

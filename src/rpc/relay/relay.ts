@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { status } from "@grpc/grpc-js";
+import { type ServiceError, status } from "@grpc/grpc-js";
 import { type Cluster, clusterOf } from "../../collector/cluster.js";
 import { planFor } from "../../collector/plan.js";
 import { askQuestion } from "../../collector/question.js";
@@ -89,12 +89,12 @@ export class Relay implements Responder {
 		this.#paths.watchFlows(call);
 	}
 
-	watchLatency(): void {
-		throw new Refusal(status.UNIMPLEMENTED, "a relay does not serve latency yet");
+	watchLatency(call: Reply): void {
+		this.#passOn("watchLatency", call);
 	}
 
-	watchDrops(): void {
-		throw new Refusal(status.UNIMPLEMENTED, "a relay does not serve drops yet");
+	watchDrops(call: Reply): void {
+		this.#passOn("watchDrops", call);
 	}
 
 	streamSightings(call: Conversation): void {
@@ -160,6 +160,33 @@ export class Relay implements Responder {
 			}),
 		);
 		return encode("GetStatusResponse", { agents: answers.flat() });
+	}
+
+	/** The streams of all agents, as they are; a slow client makes them wait, and they count what that costs. */
+	#passOn(method: "watchLatency" | "watchDrops", call: Reply): void {
+		const streams = [...this.#links.values()].map((link) => link.channel.stream(method, call.request));
+		const stop = () => {
+			for (const stream of streams) stream.cancel();
+		};
+		call.on("cancelled", stop);
+		call.on("close", stop);
+		call.on("drain", () => {
+			for (const stream of streams) stream.resume();
+		});
+		let left = streams.length;
+		for (const stream of streams) {
+			stream.on("data", (bytes: Buffer) => {
+				if (!call.write(bytes)) stream.pause();
+			});
+			stream.on("error", (error: ServiceError) => {
+				left--;
+				// A bad request is bad everywhere; an agent that is gone is one fewer.
+				if (left > 0 && error.code !== status.INVALID_ARGUMENT) return;
+				stop();
+				if (!call.destroyed) call.emit("error", { code: error.code, details: error.details });
+			});
+		}
+		if (streams.length === 0) throw new Refusal(status.UNAVAILABLE, "no agent is connected");
 	}
 
 	/** Each agent has answered or failed once: a snapshot that comes sooner would look whole. */
