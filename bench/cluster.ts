@@ -42,6 +42,8 @@ export interface Traced {
 }
 
 export interface RunningTrace {
+	/** Resolves when this device has been hooked after the trace began. */
+	hooked(device: string): Promise<void>;
 	stop(): Promise<Traced>;
 }
 
@@ -53,25 +55,32 @@ export async function startTraced(request: object): Promise<RunningTrace> {
 	traces.add(child);
 	child.once("close", () => traces.delete(child));
 	const lines = linesOf(child);
-	const { readyMs = Number.NaN } = await next(lines, "readyMs");
+	const { readyMs } = await next(lines, "readyMs");
 	const sinceStartMs = performance.now() - begun;
 	return {
+		hooked: async (device) => {
+			while ((await next(lines, "hooked")).hooked !== device) {
+				// Another one.
+			}
+		},
 		stop: async () => {
 			const ended = once(child, "close");
 			const interrupted = performance.now();
 			child.kill("SIGINT");
 			const line = await next(lines, "summary");
 			await ended;
-			return { ...(line as Traced), readyMs, sinceStartMs, silentMs: performance.now() - interrupted };
+			return { ...line, readyMs, sinceStartMs, silentMs: performance.now() - interrupted };
 		},
 	};
 }
 
-async function next(lines: AsyncIterator<string>, key: keyof Traced): Promise<Partial<Traced>> {
+type Line = Traced & { readonly hooked: string };
+
+async function next(lines: AsyncIterator<string>, key: keyof Line): Promise<Line> {
 	for (;;) {
 		const { value, done } = await lines.next();
 		if (done) throw new Error(`the trace ended without ${key}`);
-		const line = JSON.parse(value) as Partial<Traced> & { readonly warning?: string };
+		const line = JSON.parse(value) as Line & { readonly warning?: string };
 		if (line.warning !== undefined) progress(line.warning);
 		if (line[key] !== undefined) return line;
 	}

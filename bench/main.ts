@@ -7,7 +7,7 @@
  *   node dist/bench/flood.bench.js …        one part alone, with the options that its header names
  *
  *   flood      a 64-byte flood untraced, traced, timed, watched for drops, and under tcpdump; CPU, loss, memory (root)
- *   start      weft trace of a pair: start to ready, Ctrl-C to silent (root)
+ *   start      weft trace of a pair: start to ready, Ctrl-C to silent; a new veth hooked (root)
  *   bpf        a run of the programs over an empty one (root)
  *   collector  a record's way through the worker: decoded, joined, filtered, counted
  *   decode     decoding alone

@@ -2,13 +2,17 @@
  * `weft trace` of a pair: start to ready, Ctrl-C to silent. As much is waiting for the kernel's grace periods, 12 ms a
  * hook, the CPU time is printed too: node dist/bench/start.bench.js [--rounds N]
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
+import type { Lab } from "../src/lab/lab.js";
 import { inLab, startTraced, type Traced } from "./cluster.js";
 import { alternate, spread } from "./rounds.js";
 import { progress, row, title } from "./table.js";
 
 const { values: options } = parseArgs({ options: { rounds: { type: "string", default: "9" } } });
 const ROUNDS = Number(options.rounds);
+const LATE = 5;
+const PATIENCE_MS = 5000;
 
 await inLab(async (lab) => {
 	const { netns, root: hostRoot } = lab.node("node-a").node;
@@ -37,6 +41,7 @@ await inLab(async (lab) => {
 		},
 		(kind, round, ms) => progress(`start, round ${round + 1}/${ROUNDS}, ${kind}: ${ms.toFixed(0)} ms`),
 	);
+	const late = await appearing(lab);
 	title(`weft trace of a pair, ${ROUNDS} rounds, median (min–max)`);
 	for (const [kind, all] of Object.entries(runs)) {
 		const hooks = all[0]?.summary.hooks ?? 0;
@@ -70,4 +75,26 @@ await inLab(async (lab) => {
 			budgeted ? "≤ 200" : "",
 		);
 	}
+	row("a new veth, hooked both ways after it appears", spread(late), "ms", "≤ 50");
 });
+
+/** Ports of cni0 that come while everything is traced: from the end of `ip link add` to both hooks, ms. */
+async function appearing(lab: Lab): Promise<number[]> {
+	const node = lab.node("node-a");
+	const { netns, root: hostRoot } = node.node;
+	const pod = lab.pod("default/client").netns;
+	const trace = await startTraced({ from: "any", to: "any", netns, hostRoot });
+	const took: number[] = [];
+	for (let n = 0; n < LATE; n++) {
+		const device = `late${n}`;
+		const hooked = trace.hooked(device);
+		const peer = ["peer", "name", device, "netns", pod];
+		await node.run("ip", "link", "add", device, "master", "cni0", "up", "type", "veth", ...peer);
+		const added = performance.now();
+		// One that is never hooked shows as such.
+		await Promise.race([hooked, sleep(PATIENCE_MS)]);
+		took.push(performance.now() - added);
+	}
+	await trace.stop();
+	return took;
+}

@@ -1,6 +1,7 @@
 /**
  * A trace as `weft trace` on a terminal runs it (thinned, nothing printed), in a process of its own, so that its CPU
- * time and memory can be told from the flood's. Prints a line when the hooks are on and one when it has ended.
+ * time and memory can be told from the flood's. Prints a line when the hooks are on, one for each hook that comes later,
+ * and one when it has ended.
  * Argument: a TraceRequest's `from`, `to`, `filter`, `netns` and `hostRoot` as JSON. SIGINT ends it.
  */
 import type { TraceListener, TraceRequest } from "../src/collector/request.js";
@@ -50,7 +51,9 @@ const listener: TraceListener = {
 		rows++;
 	},
 	status: () => {},
-	hook: () => {},
+	hook: ({ change, device }) => {
+		if (change === "added") say({ hooked: device });
+	},
 	warning: (line) => say({ warning: line }),
 	summary: () => {},
 };
