@@ -7,7 +7,7 @@ import type { BatchEncoder } from "../batch-encoder.js";
 import type { LossMessage, StageMessage } from "../messages.js";
 
 /** Bytes on their way to a subscriber; beyond it, its rows are lost, counted as subscriberSlow. */
-const MOST_WAITING = 4 << 20;
+const MOST_WAITING = 8 << 20;
 /** How long a subscriber hears nothing, at the most. */
 const QUIET_NS = 50e6;
 
