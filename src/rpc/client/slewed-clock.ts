@@ -62,7 +62,7 @@ export class SlewedClock {
 	line(wallNs: bigint): { readonly timeNs: number; readonly rate: number } {
 		const theirs = Number(wallNs - this.#lineBase);
 		if (theirs > this.#latestNs) this.#latestNs = theirs;
-		return { timeNs: theirs - this.#offsetAt(theirs), rate: 1 - this.slope };
+		return { timeNs: theirs - this.#offsetAt(theirs), rate: 1 - (this.#bendAt(theirs)?.slope ?? 0) };
 	}
 
 	/** The offset that a time on the line was made with. */
@@ -73,10 +73,11 @@ export class SlewedClock {
 	}
 
 	#offsetAt(theirsNs: number): number {
-		for (let i = this.#bends.length - 1; i >= 0; i--) {
-			const bend = this.#bends[i] as Bend;
-			if (bend.atNs <= theirsNs || i === 0) return bend.offsetNs + bend.slope * (theirsNs - bend.atNs);
-		}
-		return 0;
+		const bend = this.#bendAt(theirsNs);
+		return bend === undefined ? 0 : bend.offsetNs + bend.slope * (theirsNs - bend.atNs);
+	}
+
+	#bendAt(theirsNs: number): Bend | undefined {
+		return this.#bends.findLast(({ atNs }) => atNs <= theirsNs) ?? this.#bends[0];
 	}
 }
