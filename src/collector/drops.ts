@@ -32,6 +32,9 @@ export interface DropsReady {
 	readonly namespaces: number;
 }
 
+/** See DropSummary. */
+export type DropsAccount = Pick<DropSummary, "consumed" | "unknown" | "ringFull" | "missed">;
+
 const ANY: End = { kind: "any" };
 /** How long names of services and pods may keep it from beginning. */
 const NAMES_MS = 250;
@@ -88,6 +91,12 @@ export class DropsWatch {
 	get ready(): DropsReady {
 		const nodes = this.#watched().map(({ spec }) => spec.name);
 		return { nodes, namespaces: this.#owners.size };
+	}
+
+	/** What is not told as a drop, so far. */
+	account(): DropsAccount {
+		const { unknown = 0, ringFull = 0, missed = 0 } = this.#drops?.counters() ?? {};
+		return { consumed: this.#told.consumed, unknown, ringFull, missed };
 	}
 
 	/** Stops, tells what is still waiting, and gives the account, which is exact. */

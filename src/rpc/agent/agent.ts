@@ -5,6 +5,7 @@ import { status } from "@grpc/grpc-js";
 import { type Cluster, clusterOf, lookupOver, NOBODY } from "../../collector/cluster.js";
 import { NodeObserver } from "../../collector/node-observer.js";
 import { askQuestion } from "../../collector/question.js";
+import type { LedgerStage } from "../../collector/report.js";
 import type { NodeSpec } from "../../collector/request.js";
 import { parseEnd } from "../../filter/end.js";
 import { resolveEnd } from "../../filter/resolve.js";
@@ -194,6 +195,11 @@ export class Agent implements Responder {
 		return encode("SyncClockResponse", {
 			...{ node: this.node, instance: this.instance, clientTimeNs, receivedNs, sentNs },
 		});
+	}
+
+	/** What became of every sighting, stage by stage. */
+	async ledger(): Promise<readonly LedgerStage[]> {
+		return (await this.#workerStatus()).ledger;
 	}
 
 	async getStatus(): Promise<Buffer> {
