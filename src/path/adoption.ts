@@ -31,7 +31,7 @@ export class Adoption {
 
 	/** The orphan has waited its time: nobody sent it, as far as is known. */
 	expire(orphan: number): void {
-		const { paths, orphans, suspects } = this.#shop;
+		const { paths, orphans, suspects, flooded } = this.#shop;
 		orphans.remove(orphan);
 		const marks = paths.marks[orphan] as number;
 		if ((marks & Mark.adopted) !== 0) {
@@ -39,7 +39,8 @@ export class Adoption {
 			return;
 		}
 		paths.marks[orphan] = marks & ~Mark.orphan;
-		suspects.add(orphan, paths.since[orphan] as number);
+		const list = (marks & Mark.flooded) === 0 ? suspects : flooded;
+		list.add(orphan, paths.since[orphan] as number);
 		this.#settle(orphan);
 	}
 

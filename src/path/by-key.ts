@@ -75,7 +75,8 @@ export class ByKey {
 		const branch = Math.min(255, (paths.branches[path] as number) + 1);
 		paths.branches[path] = branch;
 		carriers.branch[open.carry(path, sight)] = branch;
-		if (((paths.marks[path] as number) & Mark.flooded) === 0) {
+		// An orphan goes on waiting for its sender; its mark says what it is when that has come, or its time is over.
+		if (((paths.marks[path] as number) & Mark.flooded) === 0 && suspects.has(path)) {
 			suspects.remove(path);
 			flooded.add(path, sight.now);
 		}
