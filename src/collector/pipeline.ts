@@ -82,11 +82,12 @@ export class Pipeline {
 			{ tuples, outers, expectation: this.#expectations, ...(options.release && { release: options.release }) },
 			{ path: (view) => this.#path(view), revise: (view) => this.#revise(view) },
 		);
-		this.#upkeep = new TableUpkeep(tuples, outers, (id) => {
+		const forget = (id: number) => {
 			this.#joiner.forgetTuple(id);
 			this.#flows.forget(id);
 			for (const memo of this.#tests ?? []) memo.forget();
-		});
+		};
+		this.#upkeep = new TableUpkeep(tuples, outers, forget, () => this.#joiner.keepIds());
 		this.sink = this.#listening(this.#joiner);
 	}
 

@@ -12,12 +12,18 @@ export class TableUpkeep {
 	readonly #tuples: TupleTable;
 	readonly #outers: OuterTable;
 	readonly #forget: (tuple: number) => void;
+	readonly #keep: () => void;
 	#begun: { readonly atNs: number; readonly tuples: number; readonly outers: number } | null = null;
 
-	constructor(tuples: TupleTable, outers: OuterTable, forget: (tuple: number) => void) {
+	/**
+	 * @param forget the id may mean another tuple from now on
+	 * @param keep whoever holds ids longer than the grace says so in the tables now
+	 */
+	constructor(tuples: TupleTable, outers: OuterTable, forget: (tuple: number) => void, keep: () => void = () => {}) {
 		this.#tuples = tuples;
 		this.#outers = outers;
 		this.#forget = forget;
+		this.#keep = keep;
 	}
 
 	/** @param nowNs a watermark, ns */
@@ -28,6 +34,7 @@ export class TableUpkeep {
 			return;
 		}
 		if (nowNs - this.#begun.atNs < GRACE_NS) return;
+		this.#keep();
 		this.#tuples.retire(this.#begun.tuples, this.#forget);
 		this.#outers.retire(this.#begun.outers);
 		this.#begun = null;

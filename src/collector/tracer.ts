@@ -10,6 +10,7 @@ import type { DropReport } from "../path/judgement.js";
 import type { Blame } from "../path/path.js";
 import type { JoinedPath, PathView } from "../path/path-view.js";
 import type { Wiring } from "../wiring/model.js";
+import type { Judged } from "./drop-judge.js";
 import { DropWatermark } from "./drop-watermark.js";
 import { LocalSource } from "./local-source.js";
 import { Pipeline } from "./pipeline.js";
@@ -40,9 +41,8 @@ export class Tracer {
 		this.#pipeline.sink.watermark(id, timeNs);
 		this.#flushPaths();
 	});
-	/** Paths that wait for more words on why they ended. */
-	readonly #explaining = new Set<Promise<void>>();
-	readonly #hurry = new AbortController();
+	/** Paths that wait for more words on why they ended: each is told once, with the words or without. */
+	readonly #explaining = new Set<(judged: Judged | null) => void>();
 	readonly #clock = addon().clocks();
 	readonly #hashSalt = randomBytes(8).readBigUInt64LE();
 	#started = 0;
@@ -118,8 +118,7 @@ export class Tracer {
 		}
 		await Promise.all([...this.#drops.values()].map((drops) => drops.stop()));
 		this.#pipeline.finish();
-		this.#hurry.abort();
-		await Promise.all(this.#explaining);
+		for (const tell of [...this.#explaining]) tell(null);
 		this.#flushPaths();
 		this.#tellSecond();
 		const known = { durationMs, hooks: this.#hooksOnce, kernel, drained };
@@ -239,14 +238,13 @@ export class Tracer {
 	#explain(path: JoinedPath, blame: Blame, ticket: number): void {
 		const asked = [...this.#drops.values()].map((drops) => drops.explain(ticket));
 		const answer = Promise.all(asked).then((answers) => answers.find((judged) => judged !== null) ?? null);
-		const told = Promise.race([answer, aborted(this.#hurry.signal)])
-			.catch(() => null)
-			.then((judged) => {
-				const more = judged === null ? {} : { reason: wordsOf(judged), remedy: judged.remedy };
-				this.#queue({ ...path, blame: { ...blame, ...more } });
-				this.#explaining.delete(told);
-			});
-		this.#explaining.add(told);
+		const tell = (judged: Judged | null) => {
+			if (!this.#explaining.delete(tell)) return;
+			const more = judged === null ? {} : { reason: wordsOf(judged), remedy: judged.remedy };
+			this.#queue({ ...path, blame: { ...blame, ...more } });
+		};
+		this.#explaining.add(tell);
+		answer.then(tell, () => tell(null));
 	}
 
 	#flushPaths(): void {
@@ -258,11 +256,4 @@ export class Tracer {
 	#tellSecond(): void {
 		this.#send({ kind: "second", report: this.#pipeline.second() });
 	}
-}
-
-function aborted(signal: AbortSignal): Promise<null> {
-	return new Promise((resolve) => {
-		if (signal.aborted) resolve(null);
-		else signal.addEventListener("abort", () => resolve(null), { once: true });
-	});
 }
