@@ -103,5 +103,5 @@ function wantedOf({ slots: { maps, pointerKey, hashSalt, netnsId }, wiring }: Tr
 
 /** One line for a path's blame. */
 export function wordsOf({ diagnosis, explanation }: Judged): string {
-	return `${diagnosis}: ${explanation}`;
+	return explanation.startsWith(diagnosis) ? explanation : `${diagnosis}: ${explanation}`;
 }
