@@ -26,8 +26,10 @@ export async function requestTo(
 /** The reply to this request, whenever it came: it is for the face that asked, from the face that was asked last. */
 export async function replyTo(weft: RunningWeft, protocol: Protocol, request: Path): Promise<Path> {
 	const [asker, asked] = [request.hops[0]?.source, request.hops.at(-1)?.destination];
-	// 127.0.0.1 is another face of the node than the one that its pod saw.
-	const isFor = (face: string | null | undefined) => face === asker || addressOf(face ?? null) === "127.0.0.1";
+	// To its own pods a node may have spoken from 127.0.0.1, which is another face than they saw.
+	const fromNode = request.hops[0]?.role === "bridge";
+	const isFor = (face: string | null | undefined) =>
+		face === asker || (fromNode && addressOf(face ?? null) === "127.0.0.1");
 	const answers = ({ hops }: Path) => hops[0]?.source === asked && isFor(hops.at(-1)?.destination);
 	return first(weft, 0, `${protocol} reply to ${asker}`, (path) => isReply(path, protocol) && answers(path));
 }
