@@ -23,14 +23,19 @@ export async function requestTo(
 	return first(weft, since, `${protocol} request to ${asked}`, (path) => isRequest(path, protocol) && isAsked(path));
 }
 
-/** The reply to this request, whenever it came: it is for the face that asked, from the face that was asked last. */
+/** The reply to this request, whenever it came: made by whom it reached, and back where it began under the face asked. */
 export async function replyTo(weft: RunningWeft, protocol: Protocol, request: Path): Promise<Path> {
-	const [asker, asked] = [request.hops[0]?.source, request.hops.at(-1)?.destination];
+	const [asker, face, asked] = [
+		request.hops[0]?.source,
+		request.hops[0]?.destination,
+		request.hops.at(-1)?.destination,
+	];
 	// To its own pods a node may have spoken from 127.0.0.1, which is another face than they saw.
 	const fromNode = request.hops[0]?.role === "bridge";
 	const isFor = (face: string | null | undefined) =>
 		face === asker || (fromNode && addressOf(face ?? null) === "127.0.0.1");
-	const answers = ({ hops }: Path) => hops[0]?.source === asked && isFor(hops.at(-1)?.destination);
+	const answers = ({ hops }: Path) =>
+		hops[0]?.source === asked && hops.at(-1)?.source === face && isFor(hops.at(-1)?.destination);
 	return first(weft, 0, `${protocol} reply to ${asker}`, (path) => isReply(path, protocol) && answers(path));
 }
 
