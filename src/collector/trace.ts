@@ -13,6 +13,7 @@ import type { FromWorker, ToWorker, WorkerOptions, World } from "./protocol.js";
 import { askQuestion, type Question } from "./question.js";
 import type { Summary } from "./report.js";
 import type { NodeSpec, StartTrace, TraceListener, TraceRequest } from "./request.js";
+import { untilStopped } from "./until-stopped.js";
 
 /** How long names of services may keep a trace from beginning. */
 const SERVICES_MS = 250;
@@ -70,19 +71,10 @@ class LocalTrace {
 		this.#refuseUnknown(this.#cluster());
 		this.#tell({ kind: "world", world: this.#world() });
 		this.#following = true;
-		const stop = () => this.#stop();
-		signal.addEventListener("abort", stop, { once: true });
 		const { durationMs } = this.#request;
-		const timer = durationMs === null ? null : setTimeout(stop, durationMs);
-		try {
-			if (signal.aborted) stop();
-			const result = await summary;
-			this.#listener.summary(result);
-			return result;
-		} finally {
-			if (timer !== null) clearTimeout(timer);
-			signal.removeEventListener("abort", stop);
-		}
+		const result = await untilStopped(summary, () => this.#stop(), { signal, durationMs });
+		this.#listener.summary(result);
+		return result;
 	}
 
 	close(): void {

@@ -1,14 +1,12 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { addon } from "../../src/kernel/addon.js";
-import type { Lab } from "../../src/lab/lab.js";
 import type { Path } from "../../src/path/path.js";
-import { readWiring } from "../../src/wiring/snapshot.js";
 import { Agents } from "./agents.js";
 import { cluster } from "./cluster.js";
 import { hopsOf, replyTo, requestTo, settle, until } from "./found.js";
 import { exchange, HOP_TABLE, serveTable, whole } from "./hop-table.js";
+import { programsOn } from "./programs.js";
 import { assertBalanced, type RunningWeft, runWeft, startWeft } from "./weft.js";
 
 /** `weft trace --agent A --agent B`: whole paths across nodes that share neither clock nor salt. */
@@ -157,17 +155,4 @@ function assertOneWay(path: Path): void {
 		path.latencyNs < 20e6 + path.clockErrorNs,
 		`${path.latencyNs} ± ${path.clockErrorNs} ns is no lab's latency`,
 	);
-}
-
-async function programsOn(lab: Lab): Promise<number> {
-	let count = 0;
-	for (const node of lab.nodes) {
-		const { wiring } = readWiring({ native: addon(), node: node.name, netns: node.path, hostRoot: null });
-		const netns = addon().openNetns(node.path);
-		for (const { ifindex } of wiring.host.links) {
-			for (const egress of [false, true]) count += addon().queryTcx(ifindex, egress, netns).length;
-		}
-		netns.close();
-	}
-	return count;
 }

@@ -3,12 +3,10 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { addon } from "../../src/kernel/addon.js";
-import type { Lab } from "../../src/lab/lab.js";
 import type { Path } from "../../src/path/path.js";
-import { readWiring } from "../../src/wiring/snapshot.js";
 import { cluster } from "./cluster.js";
 import { until } from "./found.js";
+import { programsOn } from "./programs.js";
 import { assertBalanced, runWeft, startWeft } from "./weft.js";
 
 const FLOOD = "build/bench/flood";
@@ -131,17 +129,3 @@ describe("a trace in the life of a node", () => {
 		await pinged;
 	});
 });
-
-/** Programs of anybody on the devices of both nodes. */
-async function programsOn(lab: Lab): Promise<number> {
-	let count = 0;
-	for (const node of lab.nodes) {
-		const { wiring } = readWiring({ native: addon(), node: node.name, netns: node.path, hostRoot: null });
-		const netns = addon().openNetns(node.path);
-		for (const { ifindex } of wiring.host.links) {
-			for (const egress of [false, true]) count += addon().queryTcx(ifindex, egress, netns).length;
-		}
-		netns.close();
-	}
-	return count;
-}

@@ -8,6 +8,7 @@ import { planFor } from "../../collector/plan.js";
 import { askQuestion, type Question } from "../../collector/question.js";
 import type { Summary } from "../../collector/report.js";
 import type { TraceListener, TraceRequest } from "../../collector/request.js";
+import { untilStopped } from "../../collector/until-stopped.js";
 import { describeUnknown, isUnknown, resolveEnd } from "../../filter/resolve.js";
 import type { FlowRecord } from "../../flow/record.js";
 import { nameFlow } from "../../flow/snapshot.js";
@@ -121,19 +122,10 @@ class RemoteTrace {
 		await Promise.all(asked.map((node) => node.link.measure(node.name).catch(() => undefined)));
 		await this.#agreeOnSalt(asked);
 		const summary = this.#work(asked, cluster);
-		const stop = () => this.#stop();
-		signal.addEventListener("abort", stop, { once: true });
 		const { durationMs } = this.#request;
-		const timer = durationMs === null ? null : setTimeout(stop, durationMs);
-		try {
-			if (signal.aborted) stop();
-			const result = await summary;
-			this.#listener.summary(result);
-			return result;
-		} finally {
-			if (timer !== null) clearTimeout(timer);
-			signal.removeEventListener("abort", stop);
-		}
+		const result = await untilStopped(summary, () => this.#stop(), { signal, durationMs });
+		this.#listener.summary(result);
+		return result;
 	}
 
 	close(): void {
