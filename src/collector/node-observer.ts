@@ -2,10 +2,12 @@ import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { basename } from "node:path";
 import type { NodeDirectory } from "../identity/directory.js";
-import { readPortals } from "../identity/portals.js";
+import { NodeRules } from "../identity/node-rules.js";
+import { RuleGeneration } from "../identity/rule-generation.js";
 import { IdentityWatch } from "../identity/watch.js";
 import { addon } from "../kernel/addon.js";
 import { explained } from "../kernel/error.js";
+import { NETFILTER } from "../wiring/conntrack.js";
 import type { Wiring } from "../wiring/model.js";
 import { WiringWatch } from "../wiring/watch.js";
 import type { NodeSpec } from "./request.js";
@@ -24,7 +26,7 @@ export class NodeObserver {
 		this.spec = spec;
 		const { name, netns, hostRoot } = spec;
 		// Other processes read the rules while this one reads the wiring.
-		const portals = readPortals(netns);
+		const rules = new NodeRules(netns, generationIn(netns));
 		this.#wiring = explained(`read the wiring of ${name}`, () => {
 			const options = { native: addon(), node: name, netns, hostRoot };
 			return new WiringWatch(options, () => {
@@ -32,7 +34,7 @@ export class NodeObserver {
 				onChange();
 			});
 		});
-		this.#identity = new IdentityWatch({ netns, hostRoot, nodeNames, portals }, this.#wiring.wiring, onChange);
+		this.#identity = new IdentityWatch({ netns, hostRoot, nodeNames, rules }, this.#wiring.wiring, onChange);
 	}
 
 	get wiring(): Wiring {
@@ -60,6 +62,20 @@ export class NodeObserver {
 	close(): void {
 		this.#identity.close();
 		this.#wiring.close();
+	}
+}
+
+/** Null: this kernel, or this user, has no such socket. */
+function generationIn(path: string | null): RuleGeneration | null {
+	try {
+		const netns = addon().openNetns(path);
+		try {
+			return new RuleGeneration(addon().openNetlink(netns, NETFILTER));
+		} finally {
+			netns.close();
+		}
+	} catch {
+		return null;
 	}
 }
 

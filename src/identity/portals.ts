@@ -16,11 +16,22 @@ const PATIENCE_MS = 5000;
 /** Ends a command's output, and stands around its exit status: ASCII's record separator, which no rule holds. */
 const SEPARATOR = "\x1e";
 
+/** Tables of iptables-legacy, whose changes have neither events nor a generation; the files are absent without it. */
+const LEGACY = "cat /proc/net/ip_tables_names /proc/net/ip6_tables_names 2>/dev/null";
+
+export interface RulesReading {
+	readonly portals: Portals;
+	readonly warnings: readonly string[];
+	/** There are rules of iptables-legacy. */
+	readonly legacy: boolean;
+}
+
 /** Reads the NAT rules of a node's namespace (null: our own). Only reads; a command that is not there is left out. */
-export async function readPortals(netns: string | null): Promise<{ portals: Portals; warnings: readonly string[] }> {
+export async function readPortals(netns: string | null): Promise<RulesReading> {
 	const warnings: string[] = [];
 	const found: Portals[] = [];
 	const outcomes = await runAll(netns);
+	const legacy = (outcomes[SOURCES.length]?.text.trim() ?? "") !== "";
 	for (const [index, { command, parse }] of SOURCES.entries()) {
 		const { status, text, complaint } = outcomes[index] as Outcome;
 		if (status === "0") found.push(parse(text));
@@ -35,6 +46,7 @@ export async function readPortals(netns: string | null): Promise<{ portals: Port
 	return {
 		portals: { services: [...services.values()], hostPorts: found.flatMap((one) => one.hostPorts) },
 		warnings: bounded(warnings),
+		legacy,
 	};
 }
 
@@ -50,7 +62,8 @@ interface Outcome {
 
 /** All commands in one child: to begin one from here costs more than these few take. */
 function runAll(netns: string | null): Promise<readonly Outcome[]> {
-	const script = SOURCES.map(({ command }) => `${command.join(" ")}; printf '\\036%d\\036' $?; printf '\\036' >&2`);
+	const commands = [...SOURCES.map(({ command }) => command.join(" ")), LEGACY];
+	const script = commands.map((command) => `${command}; printf '\\036%d\\036' $?; printf '\\036' >&2`);
 	const shell = ["sh", "-c", script.join("; ")];
 	const [program = "", ...rest] = netns === null ? shell : ["nsenter", `--net=${netns}`, ...shell];
 	const options = { maxBuffer: MOST_OUTPUT, timeout: PATIENCE_MS, encoding: "utf8" } as const;
@@ -58,7 +71,7 @@ function runAll(netns: string | null): Promise<readonly Outcome[]> {
 		execFile(program, rest, options, (failure, output, errors) => {
 			const texts = output.split(SEPARATOR);
 			const complaints = errors.split(SEPARATOR);
-			const outcomes = SOURCES.map((_, index) => ({
+			const outcomes = commands.map((_, index) => ({
 				text: texts[index * 2] ?? "",
 				status: texts[index * 2 + 1] ?? "",
 				complaint:

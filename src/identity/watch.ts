@@ -10,7 +10,7 @@ import { onHost } from "./files.js";
 import { readHosts, readSubnetEnv, type SubnetEnv } from "./flannel.js";
 import { HostLocal } from "./host-local.js";
 import { NO_PORTALS, type Portals } from "./kube-proxy.js";
-import { readPortals } from "./portals.js";
+import { NodeRules, type RulesReading } from "./node-rules.js";
 import { CriSource } from "./runtime/cri.js";
 import { DockerSource } from "./runtime/docker.js";
 import { RuntimeFollower } from "./runtime/follower.js";
@@ -23,15 +23,15 @@ export interface IdentityOptions {
 	readonly hostRoot: string | null;
 	/** Names of nodes by underlay address, on top of `/etc/hosts`. Looked at anew whenever something changes. */
 	readonly nodeNames?: ReadonlyMap<string, string>;
-	/** The first answer of the node's NAT rules, where somebody has asked already: it takes a while. */
-	readonly portals?: ReturnType<typeof readPortals>;
+	/** The node's NAT rules, where somebody has begun to read them already: it takes a while. Closed with the watch. */
+	readonly rules?: NodeRules;
 	/** The daemons to ask; by default the container runtimes and Docker, wherever their sockets are. */
 	readonly runtimes?: (onEvent: () => void) => readonly RuntimeSource[];
 }
 
 /**
- * The names on one node, kept current: cache files by inotify, runtimes by their events, NAT rules every few seconds,
- * wiring when the caller says so. A new veth is usually there before its sandbox is known: until its pod has a name the
+ * The names on one node, kept current: cache files by inotify, runtimes by their events, NAT rules when their generation
+ * has changed, asked every few seconds, wiring when the caller says so. A new veth is usually there before its sandbox is known: until its pod has a name the
  * sources are asked again, ever less often, for 5 s. The first names are there at once; daemons and services follow.
  */
 export class IdentityWatch {
@@ -44,6 +44,7 @@ export class IdentityWatch {
 	readonly #watchers = new Map<string, FSWatcher>();
 	readonly #cgroups = new Map<NetnsCookie, Claim | null>();
 	readonly #nodeFiles: NodeFiles;
+	readonly #rules: NodeRules;
 	#wiring: Wiring;
 	#files: Files;
 	#portals: Portals = NO_PORTALS;
@@ -60,6 +61,7 @@ export class IdentityWatch {
 		this.#options = options;
 		this.#wiring = wiring;
 		this.#onChange = onChange;
+		this.#rules = options.rules ?? new NodeRules(options.netns, null);
 		const sources = options.runtimes ?? ((onEvent) => runtimesOf(options.hostRoot, onEvent));
 		this.#runtimes = sources(() => this.#askRuntimes()).map(
 			(source) => new RuntimeFollower(source, () => this.#changed()),
@@ -84,14 +86,14 @@ export class IdentityWatch {
 		for (const timer of [this.#filesTimer, this.#slowTimer, this.#pendingTimer])
 			if (timer !== null) clearTimeout(timer);
 		for (const runtime of this.#runtimes) runtime.close();
+		this.#rules.close();
 	}
 
 	async #begin(): Promise<void> {
 		// Starting other programs takes milliseconds: whoever made this has its first names before that.
 		await new Promise(setImmediate);
 		if (this.#closed) return;
-		const portals = this.#options.portals ?? readPortals(this.#options.netns);
-		await Promise.all([this.#takePortals(portals), ...this.#runtimes.map((runtime) => runtime.ask())]);
+		await Promise.all([this.#takePortals(this.#rules.read()), ...this.#runtimes.map((runtime) => runtime.ask())]);
 		if (this.#closed) return;
 		// Names of nodes may have been filled in meanwhile: the first answer of all counts, changed or not.
 		this.#update();
@@ -104,7 +106,7 @@ export class IdentityWatch {
 			this.#watchFiles();
 			this.#filesChanged();
 			this.#askRuntimes();
-			this.#takePortals(readPortals(this.#options.netns))
+			this.#takePortals(this.#rules.read())
 				.catch(() => undefined)
 				.finally(() => {
 					if (!this.#closed) this.#slowly();
@@ -169,9 +171,10 @@ export class IdentityWatch {
 		if (!isSame(before, this.#files)) this.#changed();
 	}
 
-	async #takePortals(answer: ReturnType<typeof readPortals>): Promise<void> {
-		const { portals, warnings } = await answer;
-		if (this.#closed) return;
+	async #takePortals(answer: Promise<RulesReading | null>): Promise<void> {
+		const reading = await answer;
+		if (this.#closed || reading === null) return;
+		const { portals, warnings } = reading;
 		const text = JSON.stringify(portals);
 		const changed = text !== this.#portalText;
 		this.#portalText = text;
@@ -214,7 +217,7 @@ export class IdentityWatch {
 
 const WATCHED = ["/var/lib/cni/results", "/run/flannel"];
 const SETTLE_MS = 10;
-/** iptables-save of a large cluster takes a second of CPU, and services change seldom. */
+/** Services change seldom, and their rules are listed only when they have changed. */
 const SLOWLY_MS = 10_000;
 const PURSUE_MS = [20, 30, 50, 100, 200, 400, 800, 1600, 1800];
 
