@@ -29,6 +29,7 @@ import { PathsService } from "../paths-service.js";
 import { checkEnd, checkQuestion, checkSample, LIMITS, Refusal, serviceErrorOf } from "../refusal.js";
 import type { Conversation, Reply, Responder } from "../server.js";
 import { topologyMessage } from "../topology-message.js";
+import { TopologyStream } from "../topology-stream.js";
 import { stageMessage } from "./node-watch.js";
 import type { FromNodeWorker, NodeStatus, NodeWorkerOptions, ToNodeWorker } from "./protocol.js";
 import { Watches } from "./watches.js";
@@ -65,7 +66,7 @@ export class Agent implements Responder {
 	readonly #paths: PathsService;
 	readonly #watches: Watches;
 	readonly #subscribers = new Map<number, Subscriber>();
-	readonly #watchers = new Set<TopologyWatcher>();
+	readonly #watchers = new Set<TopologyStream>();
 	readonly #tickets = new Map<number, (status: NodeStatus) => void>();
 	#nextId = 1;
 	#settling: NodeJS.Timeout | null = null;
@@ -150,7 +151,7 @@ export class Agent implements Responder {
 
 	watchTopology(call: Reply): void {
 		const { withEvidence } = decode("WatchTopologyRequest", call.request);
-		const watcher = new TopologyWatcher(call, () => this.#topology(withEvidence));
+		const watcher = new TopologyStream(call, { names: () => [this.node], node: () => this.#topology(withEvidence) });
 		this.#watchers.add(watcher);
 		const leave = () => this.#watchers.delete(watcher);
 		call.on("cancelled", leave);
@@ -298,7 +299,7 @@ export class Agent implements Responder {
 		this.#settling ??= setTimeout(() => {
 			this.#settling = null;
 			this.#tell({ kind: "world", wiring: this.#observer.wiring, cluster: this.#cluster() });
-			for (const watcher of this.#watchers) watcher.changed();
+			for (const watcher of this.#watchers) watcher.changed(this.node);
 		}, SETTLE_MS);
 	}
 
@@ -324,57 +325,6 @@ export class Agent implements Responder {
 }
 
 const MOST_SUBSCRIBERS = 32;
-
-/** Sends a node whole, and again when it has changed; a slow client gets the newest only. */
-class TopologyWatcher {
-	readonly #call: Reply;
-	readonly #topology: () => NodeTopologyMessage;
-	#begun = false;
-	#busy = false;
-	#dirty = false;
-	#told = "";
-
-	constructor(call: Reply, topology: () => NodeTopologyMessage) {
-		this.#call = call;
-		this.#topology = topology;
-	}
-
-	begin(): void {
-		if (this.#begun || this.#call.destroyed) return;
-		const node = this.#topology();
-		this.#told = textOf(node);
-		this.#begun = true;
-		this.#write(encode("WatchTopologyResponse", { snapshot: { nodes: [node] } }));
-	}
-
-	changed(): void {
-		if (!this.#begun) return;
-		this.#dirty = true;
-		if (this.#busy) return;
-		this.#dirty = false;
-		const node = this.#topology();
-		const text = textOf(node);
-		if (text === this.#told) return;
-		this.#told = text;
-		this.#write(encode("WatchTopologyResponse", { delta: { changed: [node], gone: [] } }));
-	}
-
-	end(): void {
-		this.#call.end();
-	}
-
-	#write(bytes: Buffer): void {
-		this.#busy = true;
-		this.#call.write(bytes, () => {
-			this.#busy = false;
-			if (this.#dirty) this.changed();
-		});
-	}
-}
-
-function textOf(node: NodeTopologyMessage): string {
-	return JSON.stringify({ ...node, evidence: Buffer.from(node.evidence).toString("latin1") });
-}
 
 function clusterOfRequest({ cluster }: StreamSightingsRequest): Cluster {
 	if (cluster === null) return NOBODY;

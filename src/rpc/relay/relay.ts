@@ -20,6 +20,7 @@ import {
 import { PathsService } from "../paths-service.js";
 import { checkEnd, checkQuestion, checkSample, Refusal } from "../refusal.js";
 import type { Conversation, Reply, Responder } from "../server.js";
+import { TopologyStream } from "../topology-stream.js";
 import { RelayedStream } from "./relayed-stream.js";
 
 export interface RelayOptions {
@@ -47,7 +48,7 @@ export class Relay implements Responder {
 	readonly #clocks = new Map<string, ClockReading>();
 	readonly #names = new Map<string, NamesDirectory>();
 	readonly #directory = new MergedDirectory(() => [...this.#names.values()]);
-	readonly #watchers = new Set<{ readonly call: Reply; readonly withEvidence: boolean }>();
+	readonly #watchers = new Set<TopologyStream>();
 	readonly #streams = new Set<RelayedStream>();
 	readonly #paths: PathsService;
 	readonly #awaited = new Map<string, Promise<void>>();
@@ -77,7 +78,7 @@ export class Relay implements Responder {
 
 	close(): void {
 		for (const stream of this.#streams) stream.end();
-		for (const { call } of this.#watchers) call.end();
+		for (const watcher of this.#watchers) watcher.end();
 		for (const link of this.#links.values()) link.close();
 	}
 
@@ -115,15 +116,20 @@ export class Relay implements Responder {
 
 	watchTopology(call: Reply): void {
 		const { withEvidence } = decode("WatchTopologyRequest", call.request);
-		const watcher = { call, withEvidence };
+		const watcher = new TopologyStream(call, {
+			names: () => this.#topologies.keys(),
+			node: (name) => {
+				const node = this.#topologies.get(name);
+				return node === undefined ? null : shown(node, withEvidence);
+			},
+		});
 		const leave = () => this.#watchers.delete(watcher);
 		call.on("cancelled", leave);
 		call.on("close", leave);
 		this.#settled()
 			.then(() => {
-				this.#watchers.add(watcher);
-				const nodes = [...this.#topologies.values()].map((node) => shown(node, withEvidence));
-				call.write(encode("WatchTopologyResponse", { snapshot: { nodes } }));
+				if (!call.destroyed) this.#watchers.add(watcher);
+				watcher.begin();
 			})
 			.catch(() => undefined);
 	}
@@ -232,8 +238,7 @@ export class Relay implements Responder {
 		if (known === undefined) this.#options.log(`${node.name} came, at ${node.link.address}`);
 		this.#nodes.set(node.name, node);
 		this.#names.set(node.name, NamesDirectory.of(node.evidence.names));
-		const topology = this.#topologies.get(node.name);
-		if (topology !== undefined) this.#tell({ changed: [topology], gone: [] });
+		for (const watcher of this.#watchers) watcher.changed(node.name);
 		const cluster = clusterMessage(this.#cluster());
 		for (const stream of this.#streams) stream.worldChanged(cluster);
 	}
@@ -242,20 +247,7 @@ export class Relay implements Responder {
 		this.#options.log(`${name} went: ${why}`);
 		this.#nodes.delete(name);
 		this.#topologies.delete(name);
-		this.#tell({ changed: [], gone: [name] });
-	}
-
-	#tell({
-		changed,
-		gone,
-	}: {
-		readonly changed: readonly NodeTopologyMessage[];
-		readonly gone: readonly string[];
-	}): void {
-		for (const { call, withEvidence } of this.#watchers) {
-			const delta = { gone, changed: changed.map((node) => shown(node, withEvidence)) };
-			call.write(encode("WatchTopologyResponse", { delta }));
-		}
+		for (const watcher of this.#watchers) watcher.changed(name);
 	}
 
 	/** Nodes that hold the ends, or that traffic between them may cross; those that are named. */
