@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { Lab } from "../../src/lab/lab.js";
+import { attachOptions } from "./attach.js";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 
@@ -78,7 +79,9 @@ export class Agents {
 
 /** Starts a command that serves, and waits until it says so. */
 export async function serving(...args: string[]): Promise<ChildProcess> {
-	const child = spawn(process.execPath, [MAIN, ...args], { stdio: ["ignore", "ignore", "pipe"] });
+	const child = spawn(process.execPath, [MAIN, ...args, ...attachOptions(args)], {
+		stdio: ["ignore", "ignore", "pipe"],
+	});
 	const said: string[] = [];
 	await new Promise<void>((resolve, reject) => {
 		child.once("exit", (code) => reject(new Error(`weft ${args.join(" ")} ended with ${code}: ${said.join(" ")}`)));

@@ -7,13 +7,9 @@ import { fileURLToPath } from "node:url";
 import type { NodeSpace } from "../../src/lab/lab.js";
 import { watchdogsIn } from "../native/spawn.js";
 import { cluster } from "./cluster.js";
-import { describeTable } from "./table.js";
 import { assertBalanced, type RunningWeft, runWeft, startWeft } from "./weft.js";
 
 const FOREIGN = fileURLToPath(new URL("../native/foreign.bpf.o", import.meta.url));
-
-/** What kernels before 6.6 have: the same table of paths over filters of a clsact qdisc. */
-describeTable("a trace of both nodes by clsact", { families: ["ipv4"], options: ["--attach=clsact"] });
 
 describe("clsact filters of a trace", () => {
 	const lab = cluster({ servers: true });

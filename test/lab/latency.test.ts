@@ -9,6 +9,7 @@ import { attempt, run } from "../../src/lab/command.js";
 import type { Lab } from "../../src/lab/lab.js";
 import { Space } from "../../src/lab/space.js";
 import type { LatencyReport, SegmentKind } from "../../src/latency/report.js";
+import { attach } from "./attach.js";
 import { cluster } from "./cluster.js";
 import { latencyOf, segmentOf } from "./latency.js";
 import { runWeft, startWeft } from "./weft.js";
@@ -49,7 +50,9 @@ describe("weft latency finds a delay where it is, and nowhere else", () => {
 
 	test("a program that spins behind weft's, inside the bridge", async () => {
 		const shift = await moved(async () => {
-			const link = await spinAt(lab(), "default/client");
+			// Between weft's two hooks: behind a TCX program of weft's, or before a filter of clsact, which comes after TCX.
+			const filtered = attach() === "clsact";
+			const link = await spinAt(lab(), filtered ? "default/neighbor" : "default/client", filtered);
 			return async () => link.close();
 		});
 		const forward = shift("bridge-forward");
@@ -81,7 +84,7 @@ describe("weft latency finds a delay where it is, and nowhere else", () => {
 	test("and its figures are those of the packets' own paths in the same run", async () => {
 		const node = lab().node("node-a");
 		await node.run(..."tc qdisc add dev flannel.1 root tbf rate 8mbit burst 1600 limit 200000".split(" "));
-		const link = await spinAt(lab(), "default/client");
+		const link = await spinAt(lab(), "default/client", false);
 		try {
 			const weft = await startWeft("trace", "any", "any", "udp", "port", "9000", `--lab=${lab().name}`);
 			const report = await latencyOf([`--lab=${lab().name}`], traffic);
@@ -245,7 +248,7 @@ describe("other bridges beside cni0", () => {
 });
 
 /** The program of test/native/spin.bpf.c behind whatever comes later on the ingress of a pod's veth. */
-async function spinAt(lab: Lab, pod: string): Promise<Link> {
+async function spinAt(lab: Lab, pod: string, egress: boolean): Promise<Link> {
 	const { netns, device } = { netns: lab.node(lab.pod(pod).pod.node).path, device: lab.pod(pod).pod.device };
 	const object = addon().openObject(readFileSync(new URL("../native/spin.bpf.o", import.meta.url)));
 	object.load();
@@ -255,7 +258,7 @@ async function spinAt(lab: Lab, pod: string): Promise<Link> {
 		const [link] = JSON.parse(await lab.node(lab.pod(pod).pod.node).run("ip", "-j", "link", "show", device)) as [
 			{ ifindex: number },
 		];
-		return await addon().attachTcx({ program, ifindex: link.ifindex, egress: false, netns: space });
+		return await addon().attachTcx({ program, ifindex: link.ifindex, egress, netns: space });
 	} finally {
 		space.close();
 		program.close();

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import type { LatencyReport, Segment, SegmentKind } from "../../src/latency/report.js";
+import { attachOptions } from "./attach.js";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 
@@ -14,7 +15,7 @@ export interface RunningLatency {
 
 /** Starts it and waits until its hooks are on. */
 export async function startLatency(...args: string[]): Promise<RunningLatency> {
-	const words = ["latency", ...args, "-o", "json"];
+	const words = ["latency", ...args, ...attachOptions(["latency", ...args]), "-o", "json"];
 	const child: ChildProcess = spawn(process.execPath, [MAIN, ...words], { stdio: ["ignore", "pipe", "pipe"] });
 	let output = "";
 	let errors = "";

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
 import type { Path } from "../../src/path/path.js";
 import { packet, timestamps } from "../bpf/packet.js";
+import { attach } from "./attach.js";
 import { cluster } from "./cluster.js";
 import { inject, linkAddresses } from "./frames.js";
 import { assertNothingLost, recorded } from "./recorded.js";
@@ -30,7 +31,10 @@ describe("what is sent more than once", () => {
 		["ipv6", "flannel-v6.1"],
 	] as const) {
 		test(`retransmissions over ${family}: the lost ones end where they were dropped, their copies arrive`, async () => {
-			const dropping = await dropSome(lab().node("node-b"), tunnel, { port: PORT, every: 4, most: 5 });
+			// Behind weft's hook on the tunnel: filters of clsact come after TCX, so there it is before the next one.
+			const filtered = attach() === "clsact";
+			const where = { port: PORT, every: 4, most: 5, egress: filtered };
+			const dropping = await dropSome(lab().node("node-b"), filtered ? "cni0" : tunnel, where);
 			const { paths, sightings, flows } = await traced(`tcp port ${PORT}`, async () => {
 				const address = lab().pod("default/server").pod.address[family];
 				const order = { protocol: "tcp", address, port: PORT, bytes: BYTES, timeoutMs: 20_000 } as const;

@@ -13,6 +13,7 @@ import type { Sightings } from "../../src/packet/sightings.js";
 import type { SourceId, SourceSink } from "../../src/packet/source.js";
 import type { PathView } from "../../src/path/path-view.js";
 import { readWiring } from "../../src/wiring/snapshot.js";
+import { attach } from "./attach.js";
 import { cluster } from "./cluster.js";
 import { DATAGRAM_BYTES, Numbers, Passages } from "./numbered.js";
 
@@ -138,7 +139,7 @@ describe("a million datagrams", () => {
 					{
 						id: wiring.node as SourceId,
 						node: wiring.node,
-						attach: "auto",
+						attach: attach(),
 						ringBytes: 16 << 20,
 						sample: 1,
 						hashSalt: SALT,

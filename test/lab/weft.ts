@@ -5,6 +5,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { HookChange, Ready, Summary } from "../../src/collector/report.js";
 import type { Path } from "../../src/path/path.js";
+import { assertAttached, attachOptions } from "./attach.js";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 
@@ -26,7 +27,8 @@ export interface RunningWeft {
 
 /** Starts `weft ARGUMENTS -o json` and waits until its hooks are on. */
 export async function startWeft(...args: string[]): Promise<RunningWeft> {
-	const child = spawn(process.execPath, [MAIN, ...args, "-o", "json"], { stdio: ["ignore", "pipe", "pipe"] });
+	const words = [MAIN, ...args, ...attachOptions(args), "-o", "json"];
+	const child = spawn(process.execPath, words, { stdio: ["ignore", "pipe", "pipe"] });
 	let errors = "";
 	child.stderr.setEncoding("utf8").on("data", (text: string) => {
 		errors += text;
@@ -52,6 +54,7 @@ export async function startWeft(...args: string[]): Promise<RunningWeft> {
 			else if (message.type === "summary") summary = message;
 		});
 	});
+	assertAttached(child.pid);
 	return {
 		process: child,
 		ready,
