@@ -14,6 +14,7 @@
  *   joiner     joining alone
  *   recording  joining, writing and reading a recording of millions of sightings
  *   stream     sightings in messages of the API, out and in
+ *   agents     an idle agent; StreamSightings and whole paths of two nodes, end to end (root)
  *   topology   knowing a node of 250 pods, and 2,000 links (root)
  */
 import { spawn } from "node:child_process";
@@ -30,6 +31,7 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
 	joiner: [],
 	recording: ["4"],
 	stream: [],
+	agents: [],
 	topology: [],
 };
 

@@ -2,11 +2,12 @@
  * A trace as `weft trace` on a terminal runs it (thinned, nothing printed), in a process of its own, so that its CPU
  * time and memory can be told from the flood's. Prints a line when the hooks are on, one for each hook that comes later,
  * and one when it has ended.
- * Argument: a TraceRequest's `from`, `to`, `filter`, `netns` and `hostRoot` as JSON. SIGINT ends it.
+ * Argument: a TraceRequest's `from`, `to`, `filter`, `netns`, `hostRoot` and `agents` as JSON. SIGINT ends it.
  */
 import type { TraceListener, TraceRequest } from "../src/collector/request.js";
 import { startTrace } from "../src/collector/trace.js";
 import { labNodes, labNodesAround } from "../src/lab/nodes.js";
+import { remoteTrace } from "../src/rpc/client/start.js";
 
 const begun = performance.now();
 const asked = JSON.parse(process.argv[2] ?? "{}") as Partial<TraceRequest>;
@@ -57,7 +58,8 @@ const listener: TraceListener = {
 	warning: (line) => say({ warning: line }),
 	summary: () => {},
 };
-const summary = await startTrace(request, listener, stop.signal);
+const start = request.agents.length > 0 ? remoteTrace({ tls: null, insecure: false }) : startTrace;
+const summary = await start(request, listener, stop.signal);
 const cpu = cpuAtStop ?? process.cpuUsage(cpuAtReady);
 say({
 	summary,
