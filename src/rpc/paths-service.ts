@@ -1,5 +1,5 @@
 import { status } from "@grpc/grpc-js";
-import type { Summary } from "../collector/report.js";
+import type { LedgerStage, Summary } from "../collector/report.js";
 import { type RemoteListener, type RemoteRequest, startRemoteTrace } from "./client/remote-trace.js";
 import { decode, encode, Phase, type StateMessage, word64 } from "./messages.js";
 import { flowMessage, pathMessage } from "./path-message.js";
@@ -29,7 +29,7 @@ export class PathsService {
 		const sample = checkSample(message.sample);
 		const stream = new Told(call, this.#instance, (state) => encode("TraceResponse", { state }));
 		this.#run(call, stream, question, sample, {
-			path: (path) => stream.row(encode("TraceResponse", { path: pathMessage(path) })),
+			path: (path) => stream.row(() => encode("TraceResponse", { path: pathMessage(path) })),
 		});
 	}
 
@@ -39,7 +39,7 @@ export class PathsService {
 		this.#run(call, stream, question, 1, {
 			path: () => undefined,
 			flows: (flows) => {
-				for (const flow of flows) stream.row(encode("WatchFlowsResponse", { flow: flowMessage(flow) }));
+				for (const flow of flows) stream.row(() => encode("WatchFlowsResponse", { flow: flowMessage(flow) }));
 			},
 		});
 	}
@@ -64,6 +64,10 @@ export class PathsService {
 			status: () => stream.state(Phase.running, null),
 			hook: () => undefined,
 			warning: (line) => stream.warn(line),
+			unsent: (offered, unsent) => stream.unsent(offered, unsent),
+			get drained() {
+				return stream.drained;
+			},
 			summary: (summary) => stream.state(Phase.ended, summary),
 		};
 		this.#own()
@@ -96,6 +100,9 @@ export class Told {
 	#offered = 0;
 	#lost = 0;
 	#waiting = 0;
+	/** What did not even come here, as this was full. */
+	#before: { readonly offered: number; readonly unsent: number } | null = null;
+	#room: { readonly promise: Promise<void>; readonly resolve: () => void } | null = null;
 
 	constructor(call: Reply, instance: string, encodeState: (state: StateMessage) => Buffer) {
 		this.#call = call;
@@ -113,19 +120,38 @@ export class Told {
 		this.#warnings.push(line);
 	}
 
-	row(bytes: Buffer): void {
+	/** @param bytes as a function it is called only if there is room: a client that does not read must cost nothing */
+	row(bytes: Buffer | (() => Buffer)): void {
 		this.#offered++;
 		if (this.#waiting > MOST_WAITING) this.#lost++;
-		else this.#write(bytes);
+		else this.#write(typeof bytes === "function" ? bytes() : bytes);
+	}
+
+	unsent(offered: number, unsent: number): void {
+		this.#before = { offered, unsent };
+	}
+
+	/** When there is room again; null: there is. */
+	get drained(): Promise<void> | null {
+		if (this.#waiting <= MOST_WAITING) return null;
+		this.#room ??= room();
+		return this.#room.promise;
 	}
 
 	state(phase: number, summary: Summary | null): void {
-		const losses = this.#lost === 0 ? [] : [{ cause: "subscriberSlow", count: this.#lost }];
-		const ledger = (summary?.ledger ?? []).map(({ stage, in: received, out, lost }) => ({
+		const { offered = 0, unsent = 0 } = this.#before ?? {};
+		const lost = this.#lost + unsent;
+		const losses = lost === 0 ? [] : [{ cause: "subscriberSlow", count: lost }];
+		const output = { stage: "output (paths)", in: offered, out: offered - unsent, lost: { subscriberSlow: unsent } };
+		const stages: readonly LedgerStage[] = summary?.ledger ?? (unsent === 0 ? [] : [output]);
+		const ledger = stages.map(({ stage, in: received, out, lost }) => ({
 			...{ stage, in: received, out },
 			lost: Object.entries(lost).map(([cause, count]) => ({ cause, count: count ?? 0 })),
 		}));
-		const own = { stage: "subscriber", in: this.#offered, out: this.#offered - this.#lost, lost: losses };
+		const own = {
+			...{ stage: "subscriber", in: this.#offered, out: this.#offered - this.#lost },
+			lost: this.#lost === 0 ? [] : [{ cause: "subscriberSlow", count: this.#lost }],
+		};
 		const nodes = this.#nodes.map((node) => ({
 			...{ node, instance: "", clockOffsetNs: 0, clockErrorNs: 0, watermarkNs: word64(0n), connected: true },
 			...{ losses: [], hooks: 0, hashSalt: new Uint8Array(0) },
@@ -141,6 +167,17 @@ export class Told {
 		this.#waiting += bytes.length;
 		this.#call.write(bytes, () => {
 			this.#waiting -= bytes.length;
+			if (this.#room === null || this.#waiting > MOST_WAITING / 2) return;
+			this.#room.resolve();
+			this.#room = null;
 		});
 	}
+}
+
+function room(): { readonly promise: Promise<void>; readonly resolve: () => void } {
+	let resolve = () => {};
+	const promise = new Promise<void>((done) => {
+		resolve = done;
+	});
+	return { promise, resolve };
 }

@@ -47,6 +47,8 @@ export type FromRemoteWorker =
 	| (FromWorker & { readonly kind: "ready" })
 	/** Bytes have been read. */
 	| { readonly kind: "taken"; readonly key: string; readonly bytes: number }
+	/** Paths that were to go up so far, and those that a slow reader had no room for; when there are more of these. */
+	| { readonly kind: "unsent"; readonly offered: number; readonly unsent: number }
 	/** The final state was read. */
 	| { readonly kind: "finished"; readonly key: string }
 	| { readonly kind: "flows"; readonly flows: readonly import("../../flow/snapshot.js").FlowSnapshot[] };

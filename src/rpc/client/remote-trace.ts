@@ -46,6 +46,8 @@ export interface RemoteListener extends TraceListener {
 	flows?(flows: readonly FlowRecord[]): void;
 	/** How well a node's clock is known, ns; several times a second. */
 	clock?(node: string, reading: ClockReading): void;
+	/** Paths so far, and those for which `drained` left no room. */
+	unsent?(offered: number, unsent: number): void;
 }
 
 /** A trace by agents that could not begin, or broke. The message names the remedy. */
@@ -298,13 +300,16 @@ class RemoteTrace {
 				this.#ready(message.hooks, message.wallClockBase);
 				return;
 			case "paths":
-				this.#tell({ kind: "credit", paths: message.paths.length });
 				for (const joined of message.paths) {
 					if (this.#naming === null || this.#countReached()) break;
 					this.#listener.path(this.#naming.path(joined));
 					this.#paths++;
 					if (this.#countReached()) this.#stop();
 				}
+				this.#credit(message.paths.length, reject);
+				return;
+			case "unsent":
+				this.#listener.unsent?.(message.offered, message.unsent);
 				return;
 			case "flows":
 				this.#listener.flows?.(message.flows.map((flow) => nameFlow(flow, this.#directory)));
@@ -325,6 +330,13 @@ class RemoteTrace {
 				reject(new RemoteTraceError(message.message));
 				return;
 		}
+	}
+
+	/** A reader that is slow gets no more for now; what finds no room is counted where it is made. */
+	#credit(paths: number, reject: (cause: Error) => void): void {
+		const waiting = this.#listener.drained ?? null;
+		if (waiting === null) this.#tell({ kind: "credit", paths });
+		else waiting.then(() => this.#tell({ kind: "credit", paths })).catch(reject);
 	}
 
 	#ready(hooks: readonly Hook[], wallClockBase: bigint): void {

@@ -38,6 +38,7 @@ export class RemoteTracer {
 	#unread = 0;
 	#offered = 0;
 	#unsentLost = 0;
+	#unsentTold = 0;
 	#second: NodeJS.Timeout | null = null;
 
 	constructor(options: RemoteWorkerOptions, send: (message: FromRemoteWorker) => void) {
@@ -214,6 +215,10 @@ export class RemoteTracer {
 
 	#tellSecond(): void {
 		this.#send({ kind: "second", report: this.#pipeline.second() });
+		if (this.#unsentLost > this.#unsentTold) {
+			this.#unsentTold = this.#unsentLost;
+			this.#send({ kind: "unsent", offered: this.#offered, unsent: this.#unsentLost });
+		}
 		const flows = this.#flows?.changes() ?? [];
 		if (flows.length > 0) this.#send({ kind: "flows", flows });
 	}
