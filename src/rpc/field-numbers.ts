@@ -1,4 +1,4 @@
-/** Field numbers of the messages that have a codec of their own: sighting.proto and common.proto. */
+/** Field numbers of the messages that have a codec of their own: sighting.proto, path.proto and common.proto. */
 
 export const RESPONSE = { batch: 2, node: 4, progress: 5 } as const;
 export const PROGRESS = { watermarkNs: 1, losses: 2 } as const;
@@ -55,3 +55,27 @@ export const TUPLE = {
 } as const;
 
 export const OUTER = { peer: 1, vni: 2 } as const;
+
+export const TRACE = { path: 2 } as const;
+export const PATH = {
+	id: 1,
+	revision: 2,
+	packet: 7,
+	hops: 8,
+	verdict: 9,
+	evidence: 10,
+	latencyNs: 12,
+	clockErrorNs: 13,
+} as const;
+export const PACKET = {
+	ipId: 1,
+	seq: 2,
+	ack: 3,
+	flags: 4,
+	length: 5,
+	payload: 6,
+	icmpType: 7,
+	icmpCode: 8,
+} as const;
+/** Of a hop, what differs from packet to packet. */
+export const HOP_SEEN = { firstNs: 6, lastNs: 7, sincePreviousNs: 8, packets: 9, bytes: 10, branch: 14 } as const;

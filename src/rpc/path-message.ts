@@ -4,17 +4,17 @@ import { directionNumber, roleNumber } from "./hook-message.js";
 import { word64 } from "./messages.js";
 
 /** enum weft.v1.Verdict and weft.v1.Evidence, by number. */
-const VERDICTS = [
+export const VERDICTS = [
 	"delivered",
 	"forwarded",
 	"dropped",
 	"lost",
 	"incomplete",
 ] as const satisfies readonly Path["verdict"][];
-const EVIDENCE = ["exact", "order", "ambiguous"] as const satisfies readonly Path["evidence"][];
+export const EVIDENCE = ["exact", "order", "ambiguous"] as const satisfies readonly Path["evidence"][];
 
 /** Unknown strings are empty, unknown numbers absent. */
-export function pathMessage(path: Path): object {
+export function pathMessage(path: Path) {
 	const { flow, packet } = path;
 	return {
 		...{ id: path.id, revision: path.revision, protocol: flow.protocol },
@@ -26,7 +26,7 @@ export function pathMessage(path: Path): object {
 			...{ length: packet.length, payload: packet.payload },
 			...{ icmpType: packet.icmp?.type, icmpCode: packet.icmp?.code },
 		},
-		hops: path.hops.map(hop),
+		hops: path.hops.map(hopMessage),
 		verdict: VERDICTS.indexOf(path.verdict) + 1,
 		evidence: EVIDENCE.indexOf(path.evidence) + 1,
 		blame: path.blame === null ? null : blame(path.blame),
@@ -59,7 +59,7 @@ function counts({ packets, bytes, payloadBytes, lost, dropped, retransmissions }
 	return { packets, bytes, payloadBytes, lost, dropped, retransmissions };
 }
 
-function hop(hop: Hop): object {
+export function hopMessage(hop: Hop) {
 	return {
 		...{ node: hop.node, device: hop.device, ifindex: hop.ifindex },
 		direction: directionNumber(hop.direction),

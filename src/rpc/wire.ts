@@ -35,6 +35,17 @@ export class WireWriter {
 		this.#varint(value);
 	}
 
+	/** Of an optional field: also when it is 0. */
+	present(field: number, value: number): void {
+		this.tag(field, VARINT);
+		this.#varint(value);
+	}
+
+	/** A whole number up to 2⁵², either way; zigzag. */
+	sint53(field: number, value: number): void {
+		this.uint53(field, value < 0 ? -2 * value - 1 : 2 * value);
+	}
+
 	/** A whole number up to 2⁵³. */
 	uint53(field: number, value: number): void {
 		if (value === 0) return;
@@ -47,6 +58,18 @@ export class WireWriter {
 	fixed64(field: number, value: bigint): void {
 		this.tag(field, FIXED64);
 		this.#at = this.#bytes.writeBigUInt64LE(value, this.#at);
+	}
+
+	fixed64Words(field: number, low: number, high: number): void {
+		this.tag(field, FIXED64);
+		this.#at = put32(this.#bytes, put32(this.#bytes, this.#at, low), high);
+	}
+
+	/** Fields that are encoded already. */
+	raw(fields: Uint8Array): void {
+		this.#reserve(fields.length);
+		this.#bytes.set(fields, this.#at);
+		this.#at += fields.length;
 	}
 
 	bytes(field: number, value: Uint8Array): void {
