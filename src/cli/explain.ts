@@ -1,29 +1,26 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command, Option } from "commander";
+import { type DeviceInterval, DeviceWatch } from "../collector/device-watch.js";
 import type { StartTrace } from "../collector/request.js";
 import { NodeDirectory } from "../identity/directory.js";
 import { explain } from "../identity/explain/explain.js";
-import { countersOf, type Explanation, type Known, NothingToExplain } from "../identity/explain/explanation.js";
+import { type Explanation, type Known, NothingToExplain } from "../identity/explain/explanation.js";
 import { explainPaste, knownFromPaste } from "../identity/explain/paste.js";
 import { LARGEST_PASTE, parsePasted } from "../identity/explain/pasted.js";
 import { MergedDirectory } from "../identity/merged.js";
-import { addon } from "../kernel/addon.js";
 import { sanitize, sanitizeJson } from "../render/sanitize.js";
 import { wantsColour } from "../render/text/colours.js";
 import { explanationLines } from "../render/text/explain.js";
 import type { TreeOptions } from "../render/text/topology.js";
-import { deviceSites } from "../wiring/hookpoints.js";
 import { underlayAddresses } from "../wiring/roles.js";
-import { readLinks } from "../wiring/snapshot.js";
 import { WiringView } from "../wiring/view.js";
 import { CliError, UsageError } from "./errors.js";
 import { LocalNodes, type WhichNodes } from "./local-nodes.js";
 import { addShared, parseDuration } from "./options.js";
 import { LineOutput } from "./output.js";
-import { countPackets } from "./packet-count.js";
 import { requireTracingRights } from "./privilege.js";
-import { remoteNodes } from "./remote-nodes.js";
+import { agentsToAsk, remoteNodes } from "./remote-nodes.js";
 import { addProtection, type ProtectionOptions, protectionOf } from "./serving.js";
 import { stopOnSignals } from "./signals.js";
 
@@ -80,7 +77,8 @@ export function explainCommand(): Command {
 	return command;
 }
 
-async function run(thing: string | undefined, options: Options): Promise<void> {
+async function run(thing: string | undefined, asked: Options): Promise<void> {
+	const options = asked.from.length > 0 ? asked : { ...asked, agent: await agentsToAsk(asked) };
 	if (options.model === true) return runModel(thing, options);
 	const explanations = await explained(thing, options);
 	const output = new LineOutput(process.stdout);
@@ -150,14 +148,14 @@ async function fromHere(thing: string, options: Options): Promise<readonly Expla
 			const known = { ...knownOf(observer), elsewhere: nodes.directory };
 			const once = explain(known, thing, options.namespace);
 			if (!NEEDS_TIME.has(once.kind)) return once;
-			return explain(await watched(observer, known, thing, options.watch), thing, options.namespace);
+			return explain(await watched(observer, known, once.thing, options.watch), thing, options.namespace);
 		});
 	} finally {
 		nodes.close();
 	}
 }
 
-/** As the agents see it now: nobody watches counters there. */
+/** As the agents see it, and watch it for a while where that tells something. */
 async function fromAgents(thing: string, options: Options): Promise<readonly Explanation[]> {
 	const nodes = await remoteNodes(options, { withEvidence: true });
 	try {
@@ -170,15 +168,23 @@ async function fromAgents(thing: string, options: Options): Promise<readonly Exp
 			testimony === undefined ? [] : [NodeDirectory.from(testimony, wiring, names)],
 		);
 		const elsewhere = new MergedDirectory(() => directories);
-		return await onEach(directories, async (directory) => {
-			const view = directory.view;
-			if (view === null) throw new NothingToExplain(thing, []);
-			return explain(
-				{ view, directory, elsewhere, window: null, hooked: null, pasted: false },
-				thing,
-				options.namespace,
-			);
+		const say = (watched: ReadonlyMap<string, DeviceInterval>) =>
+			onEach(directories, async (directory) => {
+				const view = directory.view;
+				if (view === null) throw new NothingToExplain(thing, []);
+				const known = { view, directory, elsewhere, window: null, hooked: null, pasted: false };
+				return explain(withInterval(known, watched.get(view.wiring.node) ?? null), thing, options.namespace);
+			});
+		const once = await say(new Map());
+		const moving = once.filter(({ kind }) => NEEDS_TIME.has(kind));
+		const [device] = moving.map((explanation) => explanation.thing);
+		if (device === undefined) return once;
+		const { deviceIntervals } = await import("../rpc/client/device-intervals.js");
+		const watched = await deviceIntervals({
+			...{ addresses: options.agent, protection: protectionOf(options), device, durationMs: options.watch },
+			nodes: moving.map(({ node }) => node),
 		});
+		return await say(watched);
 	} finally {
 		nodes.close();
 	}
@@ -212,19 +218,31 @@ function knownOf({ wiring, directory }: Observer): Known {
 	return { view: new WiringView(wiring), directory, window: null, hooked: null, pasted: false };
 }
 
-/** The same, with the counters some time apart, and what hooks on the device saw meanwhile. */
-async function watched(observer: Observer, known: Known, thing: string, ms: number): Promise<Known> {
-	const counters = () => countersOf(readLinks(addon(), observer.spec.netns));
-	const link = known.view.host.namespace.links.find((one) => one.name === thing || one.altnames.includes(thing));
-	const sites = link === undefined || link.loopback ? [] : deviceSites(observer.wiring, link.ifindex);
-	const before = counters();
-	const started = performance.now();
-	const [seen] = await Promise.all([sites.length === 0 ? null : countPackets(sites, ms), sleep(ms)]);
-	const seconds = Math.round((performance.now() - started) / 100) / 10;
+/** The same, with what the device did in some time, by its counters and by hooks on it. */
+async function watched(observer: Observer, known: Known, device: string, ms: number): Promise<Known> {
+	const link = known.view.host.namespace.links.find((one) => one.name === device);
+	if (link === undefined) return known;
+	const watch = await DeviceWatch.start(observer.wiring, observer.spec.netns, link.ifindex);
+	try {
+		await sleep(ms);
+		return withInterval(known, watch?.interval() ?? null);
+	} finally {
+		await watch?.close();
+	}
+}
+
+/** Null: nobody watched. */
+function withInterval(known: Known, interval: DeviceInterval | null): Known {
+	if (interval === null) return known;
+	const { ifindex, seconds, before, after, hooked } = interval;
 	return {
 		...known,
-		window: { seconds, before, after: counters() },
-		hooked: link === undefined || seen === null ? null : new Map([[link.ifindex, seen]]),
+		window: {
+			seconds: Math.round(seconds * 10) / 10,
+			before: new Map([[ifindex, before]]),
+			after: new Map([[ifindex, after]]),
+		},
+		hooked: hooked === null ? null : new Map([[ifindex, hooked]]),
 	};
 }
 

@@ -51,7 +51,7 @@ export class LocalNodes {
 		if (process.geteuid?.() !== 0) {
 			throw new CliError(
 				"reading the network namespaces of pods needs root",
-				"run it with sudo; weft explain --from FILE needs none",
+				"run it with sudo, or ask an agent with --agent ADDR; weft explain --from FILE needs neither",
 			);
 		}
 		const nodes = new LocalNodes(await specsOf(which));

@@ -1,6 +1,23 @@
 import { sanitize } from "../render/sanitize.js";
 import type { RemoteNodes } from "../rpc/client/remote-nodes.js";
+import type { WhichNodes } from "./local-nodes.js";
 import { type ProtectionOptions, protectionOf } from "./serving.js";
+
+/** What a question may say about whom to ask. */
+export interface WhomToAsk extends WhichNodes {
+	readonly agent: readonly string[];
+}
+
+/**
+ * The agents to ask: those that are named; else this machine's own, if it answers and the question is not about another
+ * node of this machine. None: this process has to see for itself.
+ */
+export async function agentsToAsk({ agent, lab, netns, hostRoot }: WhomToAsk): Promise<readonly string[]> {
+	if (agent.length > 0 || lab !== undefined || netns !== undefined || hostRoot !== undefined) return agent;
+	const { localAgent } = await import("../rpc/client/local-agent.js");
+	const local = await localAgent();
+	return local === null ? [] : [local];
+}
 
 /**
  * The nodes behind the agents and relays that the options name; those that do not answer are told of on stderr.

@@ -7,7 +7,7 @@ import { WiringView } from "../wiring/view.js";
 import { LocalNodes, type WhichNodes } from "./local-nodes.js";
 import { addShared } from "./options.js";
 import { LineOutput } from "./output.js";
-import { remoteNodes } from "./remote-nodes.js";
+import { agentsToAsk, remoteNodes } from "./remote-nodes.js";
 import { addProtection, type ProtectionOptions } from "./serving.js";
 import { stopOnSignals } from "./signals.js";
 
@@ -16,7 +16,7 @@ A tree of each node: bridges with what is plugged in and whose it is, the tunnel
 bridges with nothing on them, and links that nobody explains. Every name says where it comes from.
 
 Examples:
-  sudo weft topology                                   this node
+  sudo weft topology                                   this node; without sudo where a local weft agent lets you
   sudo weft topology --watch                           again whenever something comes or goes
   sudo weft topology --lab                             all nodes of the lab
   weft topology --agent unix:/run/weft/a.sock --agent unix:/run/weft/b.sock
@@ -47,8 +47,9 @@ export function topologyCommand(): Command {
 	return command;
 }
 
-async function run(options: Options): Promise<void> {
+async function run(asked: Options): Promise<void> {
 	const stop = stopOnSignals();
+	const options = { ...asked, agent: await agentsToAsk(asked) };
 	const nodes = await followed(options).finally(() => (stop.signal.aborted ? stop.dispose() : undefined));
 	const output = new LineOutput(process.stdout);
 	const shown = new Map<string, string>();
@@ -83,7 +84,7 @@ interface FollowedNodes {
 	close(): void;
 }
 
-/** Those behind the agents that are named; else those of this machine. */
+/** Those behind the agents; else those of this machine. */
 async function followed(options: Options): Promise<FollowedNodes> {
 	if (options.agent.length > 0) {
 		const remote = await remoteNodes(options, { withEvidence: false });

@@ -32,6 +32,11 @@ export interface MessageTypes {
 	readonly WatchDropsResponse: { readonly state?: StateMessage | null; readonly drop?: object | null };
 	readonly WatchTopologyRequest: { readonly withEvidence: boolean };
 	readonly WatchTopologyResponse: WatchTopologyResponse;
+	readonly WatchDeviceRequest: { readonly node: string; readonly device: string; readonly intervalMs: number };
+	readonly WatchDeviceResponse: {
+		readonly state?: StateMessage | null;
+		readonly interval?: DeviceIntervalMessage | null;
+	};
 	readonly ResolveEndpointRequest: { readonly end: EndMessage | null; readonly namespace: string };
 	readonly ResolveEndpointResponse: { readonly endpoints: readonly ResolvedEndpointMessage[] };
 	readonly SyncClockRequest: { readonly clientTimeNs: Word64; readonly node: string };
@@ -239,6 +244,25 @@ export interface ResolvedEndpointMessage {
 export interface SyncClockResponse {
 	readonly node: string;
 	readonly instance: string;
+export interface DeviceIntervalMessage {
+	readonly node: string;
+	readonly ifindex: number;
+	readonly durationMs: number;
+	readonly before: DeviceCountersMessage | null;
+	readonly after: DeviceCountersMessage | null;
+	/** Null or absent: hooks may not be attached. */
+	readonly hooked?: Count | null;
+}
+
+export interface DeviceCountersMessage {
+	readonly rxPackets: Count;
+	readonly txPackets: Count;
+	readonly rxBytes: Count;
+	readonly txBytes: Count;
+	readonly rxDropped: Count;
+	readonly txDropped: Count;
+}
+
 	readonly clientTimeNs: Word64;
 	readonly receivedNs: Word64;
 	readonly sentNs: Word64;

@@ -31,6 +31,7 @@ export interface Responder {
 	watchLatency(call: Reply): void;
 	watchDrops(call: Reply): void;
 	watchTopology(call: Reply): void;
+	watchDevice(call: Reply): void;
 	resolveEndpoint(request: Buffer): Promise<Buffer>;
 	syncClock(request: Buffer): Promise<Buffer>;
 	getStatus(request: Buffer): Promise<Buffer>;
@@ -66,6 +67,7 @@ export class RpcServer {
 			watchLatency: streaming((call: Reply) => responder.watchLatency(call)),
 			watchDrops: streaming((call: Reply) => responder.watchDrops(call)),
 			watchTopology: streaming((call: Reply) => responder.watchTopology(call)),
+			watchDevice: streaming((call: Reply) => responder.watchDevice(call)),
 			resolveEndpoint: unary((request) => responder.resolveEndpoint(request)),
 			syncClock: unary((request) => responder.syncClock(request)),
 			getStatus: unary((request) => responder.getStatus(request)),

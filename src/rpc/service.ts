@@ -16,6 +16,7 @@ export const methods = {
 	watchLatency: method("WatchLatency", false, true),
 	watchDrops: method("WatchDrops", false, true),
 	watchTopology: method("WatchTopology", false, true),
+	watchDevice: method("WatchDevice", false, true),
 	resolveEndpoint: method("ResolveEndpoint", false, false),
 	syncClock: method("SyncClock", false, false),
 	getStatus: method("GetStatus", false, false),

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
 import type { Explanation } from "../../src/identity/explain/explanation.js";
 import type { NodeTopology } from "../../src/identity/topology.js";
 import type { Lab } from "../../src/lab/lab.js";
@@ -68,6 +69,104 @@ describe("topology of all nodes, by agents and by a relay", () => {
 	});
 
 	for (const [who, options] of [
+		["an agent", () => ["--agent", agents.address("node-a")]],
+		["a relay", () => relayed],
+	] as const) {
+		test(`weft explain through ${who}: what docker0 and cni0 did in the seconds that were watched`, async () => {
+			const here = (all: readonly Explanation[]) => all.find(({ node }) => node === "node-a");
+			const facts = (one: Explanation | undefined, source: string) =>
+				one?.evidence.filter((each) => each.source === source).map(({ fact }) => fact);
+			const idle = here(await explained("docker0", [...options(), "--watch", "1s"]));
+			assert.match(idle?.words.join(" ") ?? "", /Nothing is plugged into it, and it was idle for the last \d(\.\d)? s/);
+			assert.match(facts(idle, "counters")?.join() ?? "", /^its counters did not move in \d(\.\d)? s/);
+			assert.match(facts(idle, "tc hooks")?.join() ?? "", /^hooks on it saw 0 packets in /);
+
+			const asking = explained("cni0", [...options(), "--watch", "3s"]);
+			const server = lab().pod("default/server").pod.address.ipv4;
+			let asked = true;
+			const done = asking.finally(() => {
+				asked = false;
+			});
+			while (asked) await lab().ping("default/client", server, { count: 2 });
+			const busy = here(await done);
+			assert.match(facts(busy, "counters")?.join() ?? "", /^[1-9]\d* packets came in and [1-9]\d* went out by it in /);
+			assert.match(facts(busy, "tc hooks")?.join() ?? "", /^hooks on it saw [1-9]\d* packets in /);
+			const left = await lab().node("node-a").run("tc", "filter", "show", "dev", "cni0", "ingress");
+			assert.equal(left.trim(), "", "the hooks are gone");
+		});
+	}
+
+	test("weft explain --model by agents: the promises, proved by packets that cross nodes", async () => {
+		const checking = runWeft("explain", "--model", ...agents.options, "--watch", "5s", "-o", "json");
+		const server = lab().pod("default/server").pod.address.ipv4;
+		const client = lab().pod("default/client").pod.address.ipv4;
+		let checked = false;
+		const done = checking.finally(() => {
+			checked = true;
+		});
+		while (!checked) {
+			await lab().ping("default/client", server);
+			await lab().ping("node:node-a", client);
+			await sleep(100);
+		}
+		const { code, stdout, stderr } = await done;
+		assert.equal(code, 0, stderr);
+		const promises = stdout
+			.trim()
+			.split("\n")
+			.map((line) => JSON.parse(line) as { kept: number; broken: number; proof: { first: string; last: string } });
+		assert.equal(promises.length, 3);
+		for (const { kept, broken } of promises) assert.ok(kept > 0 && broken === 0, stdout);
+		assert.match(promises[0]?.proof.first ?? "", /node-a/);
+		assert.match(promises[0]?.proof.last ?? "", /node-b/);
+	});
+
+	test("without --agent, and without root, this machine's own agent is asked", async () => {
+		const { node } = lab().node("node-a");
+		// A /run/weft of its own: nobody else's agent is in the way, and nobody else is misled.
+		const script = `
+			set -e
+			mkdir -p ${agents.folder}/root && mount --bind ${node.root} ${agents.folder}/root
+			mkdir -p /run/weft && mount -t tmpfs none /run/weft
+			"$@" agent --netns ${node.netns} --host-root ${agents.folder}/root &
+			trap "kill $!" EXIT
+			for i in $(seq 200); do [ -S /run/weft/weft.sock ] && break; sleep 0.1; done
+			chmod 666 /run/weft/weft.sock
+			as_nobody="setpriv --bounding-set=-all --inh-caps=-all --reuid 65534 --regid 65534 --clear-groups --"
+			$as_nobody "$@" topology -o json
+			$as_nobody "$@" explain docker0 --watch 1s -o json
+		`;
+		const { stdout } = await inside(script);
+		const [topology, explanation] = stdout
+			.trim()
+			.split("\n")
+			.map((line) => JSON.parse(line) as { type: string; node: string; pods: { name: string }[]; words: string[] });
+		assert.deepEqual([topology?.type, topology?.node], ["topology", "node-a"]);
+		assert.ok(topology?.pods.some(({ name }) => name === "client"));
+		assert.deepEqual([explanation?.type, explanation?.node], ["explanation", "node-a"]);
+		assert.match(explanation?.words.join(" ") ?? "", /idle for the last/);
+	});
+
+	test("a local socket that accepts and says nothing is no agent: root looks for itself, others are told", async () => {
+		const silent = `require("net").createServer(() => {}).listen("/run/weft/weft.sock")`;
+		const script = `
+			mkdir -p /run/weft && mount -t tmpfs none /run/weft
+			"$1" -e '${silent}' &
+			trap "kill $!" EXIT
+			for i in $(seq 200); do [ -S /run/weft/weft.sock ] && break; sleep 0.1; done
+			chmod 666 /run/weft/weft.sock
+			"$@" topology -o json
+			setpriv --bounding-set=-all --inh-caps=-all --reuid 65534 --clear-groups -- "$@" topology || echo "status $?"
+			"$@" topology --agent unix:/run/weft/weft.sock || echo "status $?"
+		`;
+		const { stdout, stderr } = await inside(script);
+		const lines = stdout.trim().split("\n");
+		assert.deepEqual([JSON.parse(lines[0] ?? "{}").type, ...lines.slice(1)], ["topology", "status 1", "status 1"]);
+		assert.match(stderr, /needs root: run it with sudo, or ask an agent with --agent ADDR/);
+		assert.match(stderr, /weft\.sock: no answer within 5 s/);
+	});
+
+	for (const [who, options] of [
 		["by the node itself", () => [`--lab=${lab().state.name}`]],
 		["by its agent", () => agents.options],
 		["by a relay", () => relayed],
@@ -113,6 +212,12 @@ async function comeAndGo(lab: Lab, watching: Watching, name: string): Promise<{ 
 	const deleted = performance.now();
 	await watching.until(() => !watching.pods("node-a").includes(`default/${name}`));
 	return { come, gone: Math.max(0, watching.seenAt("node-a") - deleted) };
+}
+
+/** Runs a script in a mount namespace of its own; "$@" is weft. */
+async function inside(script: string): Promise<{ stdout: string; stderr: string }> {
+	const argv = ["--mount", "--propagation", "private", "bash", "-c", script, "bash", process.execPath, weft];
+	return await promisify(execFile)("unshare", argv, { env: { ...process.env, NO_COLOR: "1" }, timeout: 60_000 });
 }
 
 /** A `weft topology --watch -o json` in a process of its own. */

@@ -30,6 +30,7 @@ import { checkEnd, checkQuestion, checkSample, LIMITS, Refusal, serviceErrorOf }
 import type { Conversation, Reply, Responder } from "../server.js";
 import { topologyMessage } from "../topology-message.js";
 import { TopologyStream } from "../topology-stream.js";
+import { DeviceService } from "./device-service.js";
 import { stageMessage } from "./node-watch.js";
 import type { FromNodeWorker, NodeStatus, NodeWorkerOptions, ToNodeWorker } from "./protocol.js";
 import { Watches } from "./watches.js";
@@ -65,6 +66,7 @@ export class Agent implements Responder {
 	readonly #worker: Worker;
 	readonly #paths: PathsService;
 	readonly #watches: Watches;
+	readonly #devices: DeviceService;
 	readonly #subscribers = new Map<number, Subscriber>();
 	readonly #watchers = new Set<TopologyStream>();
 	readonly #tickets = new Map<number, (status: NodeStatus) => void>();
@@ -90,6 +92,7 @@ export class Agent implements Responder {
 		this.#worker.on("message", (message: FromNodeWorker) => this.#hear(message));
 		this.#worker.on("error", (cause: Error) => options.onFailure(cause));
 		this.#paths = new PathsService(instance, options.own);
+		this.#devices = new DeviceService(instance, spec.netns);
 		this.#watches = new Watches(instance, spec, attach);
 	}
 
@@ -106,7 +109,7 @@ export class Agent implements Responder {
 		if (this.#settling !== null) clearTimeout(this.#settling);
 		for (const { call } of this.#subscribers.values()) call.end();
 		for (const watcher of this.#watchers) watcher.end();
-		const watches = this.#watches.close();
+		const watches = Promise.all([this.#watches.close(), this.#devices.close()]);
 		this.#observer.close();
 		this.#tell({ kind: "close" });
 		const exited = new Promise((resolve) => this.#worker.once("exit", resolve));
@@ -129,6 +132,10 @@ export class Agent implements Responder {
 
 	watchDrops(call: Reply): void {
 		this.#watches.drops(call);
+	}
+
+	watchDevice(call: Reply): void {
+		this.#devices.watch(call, this.#observer.wiring);
 	}
 
 	streamSightings(call: Conversation): void {

@@ -73,7 +73,7 @@ export class Channel {
 	}
 
 	stream(
-		method: "trace" | "watchFlows" | "watchDrops" | "watchLatency",
+		method: "trace" | "watchFlows" | "watchDrops" | "watchLatency" | "watchDevice",
 		request: Buffer,
 	): ClientReadableStream<Buffer> {
 		return this.#stream(method, request);
@@ -125,7 +125,7 @@ export class RpcError extends Error {
 	override readonly name = "RpcError";
 	readonly code: number;
 
-	constructor(address: string, cause: ServiceError) {
+	constructor(address: string, cause: Pick<ServiceError, "code" | "details"> & { readonly message?: string }) {
 		super(`${address}: ${cause.details || cause.message}`, { cause });
 		this.code = cause.code;
 	}

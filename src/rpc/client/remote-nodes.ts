@@ -1,4 +1,4 @@
-import type { ClientReadableStream, ServiceError } from "@grpc/grpc-js";
+import { type ClientReadableStream, type ServiceError, status } from "@grpc/grpc-js";
 import { type NodeTopology, nameRemotes } from "../../identity/topology.js";
 import type { Protection } from "../credentials.js";
 import { type Evidence, evidenceFrom } from "../evidence.js";
@@ -15,6 +15,8 @@ export interface RemoteNodesOptions {
 
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 5000;
+/** For the first answer: a socket may accept and say nothing. */
+const PATIENCE_MS = 5000;
 
 /** The nodes that agents and relays serve, as WatchTopology tells of them, followed until closed. */
 export class RemoteNodes {
@@ -82,6 +84,7 @@ class Follower {
 	readonly #channel: Channel;
 	readonly #withEvidence: boolean;
 	readonly #onChange: () => void;
+	readonly #patience: NodeJS.Timeout;
 	#settle: (failure: RpcError | null) => void = () => {};
 	#stream: ClientReadableStream<Buffer> | null = null;
 	#retry: NodeJS.Timeout | null = null;
@@ -94,8 +97,13 @@ class Follower {
 		this.#withEvidence = withEvidence;
 		this.#onChange = onChange;
 		this.settled = new Promise((resolve) => {
-			this.#settle = resolve;
+			this.#settle = (failure) => {
+				clearTimeout(this.#patience);
+				resolve(failure);
+			};
 		});
+		// What answers later is taken all the same.
+		this.#patience = setTimeout(() => this.#settle(this.#silent()), PATIENCE_MS);
 		this.#connect();
 	}
 
@@ -105,7 +113,7 @@ class Follower {
 
 	close(): void {
 		this.#closed = true;
-		if (this.#retry !== null) clearTimeout(this.#retry);
+		for (const timer of [this.#retry, this.#patience]) if (timer !== null) clearTimeout(timer);
 		this.#stream?.cancel();
 		this.#channel.close();
 	}
@@ -116,6 +124,13 @@ class Follower {
 		stream.on("data", (bytes: Buffer) => this.#hear(bytes));
 		stream.on("error", (error: ServiceError) => this.#failed(stream, new RpcError(this.#channel.address.text, error)));
 		stream.on("end", () => this.#failed(stream, null));
+	}
+
+	#silent(): RpcError {
+		const { text } = this.#channel.address;
+		const details = `no answer within ${PATIENCE_MS / 1000} s`;
+		this.#failure ??= `${text}: ${details}`;
+		return new RpcError(text, { details, code: status.DEADLINE_EXCEEDED });
 	}
 
 	#hear(bytes: Buffer): void {

@@ -107,6 +107,10 @@ export class Relay implements Responder {
 					if (!this.#nodes.has(name)) throw new Refusal(status.NOT_FOUND, `nodes: ${name} is not connected`);
 				}
 			},
+	watchDevice(call: Reply): void {
+		this.#passOn("watchDevice", call);
+	}
+
 			asked: (request) => this.#asked(request),
 			cluster: () => clusterMessage(this.#cluster()),
 			over: () => this.#streams.delete(stream),
@@ -169,7 +173,7 @@ export class Relay implements Responder {
 	}
 
 	/** The streams of all agents, as they are; a slow client makes them wait, and they count what that costs. */
-	#passOn(method: "watchLatency" | "watchDrops", call: Reply): void {
+	#passOn(method: "watchLatency" | "watchDrops" | "watchDevice", call: Reply): void {
 		const streams = [...this.#links.values()].map((link) => link.channel.stream(method, call.request));
 		const stop = () => {
 			for (const stream of streams) stream.cancel();
@@ -186,7 +190,7 @@ export class Relay implements Responder {
 			});
 			stream.on("error", (error: ServiceError) => {
 				left--;
-				// A bad request is bad everywhere; an agent that is gone is one fewer.
+				// A bad request is bad everywhere; an agent that is gone, or has no such device, is one fewer.
 				if (left > 0 && error.code !== status.INVALID_ARGUMENT) return;
 				stop();
 				if (!call.destroyed) call.emit("error", { code: error.code, details: error.details });
