@@ -3,11 +3,12 @@ import { ByDatagram, isFragment } from "./by-datagram.js";
 import { ByKey } from "./by-key.js";
 import { ByPointer } from "./by-pointer.js";
 import { ByRange } from "./by-range.js";
+import { CarrierAt, CarrierF64 } from "./carrier-table.js";
 import type { PendingDrop } from "./drops.js";
 import { Rank } from "./hook-table.js";
 import type { RowReader, TiedRow } from "./merge.js";
 import { OpenPaths } from "./open-paths.js";
-import { Mark, State } from "./path-table.js";
+import { Mark, PathAt, PathF64, State } from "./path-table.js";
 import type { Sight } from "./sight.js";
 import { compareRows } from "./tie.js";
 import type { Workshop } from "./workshop.js";
@@ -85,17 +86,17 @@ export class Assembler implements RowReader {
 		sight.now = now;
 		if (drops.next < now) this.#applyDrops(now);
 		for (let path = flooded.oldest; path !== 0; path = flooded.oldest) {
-			if ((paths.since[path] as number) + limits.floodNs > now) break;
+			if ((paths.doubles[(path >> 1) + PathF64.since] as number) + limits.floodNs > now) break;
 			this.#open.judge(path, "due");
 		}
 		for (let path = orphans.oldest; path !== 0; path = orphans.oldest) {
-			if ((paths.since[path] as number) + limits.orphanNs > now) break;
+			if ((paths.doubles[(path >> 1) + PathF64.since] as number) + limits.orphanNs > now) break;
 			this.#open.expireOrphan(path);
 		}
 		for (let path = suspects.oldest; path !== 0; path = suspects.oldest) {
-			const since = paths.since[path] as number;
+			const since = paths.doubles[(path >> 1) + PathF64.since] as number;
 			if (since + limits.suspectNs > now) break;
-			const latest = paths.latest[path] as number;
+			const latest = paths.doubles[(path >> 1) + PathF64.latest] as number;
 			if (latest - since > limits.suspectNs / 2) {
 				suspects.remove(path);
 				suspects.add(path, latest);
@@ -119,7 +120,12 @@ export class Assembler implements RowReader {
 		const { carriers, paths } = this.#shop;
 		const { rows, i } = sight;
 		const carrier = carriers.find(sight.source, rows.skbLow[i] as number, rows.skbHigh[i] as number);
-		if (carrier !== 0 && ((paths.marks[carriers.path[carrier] as number] as number) & Mark.fragments) !== 0) {
+		if (
+			carrier !== 0 &&
+			((paths.words[(carriers.words[carrier + CarrierAt.path] as number) + PathAt.marks] as number) &
+				Mark.fragments) !==
+				0
+		) {
 			if (this.#byDatagram.follow(carrier, sight)) return;
 			this.#open.vacate(carrier, sight);
 		} else if (carrier !== 0) {
@@ -136,14 +142,15 @@ export class Assembler implements RowReader {
 	#follow(carrier: number, sight: Sight): void {
 		const { carriers, paths, closing } = this.#shop;
 		const open = this.#open;
-		const path = carriers.path[carrier] as number;
+		const path = carriers.words[carrier + CarrierAt.path] as number;
 		open.advance(carrier, sight);
-		if (carriers.whole[carrier] === 0) {
-			if (!this.#byRange.join(sight, true) && paths.state[path] === State.open) open.pass(path, carrier, sight);
+		if (carriers.words[carrier + CarrierAt.whole] === 0) {
+			if (!this.#byRange.join(sight, true) && paths.words[path + PathAt.state] === State.open)
+				open.pass(path, carrier, sight);
 			return;
 		}
 		open.pass(path, carrier, sight);
-		if (paths.state[path] === State.open) open.settle(path, sight);
+		if (paths.words[path + PathAt.state] === State.open) open.settle(path, sight);
 		else open.revise(path, closing.suspect(path, sight.now, "due"));
 	}
 
@@ -173,7 +180,7 @@ export class Assembler implements RowReader {
 	#drop({ source, time, report }: PendingDrop): void {
 		const { carriers, counters } = this.#shop;
 		const carrier = carriers.find(source, report.skbLow >>> 0, report.skbHigh >>> 0);
-		if (carrier === 0 || (carriers.time[carrier] as number) > time) {
+		if (carrier === 0 || (carriers.doubles[(carrier >> 1) + CarrierF64.time] as number) > time) {
 			counters.strayDrops++;
 			return;
 		}

@@ -1,7 +1,9 @@
 import { EventFlag, Family } from "../packet/sightings.js";
+import { CarrierAt } from "./carrier-table.js";
 import { type Datagram, MAX_OPTIONS } from "./datagram-index.js";
+import { HopAt, HopF64 } from "./hop-table.js";
 import type { OpenPaths } from "./open-paths.js";
-import { Mark } from "./path-table.js";
+import { Mark, PathAt } from "./path-table.js";
 import { Protocol } from "./protocols.js";
 import type { Sight } from "./sight.js";
 import type { Workshop } from "./workshop.js";
@@ -34,10 +36,14 @@ export class ByDatagram {
 	/** A pointer is seen again and does not carry the same packet: does it carry the same datagram? */
 	follow(carrier: number, sight: Sight): boolean {
 		const { carriers, hooks, datagrams } = this.#shop;
-		const datagram = datagrams.of(carriers.path[carrier] as number);
+		const datagram = datagrams.of(carriers.words[carrier + CarrierAt.path] as number);
 		if (datagram === undefined) return false;
-		if (sight.rank <= (carriers.rank[carrier] as number) || !this.#isPart(datagram, sight)) return false;
-		if (hooks.egress[sight.hook] === 0 && !hooks.entersAfter(sight.hook, carriers.hook[carrier] as number))
+		if (sight.rank <= (carriers.words[carrier + CarrierAt.rank] as number) || !this.#isPart(datagram, sight))
+			return false;
+		if (
+			hooks.egress[sight.hook] === 0 &&
+			!hooks.entersAfter(sight.hook, carriers.words[carrier + CarrierAt.hook] as number)
+		)
 			return false;
 		this.#open.move(carrier, sight);
 		this.#add(datagram, sight);
@@ -97,9 +103,9 @@ export class ByDatagram {
 			total: 0,
 		};
 		datagrams.add(datagram);
-		const hop = paths.firstHop[path] as number;
-		hops.coverLow[hop] = 0;
-		hops.coverHigh[hop] = 0;
+		const hop = paths.words[path + PathAt.firstHop] as number;
+		hops.words[hop + HopAt.coverLow] = 0;
+		hops.words[hop + HopAt.coverHigh] = 0;
 		this.#note(datagram, hop, sight);
 	}
 
@@ -129,14 +135,14 @@ export class ByDatagram {
 		const { paths, hops, hooks } = this.#shop;
 		const hop = this.#open.hopAt(datagram.path, sight.hook, 0);
 		if (hop !== 0) return !this.#hasSeen(hop, sight);
-		const last = hops.hook[paths.lastHop[datagram.path] as number] as number;
+		const last = hops.words[(paths.words[datagram.path + PathAt.lastHop] as number) + HopAt.hook] as number;
 		return hooks.source[last] !== sight.source || sight.rank > (hooks.rank[last] as number);
 	}
 
 	#hasSeen(hop: number, sight: Sight): boolean {
 		const { hops } = this.#shop;
 		const unit = Math.floor(offsetOf(sight) / UNIT_BYTES);
-		const word = (unit < 32 ? hops.coverLow[hop] : hops.coverHigh[hop]) as number;
+		const word = (unit < 32 ? hops.words[hop + HopAt.coverLow] : hops.words[hop + HopAt.coverHigh]) as number;
 		return ((word >>> (unit & 31)) & 1) === 1;
 	}
 
@@ -148,25 +154,25 @@ export class ByDatagram {
 		let hop = open.hopAt(path, sight.hook, 0);
 		if (hop === 0) {
 			hop = open.append(path, sight, 0);
-			hops.coverLow[hop] = 0;
-			hops.coverHigh[hop] = 0;
+			hops.words[hop + HopAt.coverLow] = 0;
+			hops.words[hop + HopAt.coverHigh] = 0;
 		} else {
 			open.addTo(path, hop, sight);
 			if (offsetOf(sight) === 0) {
-				hops.first[hop] = sight.now;
-				hops.tuple[hop] = sight.tuple;
+				hops.doubles[(hop >> 1) + HopF64.first] = sight.now;
+				hops.words[hop + HopAt.tuple] = sight.tuple;
 			}
 		}
 		this.#note(datagram, hop, sight);
 		if (!isLater(sight)) this.#learn(path, hop, sight);
-		if (this.#isWhole(datagram, hop)) open.settleAt(path, sight.hook, hops.tuple[hop] as number);
+		if (this.#isWhole(datagram, hop)) open.settleAt(path, sight.hook, hops.words[hop + HopAt.tuple] as number);
 	}
 
 	/** A face with ports at a later hop tells NAT, once the first hop has shown its own. */
 	#learn(path: number, hop: number, sight: Sight): void {
 		const { paths, facts, tuples } = this.#shop;
-		const first = paths.tuple[path] as number;
-		if (hop === paths.firstHop[path] || first === sight.tuple || tuples.sourcePort(first) === 0) return;
+		const first = paths.words[path + PathAt.tuple] as number;
+		if (hop === paths.words[path + PathAt.firstHop] || first === sight.tuple || tuples.sourcePort(first) === 0) return;
 		if (facts.isNat(first, sight.tuple)) this.#open.alias(first, sight.tuple);
 	}
 
@@ -175,21 +181,23 @@ export class ByDatagram {
 		const { hops, paths, datagrams } = this.#shop;
 		const offset = offsetOf(sight);
 		const unit = Math.floor(offset / UNIT_BYTES);
-		if (unit < 32) hops.coverLow[hop] = ((hops.coverLow[hop] as number) | (1 << unit)) >>> 0;
-		else hops.coverHigh[hop] = ((hops.coverHigh[hop] as number) | (1 << (unit & 31))) >>> 0;
-		hops.leadingBytes[hop] = (hops.leadingBytes[hop] as number) + bytesOf(sight);
+		if (unit < 32)
+			hops.words[hop + HopAt.coverLow] = ((hops.words[hop + HopAt.coverLow] as number) | (1 << unit)) >>> 0;
+		else hops.words[hop + HopAt.coverHigh] = ((hops.words[hop + HopAt.coverHigh] as number) | (1 << (unit & 31))) >>> 0;
+		hops.words[hop + HopAt.leadingBytes] = (hops.words[hop + HopAt.leadingBytes] as number) + bytesOf(sight);
 		if (isLast(sight)) datagram.total = Math.max(datagram.total, offset + bytesOf(sight));
-		paths.total[datagram.path] = datagram.total;
+		paths.words[datagram.path + PathAt.total] = datagram.total;
 		if (offset === 0 && datagram.head === null) datagrams.setHead(datagram, hashOf(sight), sight.sequence);
-		if (hop === paths.firstHop[datagram.path]) {
-			paths.payload[datagram.path] = (hops.leadingBytes[hop] as number) - (HEADER_BYTES[datagram.protocol] ?? 0);
-			paths.length[datagram.path] = hops.bytes[hop] as number;
-			if (offset === 0) paths.tuple[datagram.path] = sight.tuple;
+		if (hop === paths.words[datagram.path + PathAt.firstHop]) {
+			paths.words[datagram.path + PathAt.payload] =
+				(hops.words[hop + HopAt.leadingBytes] as number) - (HEADER_BYTES[datagram.protocol] ?? 0);
+			paths.words[datagram.path + PathAt.length] = hops.words[hop + HopAt.bytes] as number;
+			if (offset === 0) paths.words[datagram.path + PathAt.tuple] = sight.tuple;
 		}
 	}
 
 	#isWhole(datagram: Datagram, hop: number): boolean {
-		const seen = this.#shop.hops.leadingBytes[hop] as number;
+		const seen = this.#shop.hops.words[hop + HopAt.leadingBytes] as number;
 		return datagram.total > 0 && seen >= datagram.total - MAX_OPTIONS;
 	}
 }

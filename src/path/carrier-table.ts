@@ -1,4 +1,32 @@
-import { grown } from "./columns.js";
+import { Records } from "./records.js";
+
+/** Members of a carrier's record in doubles: see Records. */
+export const CarrierF64 = {
+	/** Joiner time of its latest sighting, ns. */
+	time: 0,
+} as const;
+
+/** … and in words, behind the doubles. */
+export const CarrierAt = {
+	next: 2,
+	sibling: 3,
+	low: 4,
+	high: 5,
+	source: 6,
+	path: 7,
+	hook: 8,
+	rank: 9,
+	/** ifindex of the device by which it came in, as the last ingress hook showed it; else what the first egress said. */
+	cameBy: 10,
+	tuple: 11,
+	branch: 12,
+	/** 1: carries one path's range exactly; 0: a part, or several (look the range up again). */
+	whole: 13,
+	/** Fingerprint, two signed words. */
+	keyA: 14,
+	keyB: 15,
+} as const;
+const SIZE = 16; /* one cache line */
 
 /**
  * One skb's life on one node: which pointer, which packet, where it was seen last, and whose path it carries.
@@ -10,50 +38,15 @@ import { grown } from "./columns.js";
  * A pointer alone identifies nothing: a flood of 650,000 packets used two. There is at most one carrier for a pointer;
  * whoever finds another packet under it takes it away from its path.
  */
-export class CarrierTable {
-	capacity: number;
+export class CarrierTable extends Records {
 	used = 0;
-	next: Uint32Array;
-	sibling: Uint32Array;
-	low: Uint32Array;
-	high: Uint32Array;
-	source: Uint16Array;
-	path: Uint32Array;
-	/** Fingerprint, two words. */
-	keyA: Int32Array;
-	keyB: Int32Array;
-	hook: Uint16Array;
-	rank: Uint8Array;
-	/** ifindex of the device by which it came in, as the last ingress hook showed it; else what the first egress said. */
-	cameBy: Uint32Array;
-	tuple: Uint32Array;
-	branch: Uint8Array;
-	/** 1: carries one path's range exactly; 0: a part, or several (look the range up again). */
-	whole: Uint8Array;
-	time: Float64Array;
 	#buckets: Uint32Array;
 	#mask: number;
 	#free = 0;
-	#highest = 0;
+	#last = 0;
 
 	constructor(capacity: number) {
-		this.capacity = capacity;
-		const n = capacity + 1;
-		this.next = new Uint32Array(n);
-		this.sibling = new Uint32Array(n);
-		this.low = new Uint32Array(n);
-		this.high = new Uint32Array(n);
-		this.source = new Uint16Array(n);
-		this.path = new Uint32Array(n);
-		this.keyA = new Int32Array(n);
-		this.keyB = new Int32Array(n);
-		this.hook = new Uint16Array(n);
-		this.rank = new Uint8Array(n);
-		this.cameBy = new Uint32Array(n);
-		this.tuple = new Uint32Array(n);
-		this.branch = new Uint8Array(n);
-		this.whole = new Uint8Array(n);
-		this.time = new Float64Array(n);
+		super(SIZE, capacity);
 		this.#buckets = new Uint32Array(capacity * 2);
 		this.#mask = capacity * 2 - 1;
 	}
@@ -62,8 +55,13 @@ export class CarrierTable {
 	find(source: number, low: number, high: number): number {
 		let id = this.#buckets[this.#bucket(source, low, high)] as number;
 		while (id !== 0) {
-			if (this.low[id] === low && this.high[id] === high && this.source[id] === source) return id;
-			id = this.next[id] as number;
+			if (
+				this.words[id + CarrierAt.low] === low &&
+				this.words[id + CarrierAt.high] === high &&
+				this.words[id + CarrierAt.source] === source
+			)
+				return id;
+			id = this.words[id + CarrierAt.next] as number;
 		}
 		return 0;
 	}
@@ -71,32 +69,40 @@ export class CarrierTable {
 	/** A new carrier for a pointer that has none; the caller sets what is not a parameter, `sibling` included. */
 	add(source: number, low: number, high: number): number {
 		let id = this.#free;
-		if (id !== 0) this.#free = this.next[id] as number;
+		if (id !== 0) this.#free = this.words[id + CarrierAt.next] as number;
 		else {
-			if (this.#highest === this.capacity) this.#grow();
-			id = ++this.#highest;
+			if (this.#last === this.highest) {
+				this.grow(this.capacity * 2);
+				this.#rebuild();
+			}
+			id = this.#last + SIZE;
+			this.#last = id;
 		}
 		this.used++;
-		this.source[id] = source;
-		this.low[id] = low;
-		this.high[id] = high;
+		this.words[id + CarrierAt.source] = source;
+		this.words[id + CarrierAt.low] = low;
+		this.words[id + CarrierAt.high] = high;
 		const bucket = this.#bucket(source, low, high);
-		this.next[id] = this.#buckets[bucket] as number;
+		this.words[id + CarrierAt.next] = this.#buckets[bucket] as number;
 		this.#buckets[bucket] = id;
 		return id;
 	}
 
 	/** Forgets the pointer. Unlinking from the path is the caller's. */
 	free(id: number): void {
-		const bucket = this.#bucket(this.source[id] as number, this.low[id] as number, this.high[id] as number);
+		const bucket = this.#bucket(
+			this.words[id + CarrierAt.source] as number,
+			this.words[id + CarrierAt.low] as number,
+			this.words[id + CarrierAt.high] as number,
+		);
 		let at = this.#buckets[bucket] as number;
-		if (at === id) this.#buckets[bucket] = this.next[id] as number;
+		if (at === id) this.#buckets[bucket] = this.words[id + CarrierAt.next] as number;
 		else {
-			while (this.next[at] !== id) at = this.next[at] as number;
-			this.next[at] = this.next[id] as number;
+			while (this.words[at + CarrierAt.next] !== id) at = this.words[at + CarrierAt.next] as number;
+			this.words[at + CarrierAt.next] = this.words[id + CarrierAt.next] as number;
 		}
 		this.used--;
-		this.next[id] = this.#free;
+		this.words[id + CarrierAt.next] = this.#free;
 		this.#free = id;
 	}
 
@@ -105,34 +111,17 @@ export class CarrierTable {
 		return (mixed ^ (mixed >>> 15)) & this.#mask;
 	}
 
-	#grow(): void {
-		this.capacity *= 2;
-		const n = this.capacity + 1;
-		this.next = grown(this.next, n);
-		this.sibling = grown(this.sibling, n);
-		this.low = grown(this.low, n);
-		this.high = grown(this.high, n);
-		this.source = grown(this.source, n);
-		this.path = grown(this.path, n);
-		this.keyA = grown(this.keyA, n);
-		this.keyB = grown(this.keyB, n);
-		this.hook = grown(this.hook, n);
-		this.rank = grown(this.rank, n);
-		this.cameBy = grown(this.cameBy, n);
-		this.tuple = grown(this.tuple, n);
-		this.branch = grown(this.branch, n);
-		this.whole = grown(this.whole, n);
-		this.time = grown(this.time, n);
-		this.#rebuild();
-	}
-
 	/** Every id is in use when this is called: the table was full. */
 	#rebuild(): void {
 		this.#buckets = new Uint32Array(this.capacity * 2);
 		this.#mask = this.capacity * 2 - 1;
-		for (let id = 1; id <= this.#highest; id++) {
-			const bucket = this.#bucket(this.source[id] as number, this.low[id] as number, this.high[id] as number);
-			this.next[id] = this.#buckets[bucket] as number;
+		for (let id = SIZE; id <= this.#last; id += SIZE) {
+			const bucket = this.#bucket(
+				this.words[id + CarrierAt.source] as number,
+				this.words[id + CarrierAt.low] as number,
+				this.words[id + CarrierAt.high] as number,
+			);
+			this.words[id + CarrierAt.next] = this.#buckets[bucket] as number;
 			this.#buckets[bucket] = id;
 		}
 	}

@@ -1,4 +1,4 @@
-import { type PathTable, State } from "./path-table.js";
+import { PathAt, PathF64, type PathTable, State } from "./path-table.js";
 
 /**
  * Closed paths in the order of closing, for as long as a late report may still revise them. Whoever forgets one earlier
@@ -27,7 +27,7 @@ export class ClosedRing {
 		const forgotten = this.#count > this.#mask ? this.take() : 0;
 		const at = (this.#first + this.#count) & this.#mask;
 		this.#ids[at] = path;
-		this.#serials[at] = this.#paths.serial[path] as number;
+		this.#serials[at] = this.#paths.doubles[(path >> 1) + PathF64.serial] as number;
 		this.#times[at] = time;
 		this.#count++;
 		return forgotten;
@@ -48,7 +48,9 @@ export class ClosedRing {
 		const serial = this.#serials[this.#first];
 		this.#first = (this.#first + 1) & this.#mask;
 		this.#count--;
-		const isIt = this.#paths.state[path] === State.closed && this.#paths.serial[path] === serial;
+		const isIt =
+			this.#paths.words[path + PathAt.state] === State.closed &&
+			this.#paths.doubles[(path >> 1) + PathF64.serial] === serial;
 		return isIt ? path : 0;
 	}
 }

@@ -1,10 +1,10 @@
 import { MAX_OPTIONS } from "./datagram-index.js";
 import type { DueCache } from "./due-cache.js";
 import { type HookTable, Rank } from "./hook-table.js";
-import type { HopTable } from "./hop-table.js";
+import { HopAt, type HopTable } from "./hop-table.js";
 import { type DropReport, delivered, type Judgement } from "./judgement.js";
 import type { Losses } from "./losses.js";
-import { Mark, type PathTable } from "./path-table.js";
+import { Mark, PathAt, PathF64, type PathTable } from "./path-table.js";
 
 /** When a path is judged: it has waited its time, the table is full, or the trace is over. */
 export type Occasion = "due" | "full" | "end";
@@ -28,7 +28,7 @@ export class Closing {
 
 	/** The terminal hook saw it. */
 	arrived(path: number): Judgement {
-		if (((this.#paths.marks[path] as number) & Mark.midway) !== 0) return this.#midway(path);
+		if (((this.#paths.words[path + PathAt.marks] as number) & Mark.midway) !== 0) return this.#midway(path);
 		return this.#say("delivered", null, 0);
 	}
 
@@ -41,8 +41,8 @@ export class Closing {
 
 	/** It went where nobody looks. */
 	gone(path: number): Judgement {
-		if (((this.#paths.marks[path] as number) & Mark.midway) !== 0) return this.#midway(path);
-		const hop = this.#paths.lastHop[path] as number;
+		if (((this.#paths.words[path + PathAt.marks] as number) & Mark.midway) !== 0) return this.#midway(path);
+		const hop = this.#paths.words[path + PathAt.lastHop] as number;
 		const judgement = this.#say("forwarded", "notWatched", hop);
 		judgement.due = this.#dueAt(hop);
 		return judgement;
@@ -50,15 +50,15 @@ export class Closing {
 
 	/** @param until joiner time up to which all hooks have told what they saw */
 	suspect(path: number, until: number, occasion: Occasion): Judgement {
-		const marks = this.#paths.marks[path] as number;
+		const marks = this.#paths.words[path + PathAt.marks] as number;
 		if ((marks & Mark.arrived) !== 0) return this.arrived(path);
-		const hop = this.#paths.lastHop[path] as number;
+		const hop = this.#paths.words[path + PathAt.lastHop] as number;
 		if (occasion === "full") return this.#say("incomplete", "tableFull", hop);
 		if ((marks & Mark.midway) !== 0) return this.#midway(path);
 		const partial = this.#lastWhole(path);
 		if (partial !== 0) return this.#partly(path, partial, until, occasion);
 		const due = this.#dueAt(hop);
-		const hook = this.#hops.hook[hop] as number;
+		const hook = this.#hops.words[hop + HopAt.hook] as number;
 		const judgement = this.#say("incomplete", "wayUnknown", hop);
 		judgement.due = due;
 		switch (due.kind) {
@@ -75,7 +75,13 @@ export class Closing {
 				judgement.expected = due.expected;
 				return this.#missing(judgement, path, until, occasion, due.hooks);
 			case "unknown":
-				if (this.#losses.touches(this.#hooks.source[hook] as number, this.#paths.first[path] as number, until)) {
+				if (
+					this.#losses.touches(
+						this.#hooks.source[hook] as number,
+						this.#paths.doubles[(path >> 1) + PathF64.first] as number,
+						until,
+					)
+				) {
 					return this.#set(judgement, "incomplete", "eventsLost");
 				}
 				if ((this.#hooks.rank[hook] as number) >= Rank.tunnelEgress && this.#hooks.egress[hook] === 1) {
@@ -108,7 +114,7 @@ export class Closing {
 		candidates: readonly number[],
 	): Judgement {
 		if (occasion === "end") return this.#set(judgement, "incomplete", "tracingEnded");
-		const latest = this.#paths.latest[path] as number;
+		const latest = this.#paths.doubles[(path >> 1) + PathF64.latest] as number;
 		let watching = false;
 		for (const hook of candidates) {
 			if (this.#losses.touches(this.#hooks.source[hook] as number, latest, until)) {
@@ -121,11 +127,15 @@ export class Closing {
 
 	/** Its segments did not all arrive behind `whole`. */
 	#partly(path: number, whole: number, until: number, occasion: Occasion): Judgement {
-		const next = this.#hops.next[whole] as number;
-		const hook = this.#hooks.get(this.#hops.hook[next] as number);
+		const next = this.#hops.words[whole + HopAt.next] as number;
+		const hook = this.#hooks.get(this.#hops.words[next + HopAt.hook] as number);
 		const judgement = this.#say("lost", "partly", whole);
 		judgement.expected = `${hook.device}→${hook.direction === "ingress" ? "i" : "e"}`;
-		const lossy = this.#losses.touches(this.#hooks.source[hook.id] as number, this.#paths.first[path] as number, until);
+		const lossy = this.#losses.touches(
+			this.#hooks.source[hook.id] as number,
+			this.#paths.doubles[(path >> 1) + PathF64.first] as number,
+			until,
+		);
 		if (lossy) return this.#set(judgement, "incomplete", "eventsLost");
 		if (occasion === "end") return this.#set(judgement, "incomplete", "tracingEnded");
 		return judgement;
@@ -133,10 +143,10 @@ export class Closing {
 
 	/** The last hop that saw the whole range, when its successor did not; 0: no such. */
 	#lastWhole(path: number): number {
-		if (((this.#paths.marks[path] as number) & (Mark.manifold | Mark.fragments)) === 0) return 0;
-		const { next } = this.#hops;
-		for (let hop = this.#paths.firstHop[path] as number; ; ) {
-			const following = next[hop] as number;
+		if (((this.#paths.words[path + PathAt.marks] as number) & (Mark.manifold | Mark.fragments)) === 0) return 0;
+		const { words } = this.#hops;
+		for (let hop = this.#paths.words[path + PathAt.firstHop] as number; ; ) {
+			const following = words[hop + HopAt.next] as number;
 			if (following === 0) return 0;
 			if (this.#isWhole(path, hop) && !this.#isWhole(path, following)) return hop;
 			hop = following;
@@ -144,24 +154,24 @@ export class Closing {
 	}
 
 	#isWhole(path: number, hop: number): boolean {
-		const { coverLow, coverHigh, leadingBytes } = this.#hops;
-		if (((this.#paths.marks[path] as number) & Mark.fragments) === 0) {
-			return coverLow[hop] === 0xffffffff && coverHigh[hop] === 0xffffffff;
+		const { words } = this.#hops;
+		if (((this.#paths.words[path + PathAt.marks] as number) & Mark.fragments) === 0) {
+			return words[hop + HopAt.coverLow] === 0xffffffff && words[hop + HopAt.coverHigh] === 0xffffffff;
 		}
-		const total = this.#paths.total[path] as number;
-		return total > 0 && (leadingBytes[hop] as number) >= total - MAX_OPTIONS;
+		const total = this.#paths.words[path + PathAt.total] as number;
+		return total > 0 && (words[hop + HopAt.leadingBytes] as number) >= total - MAX_OPTIONS;
 	}
 
 	#midway(path: number): Judgement {
-		const first = this.#paths.firstHop[path] as number;
-		const source = this.#hooks.source[this.#hops.hook[first] as number] as number;
-		const time = this.#paths.first[path] as number;
+		const first = this.#paths.words[path + PathAt.firstHop] as number;
+		const source = this.#hooks.source[this.#hops.words[first + HopAt.hook] as number] as number;
+		const time = this.#paths.doubles[(path >> 1) + PathF64.first] as number;
 		const lossy = this.#losses.touches(source, time - 1e9, time);
 		return this.#say("incomplete", lossy ? "eventsLost" : "tracingBegan", 0);
 	}
 
 	#dueAt(hop: number): Judgement["due"] & object {
-		return this.#dues.due(this.#hops.hook[hop] as number, this.#hops.tuple[hop] as number);
+		return this.#dues.due(this.#hops.words[hop + HopAt.hook] as number, this.#hops.words[hop + HopAt.tuple] as number);
 	}
 
 	/** Hooks by which packets enter a node from the wire; all nodes' when it has no name. */

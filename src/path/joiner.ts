@@ -15,13 +15,13 @@ import { PendingDrops } from "./drops.js";
 import { DueCache } from "./due-cache.js";
 import type { Expectation } from "./expectation.js";
 import { HookTable } from "./hook-table.js";
-import { HopTable } from "./hop-table.js";
+import { HopAt, HopTable } from "./hop-table.js";
 import type { DropReport } from "./judgement.js";
 import { KeyIndex } from "./key-index.js";
 import { Losses } from "./losses.js";
 import { Merge } from "./merge.js";
 import { DEFAULT_LIMITS, type Limits } from "./options.js";
-import { PathTable, State } from "./path-table.js";
+import { PathAt, PathTable, State } from "./path-table.js";
 import { type PathSink, PathView, type Tables } from "./path-view.js";
 import { RangeIndex } from "./range-index.js";
 import { RecentKeys } from "./recent-keys.js";
@@ -229,12 +229,16 @@ export class Joiner implements SourceSink {
 			outers.keep(rows.outer[i] as number);
 		});
 		const { paths, hops } = this.#tables;
-		for (let path = 1; path <= paths.capacity; path++) {
-			if (paths.state[path] === State.free) continue;
-			tuples.keep(paths.tuple[path] as number);
-			for (let hop = paths.firstHop[path] as number; hop !== 0; hop = hops.next[hop] as number) {
-				tuples.keep(hops.tuple[hop] as number);
-				outers.keep(hops.outer[hop] as number);
+		for (let path = paths.size; path <= paths.highest; path += paths.size) {
+			if (paths.words[path + PathAt.state] === State.free) continue;
+			tuples.keep(paths.words[path + PathAt.tuple] as number);
+			for (
+				let hop = paths.words[path + PathAt.firstHop] as number;
+				hop !== 0;
+				hop = hops.words[hop + HopAt.next] as number
+			) {
+				tuples.keep(hops.words[hop + HopAt.tuple] as number);
+				outers.keep(hops.words[hop + HopAt.outer] as number);
 			}
 		}
 	}
@@ -244,7 +248,8 @@ export class Joiner implements SourceSink {
 		const facts = this.#facts;
 		const ranged = this.#ranges.take(facts.root(id));
 		facts.forget(id);
-		for (const path of ranged) this.#ranges.add(facts.root(this.#tables.paths.tuple[path] as number), path);
+		for (const path of ranged)
+			this.#ranges.add(facts.root(this.#tables.paths.words[path + PathAt.tuple] as number), path);
 		this.#dues.forget();
 	}
 

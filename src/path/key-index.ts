@@ -1,4 +1,4 @@
-import { Mark, type PathTable } from "./path-table.js";
+import { Mark, PathAt, type PathTable } from "./path-table.js";
 
 /**
  * Open paths by their packet's fingerprint, for where the pointer cannot follow. Packets that are equal in every field
@@ -21,30 +21,30 @@ export class KeyIndex {
 	find(keyA: number, keyB: number): number {
 		const paths = this.#paths;
 		let head = this.#buckets[keyA & this.#mask] as number;
-		while (head !== 0 && (paths.keyA[head] !== keyA || paths.keyB[head] !== keyB))
-			head = paths.groupNext[head] as number;
+		while (head !== 0 && (paths.signed[head + PathAt.keyA] !== keyA || paths.signed[head + PathAt.keyB] !== keyB))
+			head = paths.words[head + PathAt.groupNext] as number;
 		return head;
 	}
 
 	/** Marks the path, and those before it, as `shared` when there are equal ones. */
 	add(path: number): void {
 		const paths = this.#paths;
-		paths.marks[path] = (paths.marks[path] as number) | Mark.keyed;
-		paths.sameNext[path] = 0;
-		const head = this.find(paths.keyA[path] as number, paths.keyB[path] as number);
+		paths.words[path + PathAt.marks] = (paths.words[path + PathAt.marks] as number) | Mark.keyed;
+		paths.words[path + PathAt.sameNext] = 0;
+		const head = this.find(paths.signed[path + PathAt.keyA] as number, paths.signed[path + PathAt.keyB] as number);
 		if (head !== 0) {
-			const tail = paths.groupTail[head] as number;
-			paths.sameNext[tail] = path;
-			paths.samePrevious[path] = tail;
-			paths.groupTail[head] = path;
-			paths.marks[tail] = (paths.marks[tail] as number) | Mark.shared;
-			paths.marks[path] = (paths.marks[path] as number) | Mark.shared;
+			const tail = paths.words[head + PathAt.groupTail] as number;
+			paths.words[tail + PathAt.sameNext] = path;
+			paths.words[path + PathAt.samePrevious] = tail;
+			paths.words[head + PathAt.groupTail] = path;
+			paths.words[tail + PathAt.marks] = (paths.words[tail + PathAt.marks] as number) | Mark.shared;
+			paths.words[path + PathAt.marks] = (paths.words[path + PathAt.marks] as number) | Mark.shared;
 			return;
 		}
-		paths.samePrevious[path] = 0;
-		paths.groupTail[path] = path;
-		const bucket = (paths.keyA[path] as number) & this.#mask;
-		paths.groupNext[path] = this.#buckets[bucket] as number;
+		paths.words[path + PathAt.samePrevious] = 0;
+		paths.words[path + PathAt.groupTail] = path;
+		const bucket = (paths.signed[path + PathAt.keyA] as number) & this.#mask;
+		paths.words[path + PathAt.groupNext] = this.#buckets[bucket] as number;
 		this.#buckets[bucket] = path;
 		this.#groups++;
 		if (this.#groups > this.#mask) this.#grow();
@@ -52,38 +52,42 @@ export class KeyIndex {
 
 	remove(path: number): void {
 		const paths = this.#paths;
-		paths.marks[path] = (paths.marks[path] as number) & ~Mark.keyed;
-		const previous = paths.samePrevious[path] as number;
-		const next = paths.sameNext[path] as number;
+		paths.words[path + PathAt.marks] = (paths.words[path + PathAt.marks] as number) & ~Mark.keyed;
+		const previous = paths.words[path + PathAt.samePrevious] as number;
+		const next = paths.words[path + PathAt.sameNext] as number;
 		if (previous !== 0) {
-			paths.sameNext[previous] = next;
-			if (next !== 0) paths.samePrevious[next] = previous;
-			else paths.groupTail[this.find(paths.keyA[path] as number, paths.keyB[path] as number)] = previous;
+			paths.words[previous + PathAt.sameNext] = next;
+			if (next !== 0) paths.words[next + PathAt.samePrevious] = previous;
+			else
+				paths.words[
+					this.find(paths.signed[path + PathAt.keyA] as number, paths.signed[path + PathAt.keyB] as number) +
+						PathAt.groupTail
+				] = previous;
 			return;
 		}
-		const follower = paths.groupNext[path] as number;
+		const follower = paths.words[path + PathAt.groupNext] as number;
 		if (next === 0) {
 			this.#relink(path, follower);
 			this.#groups--;
 			return;
 		}
-		paths.samePrevious[next] = 0;
-		paths.groupTail[next] = paths.groupTail[path] as number;
-		paths.groupNext[next] = follower;
+		paths.words[next + PathAt.samePrevious] = 0;
+		paths.words[next + PathAt.groupTail] = paths.words[path + PathAt.groupTail] as number;
+		paths.words[next + PathAt.groupNext] = follower;
 		this.#relink(path, next);
 	}
 
 	/** Whoever points to the head of a group points to `to` from now on. */
 	#relink(head: number, to: number): void {
 		const paths = this.#paths;
-		const bucket = (paths.keyA[head] as number) & this.#mask;
+		const bucket = (paths.signed[head + PathAt.keyA] as number) & this.#mask;
 		let at = this.#buckets[bucket] as number;
 		if (at === head) {
 			this.#buckets[bucket] = to;
 			return;
 		}
-		while (paths.groupNext[at] !== head) at = paths.groupNext[at] as number;
-		paths.groupNext[at] = to;
+		while (paths.words[at + PathAt.groupNext] !== head) at = paths.words[at + PathAt.groupNext] as number;
+		paths.words[at + PathAt.groupNext] = to;
 	}
 
 	#grow(): void {
@@ -93,9 +97,9 @@ export class KeyIndex {
 		this.#mask = this.#buckets.length - 1;
 		for (let head of old) {
 			while (head !== 0) {
-				const next = paths.groupNext[head] as number;
-				const bucket = (paths.keyA[head] as number) & this.#mask;
-				paths.groupNext[head] = this.#buckets[bucket] as number;
+				const next = paths.words[head + PathAt.groupNext] as number;
+				const bucket = (paths.signed[head + PathAt.keyA] as number) & this.#mask;
+				paths.words[head + PathAt.groupNext] = this.#buckets[bucket] as number;
 				this.#buckets[bucket] = head;
 				head = next;
 			}

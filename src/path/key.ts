@@ -1,5 +1,5 @@
 import { TcpFlag } from "../packet/sightings.js";
-import type { PathTable } from "./path-table.js";
+import { PathAt, type PathTable } from "./path-table.js";
 import type { Sight } from "./sight.js";
 import { Kind } from "./tuple-facts.js";
 
@@ -16,14 +16,14 @@ const STEADY_FLAGS = 0xff & ~(TcpFlag.ece | TcpFlag.cwr);
 export function isSamePacket(paths: PathTable, path: number, pathKind: number, sight: Sight): boolean {
 	const { rows, i, kind } = sight;
 	return (
-		paths.ipId[path] === rows.ipId[i] &&
-		paths.sequence[path] === rows.sequence[i] &&
-		paths.payload[path] === rows.payload[i] &&
-		paths.acknowledgement[path] === rows.acknowledgement[i] &&
-		paths.tsval[path] === rows.tsval[i] &&
-		paths.window[path] === rows.window[i] &&
-		(((paths.tcpFlags[path] as number) ^ (rows.tcpFlags[i] as number)) & STEADY_FLAGS) === 0 &&
-		(paths.hash[path] === rows.hash[i] || (kind & Kind.icmpError) !== 0) &&
+		paths.words[path + PathAt.ipId] === rows.ipId[i] &&
+		paths.words[path + PathAt.sequence] === rows.sequence[i] &&
+		paths.words[path + PathAt.payload] === rows.payload[i] &&
+		paths.words[path + PathAt.acknowledgement] === rows.acknowledgement[i] &&
+		paths.words[path + PathAt.tsval] === rows.tsval[i] &&
+		paths.words[path + PathAt.window] === rows.window[i] &&
+		(((paths.words[path + PathAt.tcpFlags] as number) ^ (rows.tcpFlags[i] as number)) & STEADY_FLAGS) === 0 &&
+		(paths.words[path + PathAt.hash] === rows.hash[i] || (kind & Kind.icmpError) !== 0) &&
 		((pathKind ^ kind) & Kind.packet) === 0
 	);
 }
@@ -31,27 +31,29 @@ export function isSamePacket(paths: PathTable, path: number, pathKind: number, s
 /** The fields of a sighting as a path keeps them, in place. */
 export function setPacket(paths: PathTable, path: number, sight: Sight): void {
 	const { rows, i } = sight;
-	paths.ipId[path] = rows.ipId[i] as number;
-	paths.sequence[path] = rows.sequence[i] as number;
-	paths.payload[path] = rows.payload[i] as number;
-	paths.acknowledgement[path] = rows.acknowledgement[i] as number;
-	paths.tsval[path] = rows.tsval[i] as number;
-	paths.window[path] = rows.window[i] as number;
-	paths.tcpFlags[path] = rows.tcpFlags[i] as number;
-	paths.hash[path] = rows.hash[i] as number;
+	paths.words[path + PathAt.ipId] = rows.ipId[i] as number;
+	paths.words[path + PathAt.sequence] = rows.sequence[i] as number;
+	paths.words[path + PathAt.payload] = rows.payload[i] as number;
+	paths.words[path + PathAt.acknowledgement] = rows.acknowledgement[i] as number;
+	paths.words[path + PathAt.tsval] = rows.tsval[i] as number;
+	paths.words[path + PathAt.window] = rows.window[i] as number;
+	paths.words[path + PathAt.tcpFlags] = rows.tcpFlags[i] as number;
+	paths.words[path + PathAt.hash] = rows.hash[i] as number;
 }
 
 /** Sets the key of a path from its fields. @param kind of its tuple */
 export function setKey(paths: PathTable, path: number, kind: number): void {
-	const sequence = paths.sequence[path] as number;
-	const acknowledgement = paths.acknowledgement[path] as number;
-	const tsval = paths.tsval[path] as number;
-	const hash = (kind & Kind.icmpError) === 0 ? (paths.hash[path] as number) : 0;
-	const id = (paths.ipId[path] as number) ^ (kind << 16);
-	const payload = paths.payload[path] as number;
-	const shape = ((paths.window[path] as number) << 8) | ((paths.tcpFlags[path] as number) & STEADY_FLAGS);
-	paths.keyA[path] = mixA(sequence, acknowledgement, tsval, hash, id, payload, shape);
-	paths.keyB[path] = mixB(sequence, acknowledgement, tsval, hash, id, payload, shape);
+	const sequence = paths.words[path + PathAt.sequence] as number;
+	const acknowledgement = paths.words[path + PathAt.acknowledgement] as number;
+	const tsval = paths.words[path + PathAt.tsval] as number;
+	const hash = (kind & Kind.icmpError) === 0 ? (paths.words[path + PathAt.hash] as number) : 0;
+	const id = (paths.words[path + PathAt.ipId] as number) ^ (kind << 16);
+	const payload = paths.words[path + PathAt.payload] as number;
+	const shape =
+		((paths.words[path + PathAt.window] as number) << 8) |
+		((paths.words[path + PathAt.tcpFlags] as number) & STEADY_FLAGS);
+	paths.signed[path + PathAt.keyA] = mixA(sequence, acknowledgement, tsval, hash, id, payload, shape);
+	paths.signed[path + PathAt.keyB] = mixB(sequence, acknowledgement, tsval, hash, id, payload, shape);
 }
 
 export function keyA({ rows, i, kind }: Sight): number {

@@ -1,11 +1,13 @@
 import { EventFlag } from "../packet/sightings.js";
 import { Adoption } from "./adoption.js";
+import { CarrierAt, CarrierF64 } from "./carrier-table.js";
 import type { Occasion } from "./closing.js";
 import { Next } from "./due-cache.js";
+import { HopAt, HopF64 } from "./hop-table.js";
 import { type DropReport, type Judgement, VERDICTS } from "./judgement.js";
 import { setPacket } from "./key.js";
 import { Listing } from "./listing.js";
-import { Mark, State } from "./path-table.js";
+import { Mark, PathAt, PathF64, State } from "./path-table.js";
 import { Protocol } from "./protocols.js";
 import type { Sight } from "./sight.js";
 import type { Workshop } from "./workshop.js";
@@ -62,7 +64,7 @@ export class OpenPaths {
 	openFragments(sight: Sight): number {
 		const path = this.#begin(sight);
 		this.mark(path, Mark.fragments);
-		this.#shop.paths.total[path] = 0;
+		this.#shop.paths.words[path + PathAt.total] = 0;
 		this.#shop.suspects.add(path, sight.now);
 		return path;
 	}
@@ -72,19 +74,20 @@ export class OpenPaths {
 		const { rows, i, hook, tuple } = sight;
 		const path = this.#allocate();
 		const flags = rows.flags[i] as number;
-		paths.serial[path] = ++this.#serial;
-		paths.first[path] = sight.now;
-		paths.tuple[path] = tuple;
+		paths.doubles[(path >> 1) + PathF64.serial] = ++this.#serial;
+		paths.doubles[(path >> 1) + PathF64.first] = sight.now;
+		paths.words[path + PathAt.tuple] = tuple;
 		setPacket(paths, path, sight);
-		paths.length[path] = rows.length[i] as number;
-		paths.gsoSize[path] = rows.gsoSize[i] as number;
-		paths.segments[path] = rows.segments[i] as number;
-		paths.flags[path] = flags;
-		paths.subscribers[path] = 0;
-		paths.firstHop[path] = 0;
-		paths.lastHop[path] = 0;
+		paths.words[path + PathAt.length] = rows.length[i] as number;
+		paths.words[path + PathAt.gsoSize] = rows.gsoSize[i] as number;
+		paths.words[path + PathAt.segments] = rows.segments[i] as number;
+		paths.words[path + PathAt.flags] = flags;
+		paths.words[path + PathAt.subscribers] = 0;
+		paths.words[path + PathAt.firstHop] = 0;
+		paths.words[path + PathAt.lastHop] = 0;
 		this.carry(path, sight);
-		if (hooks.isMidway(hook, sight.ingress, (flags & EventFlag.inner) !== 0)) paths.marks[path] = Mark.midway;
+		if (hooks.isMidway(hook, sight.ingress, (flags & EventFlag.inner) !== 0))
+			paths.words[path + PathAt.marks] = Mark.midway;
 		this.append(path, sight, 0);
 		return path;
 	}
@@ -95,16 +98,17 @@ export class OpenPaths {
 		const { rows, i, hook } = sight;
 		const carrier = sight.vacant || carriers.add(sight.source, rows.skbLow[i] as number, rows.skbHigh[i] as number);
 		sight.vacant = 0;
-		carriers.path[carrier] = path;
-		carriers.sibling[carrier] = paths.carrier[path] as number;
-		paths.carrier[path] = carrier;
-		carriers.hook[carrier] = hook;
-		carriers.rank[carrier] = sight.rank;
-		carriers.cameBy[carrier] = hooks.egress[hook] === 0 ? (hooks.ifindex[hook] as number) : sight.ingress;
-		carriers.tuple[carrier] = sight.tuple;
-		carriers.branch[carrier] = 0;
-		carriers.whole[carrier] = 1;
-		carriers.time[carrier] = sight.now;
+		carriers.words[carrier + CarrierAt.path] = path;
+		carriers.words[carrier + CarrierAt.sibling] = paths.words[path + PathAt.carrier] as number;
+		paths.words[path + PathAt.carrier] = carrier;
+		carriers.words[carrier + CarrierAt.hook] = hook;
+		carriers.words[carrier + CarrierAt.rank] = sight.rank;
+		carriers.words[carrier + CarrierAt.cameBy] =
+			hooks.egress[hook] === 0 ? (hooks.ifindex[hook] as number) : sight.ingress;
+		carriers.words[carrier + CarrierAt.tuple] = sight.tuple;
+		carriers.words[carrier + CarrierAt.branch] = 0;
+		carriers.words[carrier + CarrierAt.whole] = 1;
+		carriers.doubles[(carrier >> 1) + CarrierF64.time] = sight.now;
 		return carrier;
 	}
 
@@ -112,29 +116,30 @@ export class OpenPaths {
 	carryPart(path: number, sight: Sight): void {
 		const { carriers } = this.#shop;
 		const carrier = this.carry(path, sight);
-		carriers.whole[carrier] = 0;
-		carriers.keyA[carrier] = sight.keyA;
-		carriers.keyB[carrier] = sight.keyB;
+		carriers.words[carrier + CarrierAt.whole] = 0;
+		carriers.signed[carrier + CarrierAt.keyA] = sight.keyA;
+		carriers.signed[carrier + CarrierAt.keyB] = sight.keyB;
 	}
 
 	/** The carrier's packet is seen further on. */
 	advance(carrier: number, sight: Sight): void {
 		const { carriers, losses } = this.#shop;
-		const before = carriers.tuple[carrier] as number;
+		const before = carriers.words[carrier + CarrierAt.tuple] as number;
 		if (before !== sight.tuple) this.alias(before, sight.tuple);
-		const since = carriers.time[carrier] as number;
-		if (losses.youngest >= since) this.doubt(carriers.path[carrier] as number, sight, since);
+		const since = carriers.doubles[(carrier >> 1) + CarrierF64.time] as number;
+		if (losses.youngest >= since) this.doubt(carriers.words[carrier + CarrierAt.path] as number, sight, since);
 		this.move(carrier, sight);
 	}
 
 	/** The carrier is at this hook now. */
 	move(carrier: number, sight: Sight): void {
 		const { hooks, carriers } = this.#shop;
-		carriers.hook[carrier] = sight.hook;
-		carriers.rank[carrier] = sight.rank;
-		carriers.tuple[carrier] = sight.tuple;
-		carriers.time[carrier] = sight.now;
-		if (hooks.egress[sight.hook] === 0) carriers.cameBy[carrier] = hooks.ifindex[sight.hook] as number;
+		carriers.words[carrier + CarrierAt.hook] = sight.hook;
+		carriers.words[carrier + CarrierAt.rank] = sight.rank;
+		carriers.words[carrier + CarrierAt.tuple] = sight.tuple;
+		carriers.doubles[(carrier >> 1) + CarrierF64.time] = sight.now;
+		if (hooks.egress[sight.hook] === 0)
+			carriers.words[carrier + CarrierAt.cameBy] = hooks.ifindex[sight.hook] as number;
 	}
 
 	/** The sighting's pointer carries another packet now: its carrier waits for the path that the sighting belongs to. */
@@ -152,22 +157,22 @@ export class OpenPaths {
 	/** Takes the carrier from its path. A closed path that nothing carries any more is forgotten. */
 	#unload(carrier: number): void {
 		const { paths, carriers } = this.#shop;
-		const path = carriers.path[carrier] as number;
-		const rest = carriers.sibling[carrier] as number;
-		if (paths.carrier[path] === carrier) paths.carrier[path] = rest;
+		const path = carriers.words[carrier + CarrierAt.path] as number;
+		const rest = carriers.words[carrier + CarrierAt.sibling] as number;
+		if (paths.words[path + PathAt.carrier] === carrier) paths.words[path + PathAt.carrier] = rest;
 		else {
-			let at = paths.carrier[path] as number;
-			while (carriers.sibling[at] !== carrier) at = carriers.sibling[at] as number;
-			carriers.sibling[at] = rest;
+			let at = paths.words[path + PathAt.carrier] as number;
+			while (carriers.words[at + CarrierAt.sibling] !== carrier) at = carriers.words[at + CarrierAt.sibling] as number;
+			carriers.words[at + CarrierAt.sibling] = rest;
 		}
-		if (paths.state[path] === State.closed && paths.carrier[path] === 0) this.free(path);
+		if (paths.words[path + PathAt.state] === State.closed && paths.words[path + PathAt.carrier] === 0) this.free(path);
 	}
 
 	/** Adds a hop that sees the whole path; on a manifold one the hop may be there already. */
 	pass(path: number, carrier: number, sight: Sight): void {
 		const { paths, carriers } = this.#shop;
-		const branch = carriers.branch[carrier] as number;
-		const manifold = ((paths.marks[path] as number) & Mark.manifold) !== 0;
+		const branch = carriers.words[carrier + CarrierAt.branch] as number;
+		const manifold = ((paths.words[path + PathAt.marks] as number) & Mark.manifold) !== 0;
 		const hop = manifold ? this.hopAt(path, sight.hook, branch) : 0;
 		if (hop === 0) this.append(path, sight, branch);
 		else this.addTo(path, hop, sight);
@@ -178,40 +183,44 @@ export class OpenPaths {
 		const { paths, hops } = this.#shop;
 		const { rows, i } = sight;
 		const hop = hops.allocate();
-		hops.hook[hop] = sight.hook;
-		hops.first[hop] = sight.now;
-		hops.last[hop] = sight.now;
-		hops.packets[hop] = 1;
-		hops.bytes[hop] = rows.length[i] as number;
-		hops.tuple[hop] = sight.tuple;
-		hops.outer[hop] = rows.outer[i] as number;
-		hops.branch[hop] = branch;
-		hops.coverLow[hop] = 0xffffffff;
-		hops.coverHigh[hop] = 0xffffffff;
-		const last = paths.lastHop[path] as number;
-		if (last === 0) paths.firstHop[path] = hop;
-		else hops.next[last] = hop;
-		paths.lastHop[path] = hop;
-		paths.latest[path] = sight.now;
-		paths.subscribers[path] = (paths.subscribers[path] as number) | (rows.subscribers[i] as number);
+		hops.words[hop + HopAt.hook] = sight.hook;
+		hops.doubles[(hop >> 1) + HopF64.first] = sight.now;
+		hops.doubles[(hop >> 1) + HopF64.last] = sight.now;
+		hops.words[hop + HopAt.packets] = 1;
+		hops.words[hop + HopAt.bytes] = rows.length[i] as number;
+		hops.words[hop + HopAt.tuple] = sight.tuple;
+		hops.words[hop + HopAt.outer] = rows.outer[i] as number;
+		hops.words[hop + HopAt.branch] = branch;
+		hops.words[hop + HopAt.header] = (rows.ttl[i] as number) | ((rows.vlan[i] as number) << 8);
+		hops.words[hop + HopAt.coverLow] = 0xffffffff;
+		hops.words[hop + HopAt.coverHigh] = 0xffffffff;
+		const last = paths.words[path + PathAt.lastHop] as number;
+		if (last === 0) paths.words[path + PathAt.firstHop] = hop;
+		else hops.words[last + HopAt.next] = hop;
+		paths.words[path + PathAt.lastHop] = hop;
+		paths.doubles[(path >> 1) + PathF64.latest] = sight.now;
+		paths.words[path + PathAt.subscribers] =
+			(paths.words[path + PathAt.subscribers] as number) | (rows.subscribers[i] as number);
 		return hop;
 	}
 
 	/** One more skb at a hop of the path. */
 	addTo(path: number, hop: number, sight: Sight): void {
 		const { paths, hops } = this.#shop;
-		hops.packets[hop] = (hops.packets[hop] as number) + 1;
-		hops.bytes[hop] = (hops.bytes[hop] as number) + sight.length;
-		hops.last[hop] = sight.now;
-		paths.latest[path] = sight.now;
-		paths.subscribers[path] = (paths.subscribers[path] as number) | (sight.rows.subscribers[sight.i] as number);
+		hops.words[hop + HopAt.packets] = (hops.words[hop + HopAt.packets] as number) + 1;
+		hops.words[hop + HopAt.bytes] = (hops.words[hop + HopAt.bytes] as number) + sight.length;
+		hops.doubles[(hop >> 1) + HopF64.last] = sight.now;
+		paths.doubles[(path >> 1) + PathF64.latest] = sight.now;
+		paths.words[path + PathAt.subscribers] =
+			(paths.words[path + PathAt.subscribers] as number) | (sight.rows.subscribers[sight.i] as number);
 	}
 
 	/** 0: it has not passed there. */
 	hopAt(path: number, hook: number, branch: number): number {
 		const { paths, hops } = this.#shop;
-		let hop = paths.firstHop[path] as number;
-		while (hop !== 0 && (hops.hook[hop] !== hook || hops.branch[hop] !== branch)) hop = hops.next[hop] as number;
+		let hop = paths.words[path + PathAt.firstHop] as number;
+		while (hop !== 0 && (hops.words[hop + HopAt.hook] !== hook || hops.words[hop + HopAt.branch] !== branch))
+			hop = hops.words[hop + HopAt.next] as number;
 		return hop;
 	}
 
@@ -223,7 +232,7 @@ export class OpenPaths {
 	settleAt(path: number, hook: number, tuple: number): void {
 		const { paths, dues, facts } = this.#shop;
 		const next = dues.next(hook, tuple);
-		const marks = paths.marks[path] as number;
+		const marks = paths.words[path + PathAt.marks] as number;
 		if (next === Next.wait || next === Next.across) {
 			if ((marks & Mark.fragments) !== 0) return;
 			const crowded = this.#listing.list(path, next, hook, facts.kind(tuple));
@@ -250,22 +259,26 @@ export class OpenPaths {
 	/** It has arrived before the clock of its sender showed all of it leaving: that was the last of it. */
 	#finishIfSeen(path: number): void {
 		const { paths } = this.#shop;
-		if (paths.state[path] === State.open && this.#isSeenWhole(path)) this.#finishAt(path, Next.arrived);
+		if (paths.words[path + PathAt.state] === State.open && this.#isSeenWhole(path)) this.#finishAt(path, Next.arrived);
 	}
 
 	/** Has every hop seen all of it? */
 	#isSeenWhole(path: number): boolean {
 		const { paths, hops } = this.#shop;
-		let hop = paths.firstHop[path] as number;
-		while (hop !== 0 && hops.coverLow[hop] === 0xffffffff && hops.coverHigh[hop] === 0xffffffff) {
-			hop = hops.next[hop] as number;
+		let hop = paths.words[path + PathAt.firstHop] as number;
+		while (
+			hop !== 0 &&
+			hops.words[hop + HopAt.coverLow] === 0xffffffff &&
+			hops.words[hop + HopAt.coverHigh] === 0xffffffff
+		) {
+			hop = hops.words[hop + HopAt.next] as number;
 		}
 		return hop === 0;
 	}
 
 	mark(path: number, mark: number): void {
 		const { paths } = this.#shop;
-		paths.marks[path] = (paths.marks[path] as number) | mark;
+		paths.words[path + PathAt.marks] = (paths.words[path + PathAt.marks] as number) | mark;
 	}
 
 	/** NAT made `after` of `before`: all that is known of one holds for the other. */
@@ -281,7 +294,9 @@ export class OpenPaths {
 		if (losses.youngest < since) return;
 		const { protocol, now } = sight;
 		if (this.#listing.isStrong(path, protocol) && (protocol === Protocol.tcp || now - since < ID_WRAP_NS)) return;
-		const from = hooks.source[hops.hook[paths.lastHop[path] as number] as number] as number;
+		const from = hooks.source[
+			hops.words[(paths.words[path + PathAt.lastHop] as number) + HopAt.hook] as number
+		] as number;
 		if (losses.touches(from, since, now) || losses.touches(sight.source, since, now)) this.mark(path, Mark.ambiguous);
 	}
 
@@ -299,7 +314,7 @@ export class OpenPaths {
 	/** Of packets that nothing tells apart one is missing; order alone says that it was this one. */
 	#doubtLoss(path: number, { verdict }: Judgement): void {
 		const equal = Mark.keyed | Mark.shared;
-		if (verdict === "lost" && ((this.#shop.paths.marks[path] as number) & equal) === equal) {
+		if (verdict === "lost" && ((this.#shop.paths.words[path + PathAt.marks] as number) & equal) === equal) {
 			this.mark(path, Mark.ambiguous);
 		}
 	}
@@ -307,13 +322,13 @@ export class OpenPaths {
 	/** The kernel threw away what the carrier carried: the end of its path, unless copies or other segments go on. */
 	drop(carrier: number, report: DropReport): void {
 		const { carriers, paths, closing, dropped, hooks } = this.#shop;
-		const path = carriers.path[carrier] as number;
-		const marks = paths.marks[path] as number;
+		const path = carriers.words[carrier + CarrierAt.path] as number;
+		const marks = paths.words[path + PathAt.marks] as number;
 		if ((marks & Mark.flooded) !== 0) return;
-		const hook = carriers.hook[carrier] as number;
-		const hop = this.hopAt(path, hook, carriers.branch[carrier] as number);
-		if (paths.state[path] === State.closed) this.revise(path, closing.dropped(hop, report));
-		else if (carriers.whole[carrier] === 1 && (marks & Mark.fragments) === 0) {
+		const hook = carriers.words[carrier + CarrierAt.hook] as number;
+		const hop = this.hopAt(path, hook, carriers.words[carrier + CarrierAt.branch] as number);
+		if (paths.words[path + PathAt.state] === State.closed) this.revise(path, closing.dropped(hop, report));
+		else if (carriers.words[carrier + CarrierAt.whole] === 1 && (marks & Mark.fragments) === 0) {
 			this.#close(path, closing.dropped(hop, report));
 		} else dropped.set(path, { report, hook: hooks.get(hook) });
 	}
@@ -321,12 +336,12 @@ export class OpenPaths {
 	/** What was said of a closed path no longer holds. */
 	revise(path: number, judgement: Judgement): void {
 		const { paths, counters, view, sink } = this.#shop;
-		paths.revision[path] = (paths.revision[path] as number) + 1;
+		paths.words[path + PathAt.revision] = (paths.words[path + PathAt.revision] as number) + 1;
 		const verdict = VERDICTS.indexOf(judgement.verdict);
-		count(counters.verdicts, paths.verdict[path] as number, -1);
+		count(counters.verdicts, paths.words[path + PathAt.verdict] as number, -1);
 		count(counters.verdicts, verdict, 1);
 		counters.revised++;
-		paths.verdict[path] = verdict;
+		paths.words[path + PathAt.verdict] = verdict;
 		sink.revise(view.show(path, judgement));
 	}
 
@@ -334,8 +349,8 @@ export class OpenPaths {
 	free(path: number): void {
 		const { paths, carriers } = this.#shop;
 		if (path === 0) return;
-		for (let carrier = paths.carrier[path] as number; carrier !== 0; ) {
-			const next = carriers.sibling[carrier] as number;
+		for (let carrier = paths.words[path + PathAt.carrier] as number; carrier !== 0; ) {
+			const next = carriers.words[carrier + CarrierAt.sibling] as number;
 			carriers.free(carrier);
 			carrier = next;
 		}
@@ -362,7 +377,7 @@ export class OpenPaths {
 		if (paths.full) {
 			const oldest = suspects.oldest || flooded.oldest || orphans.oldest;
 			this.#giveUp(oldest);
-			if (paths.state[oldest] !== State.free) this.free(oldest);
+			if (paths.words[oldest + PathAt.state] !== State.free) this.free(oldest);
 		}
 		return paths.allocate();
 	}
@@ -379,18 +394,18 @@ export class OpenPaths {
 
 	#close(path: number, judgement: Judgement): void {
 		const { paths, suspects, flooded, orphans, closed, dropped, counters, view, sink, sight } = this.#shop;
-		if (((paths.marks[path] as number) & (Mark.keyed | Mark.ranged)) !== 0) this.#listing.unlist(path);
+		if (((paths.words[path + PathAt.marks] as number) & (Mark.keyed | Mark.ranged)) !== 0) this.#listing.unlist(path);
 		if (suspects.has(path)) suspects.remove(path);
 		else if (flooded.has(path)) flooded.remove(path);
 		else if (orphans.has(path)) orphans.remove(path);
 		if (dropped.size > 0) dropped.delete(path);
-		if (((paths.marks[path] as number) & Mark.fragments) !== 0) this.#shop.datagrams.remove(path);
-		paths.state[path] = State.closed;
+		if (((paths.words[path + PathAt.marks] as number) & Mark.fragments) !== 0) this.#shop.datagrams.remove(path);
+		paths.words[path + PathAt.state] = State.closed;
 		const verdict = VERDICTS.indexOf(judgement.verdict);
-		paths.verdict[path] = verdict;
+		paths.words[path + PathAt.verdict] = verdict;
 		count(counters.verdicts, verdict, 1);
 		sink.path(view.show(path, judgement));
-		if (paths.carrier[path] === 0) {
+		if (paths.words[path + PathAt.carrier] === 0) {
 			this.#release(path);
 			return;
 		}
@@ -400,7 +415,7 @@ export class OpenPaths {
 
 	#release(path: number): void {
 		const { paths, hops } = this.#shop;
-		hops.freeList(paths.firstHop[path] as number);
+		hops.freeList(paths.words[path + PathAt.firstHop] as number);
 		paths.free(path);
 	}
 }

@@ -4,10 +4,10 @@ import type { SourceId } from "../packet/source.js";
 import type { Outer, Tuple } from "../packet/tuple.js";
 import type { TupleTable } from "../packet/tuples.js";
 import type { HookTable } from "./hook-table.js";
-import type { HopTable } from "./hop-table.js";
+import { HopAt, HopF64, type HopTable } from "./hop-table.js";
 import { delivered, type Judgement, reasonOf } from "./judgement.js";
 import type { Blame, Evidence, Verdict } from "./path.js";
-import { Mark, type PathTable } from "./path-table.js";
+import { Mark, PathAt, PathF64, type PathTable } from "./path-table.js";
 
 /** Takes paths as they close. The view is used again for the next one: copy what is kept (`toPath`). */
 export interface PathSink {
@@ -81,7 +81,11 @@ export class PathView {
 		this.#path = path;
 		this.#judgement = judgement;
 		let count = 0;
-		for (let hop = paths.firstHop[path] as number; hop !== 0; hop = hops.next[hop] as number) {
+		for (
+			let hop = paths.words[path + PathAt.firstHop] as number;
+			hop !== 0;
+			hop = hops.words[hop + HopAt.next] as number
+		) {
 			if (count === this.#order.length) this.#enlarge();
 			this.#order[count++] = hop;
 		}
@@ -91,16 +95,16 @@ export class PathView {
 
 	/** Rises with every path of a Joiner; with the revision it names what was said. */
 	get serial(): number {
-		return this.#tables.paths.serial[this.#path] as number;
+		return this.#tables.paths.doubles[(this.#path >> 1) + PathF64.serial] as number;
 	}
 	get revision(): number {
-		return this.#tables.paths.revision[this.#path] as number;
+		return this.#tables.paths.words[this.#path + PathAt.revision] as number;
 	}
 	get verdict(): Verdict {
 		return this.#judgement.verdict;
 	}
 	get evidence(): Evidence {
-		const marks = this.#tables.paths.marks[this.#path] as number;
+		const marks = this.#tables.paths.words[this.#path + PathAt.marks] as number;
 		if ((marks & Mark.ambiguous) !== 0) return "ambiguous";
 		return (marks & Mark.order) !== 0 ? "order" : "exact";
 	}
@@ -113,47 +117,47 @@ export class PathView {
 	}
 	/** Bits of the subscribers for whom any of its sightings was. */
 	get subscribers(): number {
-		return this.#tables.paths.subscribers[this.#path] as number;
+		return this.#tables.paths.words[this.#path + PathAt.subscribers] as number;
 	}
 	/** As it was first seen. */
 	get tuple(): number {
-		return this.#tables.paths.tuple[this.#path] as number;
+		return this.#tables.paths.words[this.#path + PathAt.tuple] as number;
 	}
 	get ipId(): number {
-		return this.#tables.paths.ipId[this.#path] as number;
+		return this.#tables.paths.words[this.#path + PathAt.ipId] as number;
 	}
 	get sequence(): number {
-		return this.#tables.paths.sequence[this.#path] as number;
+		return this.#tables.paths.words[this.#path + PathAt.sequence] as number;
 	}
 	get acknowledgement(): number {
-		return this.#tables.paths.acknowledgement[this.#path] as number;
+		return this.#tables.paths.words[this.#path + PathAt.acknowledgement] as number;
 	}
 	get tsval(): number {
-		return this.#tables.paths.tsval[this.#path] as number;
+		return this.#tables.paths.words[this.#path + PathAt.tsval] as number;
 	}
 	/** TCP, unscaled. */
 	get window(): number {
-		return this.#tables.paths.window[this.#path] as number;
+		return this.#tables.paths.words[this.#path + PathAt.window] as number;
 	}
 	get tcpFlags(): number {
-		return this.#tables.paths.tcpFlags[this.#path] as number;
+		return this.#tables.paths.words[this.#path + PathAt.tcpFlags] as number;
 	}
 	/** EventFlag bits of the first sighting. */
 	get flags(): number {
-		return this.#tables.paths.flags[this.#path] as number;
+		return this.#tables.paths.words[this.#path + PathAt.flags] as number;
 	}
 	/** Bytes of the skb at the first hop. */
 	get length(): number {
-		return this.#tables.paths.length[this.#path] as number;
+		return this.#tables.paths.words[this.#path + PathAt.length] as number;
 	}
 	get payload(): number {
-		return this.#tables.paths.payload[this.#path] as number;
+		return this.#tables.paths.words[this.#path + PathAt.payload] as number;
 	}
 	get gsoSize(): number {
-		return this.#tables.paths.gsoSize[this.#path] as number;
+		return this.#tables.paths.words[this.#path + PathAt.gsoSize] as number;
 	}
 	get segments(): number {
-		return this.#tables.paths.segments[this.#path] as number;
+		return this.#tables.paths.words[this.#path + PathAt.segments] as number;
 	}
 	/** Joiner time, ns. */
 	get firstNs(): number {
@@ -173,39 +177,39 @@ export class PathView {
 	}
 
 	hook(n: number): number {
-		return this.#tables.hops.hook[this.#hop(n)] as number;
+		return this.#tables.hops.words[this.#hop(n) + HopAt.hook] as number;
 	}
 	/** Joiner time, ns. */
 	first(n: number): number {
-		return this.#tables.hops.first[this.#hop(n)] as number;
+		return this.#tables.hops.doubles[(this.#hop(n) >> 1) + HopF64.first] as number;
 	}
 	last(n: number): number {
-		return this.#tables.hops.last[this.#hop(n)] as number;
+		return this.#tables.hops.doubles[(this.#hop(n) >> 1) + HopF64.last] as number;
 	}
 	packets(n: number): number {
-		return this.#tables.hops.packets[this.#hop(n)] as number;
+		return this.#tables.hops.words[this.#hop(n) + HopAt.packets] as number;
 	}
 	bytes(n: number): number {
-		return this.#tables.hops.bytes[this.#hop(n)] as number;
+		return this.#tables.hops.words[this.#hop(n) + HopAt.bytes] as number;
 	}
 	/** Id in the TupleTable. */
 	tupleAt(n: number): number {
-		return this.#tables.hops.tuple[this.#hop(n)] as number;
+		return this.#tables.hops.words[this.#hop(n) + HopAt.tuple] as number;
 	}
 	/** Id in the OuterTable; 0: no tunnel header. */
 	outerAt(n: number): number {
-		return this.#tables.hops.outer[this.#hop(n)] as number;
+		return this.#tables.hops.words[this.#hop(n) + HopAt.outer] as number;
 	}
 	/** TTL or hop limit of the first skb there. */
 	ttl(n: number): number {
-		return (this.#tables.hops.header[this.#hop(n)] as number) & 0xff;
+		return (this.#tables.hops.words[this.#hop(n) + HopAt.header] as number) & 0xff;
 	}
 	/** VLAN id of the first skb there; 0: untagged. */
 	vlan(n: number): number {
-		return (this.#tables.hops.header[this.#hop(n)] as number) >>> 8;
+		return (this.#tables.hops.words[this.#hop(n) + HopAt.header] as number) >>> 8;
 	}
 	branch(n: number): number {
-		return this.#tables.hops.branch[this.#hop(n)] as number;
+		return this.#tables.hops.words[this.#hop(n) + HopAt.branch] as number;
 	}
 
 	toPath(): JoinedPath {
@@ -244,7 +248,7 @@ export class PathView {
 	#blame(): Blame {
 		const judgement = this.#judgement;
 		const { hop, due, drop } = judgement;
-		const hook = hop === 0 ? null : this.#tables.hooks.get(this.#tables.hops.hook[hop] as number);
+		const hook = hop === 0 ? null : this.#tables.hooks.get(this.#tables.hops.words[hop + HopAt.hook] as number);
 		return {
 			node: hook?.node ?? null,
 			device: hook?.device ?? null,

@@ -1,4 +1,4 @@
-import type { PathTable } from "./path-table.js";
+import { PathAt, PathF64, type PathTable } from "./path-table.js";
 
 /** Paths in the order in which they began to wait, through PathTable.older and newer. A path is in one list at most. */
 export class WaitingList {
@@ -15,30 +15,30 @@ export class WaitingList {
 	}
 
 	has(path: number): boolean {
-		return this.#paths.waiting[path] === this.#number;
+		return this.#paths.words[path + PathAt.waiting] === this.#number;
 	}
 
 	add(path: number, since: number): void {
 		const paths = this.#paths;
-		paths.waiting[path] = this.#number;
-		paths.since[path] = since;
-		paths.newer[path] = 0;
-		paths.older[path] = this.#newest;
+		paths.words[path + PathAt.waiting] = this.#number;
+		paths.doubles[(path >> 1) + PathF64.since] = since;
+		paths.words[path + PathAt.newer] = 0;
+		paths.words[path + PathAt.older] = this.#newest;
 		if (this.#newest === 0) this.oldest = path;
-		else paths.newer[this.#newest] = path;
+		else paths.words[this.#newest + PathAt.newer] = path;
 		this.#newest = path;
 		this.count++;
 	}
 
 	remove(path: number): void {
 		const paths = this.#paths;
-		const older = paths.older[path] as number;
-		const newer = paths.newer[path] as number;
+		const older = paths.words[path + PathAt.older] as number;
+		const newer = paths.words[path + PathAt.newer] as number;
 		if (older === 0) this.oldest = newer;
-		else paths.newer[older] = newer;
+		else paths.words[older + PathAt.newer] = newer;
 		if (newer === 0) this.#newest = older;
-		else paths.older[newer] = older;
-		paths.waiting[path] = 0;
+		else paths.words[newer + PathAt.older] = older;
+		paths.words[path + PathAt.waiting] = 0;
 		this.count--;
 	}
 }
