@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { askQuestion } from "../collector/question.js";
 import type { NodeSpec, StartTrace, TraceRequest } from "../collector/request.js";
-import { CliError, UsageError } from "./errors.js";
+import { UsageError } from "./errors.js";
 import { jsonListener, textListener } from "./listeners.js";
 import { addShared } from "./options.js";
 import { LineOutput } from "./output.js";
@@ -65,7 +65,9 @@ export function define(command: Command): void {
 			const request = requestOf(words, options);
 			// Before anything is touched: what is asked wrongly is told to everybody, root or not.
 			askQuestion(request);
-			refuseUnbuilt(request, options);
+			if (options.anonymize === true && request.write === null) {
+				throw new UsageError("--anonymize is for what -w writes", "name a FILE");
+			}
 			const agents = request.agents.length > 0 ? request.agents : await localAgentFor(request, options);
 			if (agents.length > 0) {
 				const { remoteTrace } = await import("../rpc/client/start.js");
@@ -85,14 +87,6 @@ export function define(command: Command): void {
 	addShared(command, ["namespace", "count", "duration", "all", "time", "output", "agent", "lab", "netns", "hostRoot"]);
 	addShared(command, ["attach", "sample", "write", "anonymize", "read"]);
 	addProtection(command);
-}
-
-/** What the options promise and the collector cannot do yet is refused, not ignored. */
-function refuseUnbuilt({ agents, write }: TraceRequest, { anonymize }: Options): void {
-	if (agents.length > 0 && write !== null) {
-		throw new CliError("-w with --agent is not built yet", "record on the node itself, without --agent");
-	}
-	if (anonymize === true && write === null) throw new UsageError("--anonymize is for what -w writes", "name a FILE");
 }
 
 /** The agent of this machine, if one answers and nothing was asked for that only this process can do. */

@@ -133,3 +133,12 @@ function append<K>(index: Map<K, Owner[]>, key: K, owner: Owner): void {
 	if (owners === undefined) index.set(key, [owner]);
 	else owners.push(owner);
 }
+
+/** When the answers of a directory of these may change, ms since 1970, sorted: in between they are the same. */
+export function turningPoints(owners: readonly Owner[]): readonly number[] {
+	const points = owners.flatMap(({ fromMs, untilMs }) => [
+		...[fromMs - PENDING_MS, fromMs],
+		...(untilMs === null ? [] : [untilMs, untilMs + KEEP_MS]),
+	]);
+	return [...new Set(points)].sort((a, b) => a - b);
+}

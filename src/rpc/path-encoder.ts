@@ -13,8 +13,8 @@ export interface PathEncoderOptions {
 	/** As Naming's. */
 	readonly wallClockBase: bigint;
 	readonly naming: Naming;
-	/** From then on the names that `naming` has are what they are, ms since 1970. */
-	readonly steadyFromMs: number;
+	/** When answers of `naming` change, ms since 1970, sorted: see turningPoints. */
+	readonly turningPoints: readonly number[];
 }
 
 /**
@@ -26,29 +26,38 @@ export class PathEncoder {
 	readonly #options: PathEncoderOptions;
 	readonly #idPrefix: string;
 	readonly #baseMs: number;
+	readonly #baseRestNs: number;
 	readonly #baseLow: number;
 	readonly #baseHigh: number;
-	readonly #writer = new WireWriter();
+	/** Of the call. */
+	#writer = new WireWriter();
 	/** By their first tuple: paths that begin alike mostly end alike. A tuple's object lives as long as its id means it. */
 	readonly #ends = new WeakMap<Tuple, Ends>();
 	readonly #faces = new WeakMap<Tuple, Uint8Array>();
 	/** By hook. */
 	readonly #places: Place[] = [];
+	/** Of the latest path. */
+	#epoch = 0;
 
 	constructor(options: PathEncoderOptions) {
 		this.#options = options;
 		const { wallClockBase: base } = options;
 		this.#idPrefix = `${base.toString(36)}-`;
 		this.#baseMs = Number(base / 1_000_000n);
+		this.#baseRestNs = Number(base % 1_000_000n);
 		this.#baseLow = Number(BigInt.asUintN(32, base));
 		this.#baseHigh = Number(BigInt.asUintN(32, base >> 32n));
 	}
 
-	encode(path: JoinedPath): Uint8Array<ArrayBuffer> {
+	/** Appends the message to what `writer` holds. */
+	encode(path: JoinedPath, writer: WireWriter): void {
 		const first = path.hops[0];
 		const last = path.hops[path.hops.length - 1];
-		if (path.blame !== null || first === undefined || last === undefined) return new Uint8Array(this.#slowly(path));
-		const writer = this.#writer;
+		if (path.blame !== null || first === undefined || last === undefined) {
+			writer.raw(encode("TraceResponse", { path: pathMessage(this.#options.naming.path(path)) }));
+			return;
+		}
+		this.#writer = writer;
 		const start = writer.begin(TRACE.path);
 		writer.string(PATH.id, this.#idPrefix + path.serial.toString(36));
 		writer.uint32(PATH.revision, path.revision);
@@ -63,29 +72,38 @@ export class PathEncoder {
 		writer.sint53(PATH.latencyNs, Math.round(path.latencyNs));
 		writer.uint53(PATH.clockErrorNs, Math.round(path.clockErrorNs));
 		writer.end(start);
-		return writer.take();
-	}
-
-	#slowly(path: JoinedPath): Buffer {
-		return encode("TraceResponse", { path: pathMessage(this.#options.naming.path(path)) });
 	}
 
 	#endsOf(path: JoinedPath, first: JoinedHop, last: JoinedHop): Ends {
-		const isSteady = this.#baseMs + first.first / 1e6 >= this.#options.steadyFromMs;
+		const epoch = this.#epochOf(first);
 		const known = this.#ends.get(first.tuple);
-		const isKnown = known?.firstHook === first.hook && known.lastHook === last.hook && known.lastTuple === last.tuple;
-		if (known !== undefined && isKnown && isSteady) return known;
+		const isAlike = known?.firstHook === first.hook && known.lastHook === last.hook && known.lastTuple === last.tuple;
+		if (known !== undefined && isAlike && known.epoch === epoch) return known;
 		const named = this.#options.naming.path(path);
 		const { protocol, source, destination, service } = pathMessage(named);
 		const { ipId, seq, flags, icmp } = named.packet;
 		const ends: Ends = {
-			...{ firstHook: first.hook, lastHook: last.hook, lastTuple: last.tuple },
+			...{ epoch, firstHook: first.hook, lastHook: last.hook, lastTuple: last.tuple },
 			encoded: within(encode("TraceResponse", { path: { protocol, source, destination, service } }), 1),
 			...{ hasIpId: ipId !== null, hasSequence: seq !== null, isTcp: flags !== null, icmp: icmp ?? null },
 		};
-		// What held at an earlier time is not what holds for the next path.
-		if (isSteady) this.#ends.set(first.tuple, ends);
+		this.#ends.set(first.tuple, ends);
 		return ends;
+	}
+
+	/** How many turning points of the names a path was after. */
+	#epochOf({ first }: JoinedHop): number {
+		const { turningPoints: points } = this.#options;
+		// As Naming has it: whole ms.
+		const atMs = this.#baseMs + Math.floor((this.#baseRestNs + Math.round(first)) / 1e6);
+		const [low = Number.NEGATIVE_INFINITY, high = Number.POSITIVE_INFINITY] = [
+			points[this.#epoch - 1],
+			points[this.#epoch],
+		];
+		if (atMs >= low && atMs < high) return this.#epoch;
+		const next = points.findIndex((point) => point > atMs);
+		this.#epoch = next === -1 ? points.length : next;
+		return this.#epoch;
 	}
 
 	#packet(path: JoinedPath, { hasIpId, hasSequence, isTcp, icmp }: Ends): void {
@@ -163,6 +181,7 @@ export class PathEncoder {
 
 /** What paths between the same ends have in common. */
 interface Ends {
+	readonly epoch: number;
 	readonly firstHook: number;
 	readonly lastHook: number;
 	readonly lastTuple: Tuple;

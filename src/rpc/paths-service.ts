@@ -2,7 +2,7 @@ import { status } from "@grpc/grpc-js";
 import type { LedgerStage, Summary } from "../collector/report.js";
 import { type RemoteListener, type RemoteRequest, startRemoteTrace } from "./client/remote-trace.js";
 import { decode, encode, Phase, type StateMessage, word64 } from "./messages.js";
-import { flowMessage, pathMessage } from "./path-message.js";
+import { flowMessage } from "./path-message.js";
 import { type CheckedQuestion, checkQuestion, checkSample, Refusal, serviceErrorOf } from "./refusal.js";
 import type { Reply } from "./server.js";
 
@@ -29,7 +29,8 @@ export class PathsService {
 		const sample = checkSample(message.sample);
 		const stream = new Told(call, this.#instance, (state) => encode("TraceResponse", { state }));
 		this.#run(call, stream, question, sample, {
-			path: (path) => stream.row(() => encode("TraceResponse", { path: pathMessage(path) })),
+			path: () => undefined,
+			message: (bytes) => stream.row(bytes),
 		});
 	}
 
@@ -49,7 +50,7 @@ export class PathsService {
 		stream: Told,
 		question: CheckedQuestion,
 		sample: number,
-		hear: Pick<RemoteListener, "path" | "flows">,
+		hear: Pick<RemoteListener, "path" | "message" | "flows">,
 	): void {
 		if (this.#running >= MOST_TRACES) {
 			throw new Refusal(status.RESOURCE_EXHAUSTED, `${MOST_TRACES} traces are joined here already`);

@@ -16,6 +16,11 @@ export class WireWriter {
 	#bytes = Buffer.allocUnsafe(1 << 16);
 	#at = 0;
 
+	/** Bytes written so far. */
+	get length(): number {
+		return this.#at;
+	}
+
 	/** A copy of what was written; the writer starts anew. */
 	take(): Uint8Array<ArrayBuffer> {
 		const taken = new Uint8Array(this.#at);

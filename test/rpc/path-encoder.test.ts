@@ -3,9 +3,11 @@ import { test } from "node:test";
 import { Naming } from "../../src/collector/naming.js";
 import { type Names, NamesDirectory } from "../../src/identity/names.js";
 import type { Owner, Pod } from "../../src/identity/owner.js";
+import { turningPoints } from "../../src/identity/owners.js";
 import { decode, encode } from "../../src/rpc/messages.js";
 import { PathEncoder } from "../../src/rpc/path-encoder.js";
 import { pathMessage } from "../../src/rpc/path-message.js";
+import { WireWriter } from "../../src/rpc/wire.js";
 import { JOURNEYS } from "../path/journeys.js";
 import { run } from "../path/run.js";
 import { ICMP, Simulator, TCP, UDP } from "../path/simulator.js";
@@ -63,13 +65,14 @@ test("a path's message is the one that protobufjs makes of the path as it is sho
 	const wirings = [1, 2].map((number) => flannelNode({ number, pods: 3, nodes: 2 }));
 	const directory = NamesDirectory.of(NAMES);
 	const naming = new Naming({ directory, wirings: () => wirings }, BASE, simulator.hooks);
-	const encoder = new PathEncoder({ naming, wallClockBase: BASE, steadyFromMs: BASE_MS + 3 });
+	const encoder = new PathEncoder({ naming, wallClockBase: BASE, turningPoints: turningPoints(OWNERS) });
+	const writer = new WireWriter();
 	const seen = { former: 0, client: 0, service: 0, outer: 0, blamed: 0 };
 	for (const path of told) {
 		const named = naming.path(path);
-		const bytes = encoder.encode(path);
+		encoder.encode(path, writer);
 		assert.deepEqual(
-			decode("TraceResponse", bytes),
+			decode("TraceResponse", writer.take()),
 			decode("TraceResponse", encode("TraceResponse", { path: pathMessage(named) })),
 		);
 		if (named.flow.source.pod === "former") seen.former++;

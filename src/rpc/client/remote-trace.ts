@@ -14,14 +14,16 @@ import type { FlowRecord } from "../../flow/record.js";
 import { nameFlow } from "../../flow/snapshot.js";
 import { MergedDirectory } from "../../identity/merged.js";
 import { NamesDirectory } from "../../identity/names.js";
-import type { Hook } from "../../packet/hook.js";
+import type { Hook, Role } from "../../packet/hook.js";
 import type { Wiring } from "../../wiring/model.js";
 import { clusterMessage } from "../cluster-message.js";
 import type { Protection } from "../credentials.js";
+import { roleNumber } from "../hook-message.js";
 import { encode } from "../messages.js";
 import { AgentLink, type LineBase, lineBaseNow, type RemoteNode } from "./agent-link.js";
 import type { ClockReading } from "./clock-estimate.js";
-import type { FromRemoteWorker, RemoteWorkerOptions, StreamOrder, ToRemoteWorker } from "./protocol.js";
+import type { EncodedPaths } from "./path-messages.js";
+import type { FromRemoteWorker, RemoteWorkerOptions, RemoteWorld, StreamOrder, ToRemoteWorker } from "./protocol.js";
 
 /** How long agents that do not answer may keep a trace from beginning. */
 const SETTLED_MS = 3000;
@@ -35,13 +37,18 @@ const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 5000;
 
 export interface RemoteRequest
-	extends Pick<TraceRequest, "from" | "to" | "filter" | "namespace" | "count" | "durationMs" | "sample" | "everyPath"> {
+	extends Pick<TraceRequest, "from" | "to" | "filter" | "namespace" | "count" | "durationMs" | "sample" | "everyPath">,
+		Partial<Pick<TraceRequest, "write" | "anonymize" | "version">> {
 	/** unix:/path or host:port. */
 	readonly agents: readonly string[];
 	readonly protection: Protection;
+	/** Only devices that are one of these are hooked; absent: all that the question needs. */
+	readonly roles?: readonly Role[];
 }
 
 export interface RemoteListener extends TraceListener {
+	/** A path as a TraceResponse, instead of `path`: named and encoded where it was joined. */
+	message?(bytes: Buffer): void;
 	/** Flows that have changed, each second. */
 	flows?(flows: readonly FlowRecord[]): void;
 	/** How well a node's clock is known, ns; several times a second. */
@@ -102,6 +109,8 @@ class RemoteTrace {
 	#hashSalt: Uint8Array = randomBytes(8);
 	#worker: Worker | null = null;
 	#naming: Naming | null = null;
+	/** While recording: what the recording says at this place. */
+	#inForce: { readonly names: readonly NamesDirectory[]; readonly wirings: readonly Wiring[] } | null = null;
 	#settling: NodeJS.Timeout | null = null;
 	#toldCluster = "";
 	#nextKey = 0;
@@ -178,12 +187,11 @@ class RemoteTrace {
 
 	#work(asked: readonly RemoteNode[], cluster: Cluster): Promise<Summary> {
 		const orders = asked.map((node) => this.#order(node));
+		const { everyPath, sample, write = null, anonymize = false, version = "unknown" } = this.#request;
 		const options: RemoteWorkerOptions = {
-			question: this.#question,
-			everyPath: this.#request.everyPath,
-			flows: this.#listener.flows !== undefined,
-			wirings: this.#wirings(),
-			cluster,
+			...{ question: this.#question, everyPath, output: this.#output, sample },
+			record: write === null ? null : { file: write, anonymize, weft: version },
+			world: this.#world(cluster),
 			wallClockBase: this.#line.wallNs,
 			sources: orders,
 		};
@@ -217,11 +225,12 @@ class RemoteTrace {
 		call.on("data", (bytes: Buffer) => this.#bytes(stream, bytes));
 		call.on("error", (error: ServiceError) => this.#broken(stream, error.details || error.message));
 		call.on("end", () => this.#broken(stream, "the agent ended the stream"));
-		const { from, to, filter, namespace, sample } = this.#request;
+		const { from, to, filter, namespace, sample, roles = [] } = this.#request;
 		call.write(
 			encode("StreamSightingsRequest", {
 				...{ from: { end: from }, to: { end: to }, filter, namespace, sample },
 				hashSalt: this.#hashSalt,
+				roles: roles.map(roleNumber),
 				nodes: [node.name],
 				cluster: clusterMessage(cluster),
 			}),
@@ -311,6 +320,13 @@ class RemoteTrace {
 			case "unsent":
 				this.#listener.unsent?.(message.offered, message.unsent);
 				return;
+			case "messages":
+				this.#credit(message.ends.length, reject);
+				this.#tellMessages(message);
+				return;
+			case "inForce":
+				this.#inForce = { names: message.names.map((each) => NamesDirectory.of(each)), wirings: message.wirings };
+				return;
 			case "flows":
 				this.#listener.flows?.(message.flows.map((flow) => nameFlow(flow, this.#directory)));
 				return;
@@ -339,9 +355,22 @@ class RemoteTrace {
 		else waiting.then(() => this.#tell({ kind: "credit", paths })).catch(reject);
 	}
 
+	#tellMessages({ bytes, ends }: EncodedPaths): void {
+		if (this.#naming === null) return;
+		const all = Buffer.from(bytes.buffer);
+		let start = 0;
+		for (const end of ends) {
+			this.#listener.message?.(all.subarray(start, end));
+			start = end;
+		}
+	}
+
 	#ready(hooks: readonly Hook[], wallClockBase: bigint): void {
-		const wirings = () => this.#wirings();
-		this.#naming = new Naming({ directory: this.#directory, wirings }, wallClockBase, this.#hooks.values());
+		const knowledge = {
+			directory: new MergedDirectory(() => this.#inForce?.names ?? [...this.#names.values()]),
+			wirings: () => this.#inForce?.wirings ?? this.#wirings(),
+		};
+		this.#naming = new Naming(knowledge, wallClockBase, this.#hooks.values());
 		const warnings = [...this.#nodes.values()].flatMap(({ evidence }) => evidence.warnings);
 		const readyMs = performance.now() - this.#begun;
 		const cluster = this.#cluster();
@@ -349,7 +378,7 @@ class RemoteTrace {
 			question: this.#question,
 			text: this.#request,
 			cluster,
-			wirings: wirings(),
+			wirings: this.#wirings(),
 			hooks,
 			readyMs,
 			warnings,
@@ -422,7 +451,7 @@ class RemoteTrace {
 	#follow(): void {
 		if (this.#stopping || this.#stopped || this.#worker === null) return;
 		const cluster = this.#cluster();
-		this.#tell({ kind: "world", wirings: this.#wirings(), cluster });
+		this.#tell({ kind: "world", world: this.#world(cluster) });
 		const text = JSON.stringify(cluster);
 		if (text !== this.#toldCluster) {
 			this.#toldCluster = text;
@@ -489,6 +518,17 @@ class RemoteTrace {
 
 	#wirings(): readonly Wiring[] {
 		return [...this.#wired.values()];
+	}
+
+	get #output(): RemoteWorkerOptions["output"] {
+		if (this.#listener.flows !== undefined) return "flows";
+		return this.#listener.message === undefined ? "paths" : "messages";
+	}
+
+	#world(cluster: Cluster): RemoteWorld {
+		const isNamedThere = this.#output === "messages" || (this.#request.write ?? null) !== null;
+		const names = isNamedThere ? [...this.#names.values()].map((directory) => directory.names()) : null;
+		return { wirings: this.#wirings(), cluster, names };
 	}
 
 	#cluster(): Cluster {

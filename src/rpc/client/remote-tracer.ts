@@ -1,15 +1,19 @@
 import { Pipeline } from "../../collector/pipeline.js";
+import { type Ending, Recorder } from "../../collector/recorder.js";
 import type { LedgerStage, Summary } from "../../collector/report.js";
 import { FlowTable } from "../../flow/table.js";
 import { noCounters } from "../../kernel/counters.js";
+import { fanOut } from "../../packet/fanout.js";
 import type { Hook, HookId } from "../../packet/hook.js";
 import type { Sightings } from "../../packet/sightings.js";
 import type { SourceId, SourceSink } from "../../packet/source.js";
+import type { DropReport } from "../../path/judgement.js";
 import type { JoinedPath, PathView } from "../../path/path-view.js";
 import type { Wiring } from "../../wiring/model.js";
 import { numberOf, type StageMessage, type StateMessage } from "../messages.js";
 import { NodeClocks } from "./node-clocks.js";
-import type { FromRemoteWorker, RemoteWorkerOptions, StreamOrder, ToRemoteWorker } from "./protocol.js";
+import { PathMessages } from "./path-messages.js";
+import type { FromRemoteWorker, RemoteWorkerOptions, RemoteWorld, StreamOrder, ToRemoteWorker } from "./protocol.js";
 import { RemoteSource, stageCount } from "./remote-source.js";
 
 /** Paths that go up in one message at the most. */
@@ -23,6 +27,10 @@ export class RemoteTracer {
 	readonly #send: (message: FromRemoteWorker) => void;
 	readonly #pipeline: Pipeline;
 	readonly #flows: FlowTable | null;
+	readonly #messages: PathMessages | null;
+	readonly #recorder: Recorder | null;
+	/** What every source tells. */
+	readonly #sink: SourceSink;
 	readonly #sources = new Map<string, RemoteSource>();
 	readonly #hooks = new Map<number, Hook>();
 	readonly #batchOwner = new Map<Sightings, RemoteSource>();
@@ -35,6 +43,8 @@ export class RemoteTracer {
 	#nextHookId = 0;
 	#hooksOnce = 0;
 	#unsent: JoinedPath[] = [];
+	/** Paths, or messages, that go up next. */
+	#waiting = 0;
 	#unread = 0;
 	#offered = 0;
 	#unsentLost = 0;
@@ -42,39 +52,43 @@ export class RemoteTracer {
 	#second: NodeJS.Timeout | null = null;
 
 	constructor(options: RemoteWorkerOptions, send: (message: FromRemoteWorker) => void) {
-		const { question, everyPath, flows, wirings, cluster, wallClockBase, sources } = options;
+		const { question, everyPath, output, record, sample, world, wallClockBase, sources } = options;
 		this.#options = options;
 		this.#send = send;
-		this.#wirings = wirings;
+		this.#wirings = world.wirings;
 		this.#pipeline = new Pipeline({
 			questions: [question],
-			everyPath: everyPath || flows,
+			everyPath: everyPath || output === "flows",
 			release: (rows) => this.#release(rows),
 			path: (view) => this.#path(view),
 			seen: (view) => this.#clocks.seen(view),
 			forget: (tuple) => this.#flows?.forgetTuple(tuple),
 		});
 		const { tuples, outers } = this.#pipeline;
-		this.#flows = flows
-			? new FlowTable({
-					...{ tuples, outers, wallClockBase },
-					idPrefix: `${wallClockBase.toString(36)}-`,
-					hook: (id) => this.#hookOf(id),
-					tunnelAddress: (hook) => this.#tunnelAddress(hook),
-				})
-			: null;
+		this.#flows =
+			output === "flows"
+				? new FlowTable({
+						...{ tuples, outers, wallClockBase },
+						idPrefix: `${wallClockBase.toString(36)}-`,
+						hook: (id) => this.#hookOf(id),
+						tunnelAddress: (hook) => this.#tunnelAddress(hook),
+					})
+				: null;
+		this.#messages = output === "messages" ? new PathMessages(wallClockBase, this.#hooks) : null;
 		this.#clocks = new NodeClocks((id) => this.#hookOf(id));
-		this.#pipeline.world(wirings, cluster);
+		this.#recorder = record && new Recorder(record, this.#pipeline, { question, sample, wallClockBase });
+		this.#sink = this.#recorder === null ? this.#telling() : fanOut([this.#recorder.witness], this.#telling());
+		this.#world(world);
 		this.#awaited = new Set(sources.map(({ key }) => key));
 		for (const source of sources) this.#open(source, true);
 		this.#readyWhenAll();
 	}
 
-	hear(message: ToRemoteWorker): void {
+	/** @returns when everything was told: after it was stopped */
+	hear(message: ToRemoteWorker): void | Promise<void> {
 		switch (message.kind) {
 			case "world":
-				this.#wirings = message.wirings;
-				this.#pipeline.world(message.wirings, message.cluster);
+				this.#world(message.world);
 				return;
 			case "open":
 				this.#open(message.source, false);
@@ -92,8 +106,7 @@ export class RemoteTracer {
 				this.#unread -= message.paths;
 				return;
 			case "stop":
-				this.#stop();
-				return;
+				return this.#stop();
 		}
 	}
 
@@ -104,15 +117,15 @@ export class RemoteTracer {
 				...{ id: key as SourceId, node, tuples, outers },
 				lineBase: this.#options.wallClockBase,
 				nextHookId: () => this.#nextHookId++ as HookId,
-				onDrop: (_, report) => this.#pipeline.drop(source.id, report),
+				onDrop: (_, report) => this.#drop(source.id, report),
 				onReady: (_, state) => this.#sourceReady(key, source, state),
 				onEnded: () => this.#send({ kind: "finished", key }),
 			},
-			this.#sinkOf(() => source),
+			this.#sink,
 		);
 		this.#sources.set(key, source);
 		// Registers those that the trace begins with: rows wait until each of them has said how far it has come.
-		if (isFirst) this.#pipeline.sink.clock(source.id, { offsetNs: 0, errorNs: clock?.errorNs ?? 0 });
+		if (isFirst) this.#sink.clock(source.id, { offsetNs: 0, errorNs: clock?.errorNs ?? 0 });
 		this.#clocks.begin(source, clock);
 	}
 
@@ -133,7 +146,7 @@ export class RemoteTracer {
 		// What an earlier epoch had hooked on the node is watched by this one now.
 		for (const other of this.#sources.values()) {
 			if (other === source || other.node !== source.node) continue;
-			for (const hook of other.hooks.values()) this.#pipeline.sink.unhook(other.id, hook);
+			for (const hook of other.hooks.values()) this.#sink.unhook(other.id, hook);
 			other.hooks.clear();
 		}
 		for (const line of state.warnings) this.#send({ kind: "warning", line });
@@ -154,19 +167,39 @@ export class RemoteTracer {
 		this.#isReady = true;
 		const hooks = [...this.#sources.values()].flatMap((source) => [...source.hooks.values()]);
 		this.#hooksOnce = hooks.length;
+		// What ended before is no part of the trace, live or replayed.
 		this.#flushPaths();
+		this.#recorder?.ready(hooks.length);
 		const { wallClockBase } = this.#options;
 		this.#send({ kind: "ready", hooks, wallClockBase, monotonicBase: 0n });
 		this.#second = setInterval(() => this.#tellSecond(), 1000);
 	}
 
+	/** From here on this is where packets are due, and who is who. */
+	#world({ wirings, cluster, names }: RemoteWorld): void {
+		this.#flushPaths();
+		this.#wirings = wirings;
+		this.#messages?.world(names ?? [], wirings);
+		if (this.#recorder !== null) {
+			this.#recorder.world({ nodes: wirings.map((wiring) => ({ name: wiring.node, wiring })), cluster, names });
+			this.#send({ kind: "inForce", names: names ?? [], wirings });
+		}
+		this.#pipeline.world(wirings, cluster);
+	}
+
+	#drop(source: SourceId, report: DropReport): void {
+		this.#recorder?.drop(source, report);
+		this.#pipeline.drop(source, report);
+	}
+
 	/** The pipeline, and what is told along the way. */
-	#sinkOf(source: () => RemoteSource): SourceSink {
+	#telling(): SourceSink {
 		const { sink } = this.#pipeline;
 		return {
 			...sink,
 			hook: (id, hook) => {
 				this.#hooks.set(hook.id, hook);
+				this.#messages?.hook(hook);
 				sink.hook(id, hook);
 				this.#send({ kind: "hook", added: true, hook });
 			},
@@ -175,10 +208,13 @@ export class RemoteTracer {
 				this.#send({ kind: "hook", added: false, hook });
 			},
 			batch: (id, rows) => {
-				this.#batchOwner.set(rows, source());
+				// A source's id is its stream's key.
+				const owner = this.#sources.get(id);
+				if (owner !== undefined) this.#batchOwner.set(rows, owner);
 				sink.batch(id, rows);
 			},
 			watermark: (id, timeNs) => {
+				this.#recorder?.watermark(id, timeNs);
 				sink.watermark(id, timeNs);
 				this.#flushPaths();
 			},
@@ -203,12 +239,19 @@ export class RemoteTracer {
 			return;
 		}
 		this.#unread++;
-		this.#unsent.push(view.toPath());
-		if (this.#unsent.length >= PATHS_A_MESSAGE) this.#flushPaths();
+		this.#waiting++;
+		if (this.#messages === null) this.#unsent.push(view.toPath());
+		else this.#messages.add(view.toPath());
+		if (this.#waiting >= PATHS_A_MESSAGE) this.#flushPaths();
 	}
 
 	#flushPaths(): void {
-		if (this.#unsent.length === 0) return;
+		if (this.#waiting === 0) return;
+		this.#waiting = 0;
+		if (this.#messages !== null) {
+			this.#send({ kind: "messages", ...this.#messages.take() });
+			return;
+		}
 		this.#send({ kind: "paths", paths: this.#unsent });
 		this.#unsent = [];
 	}
@@ -223,16 +266,19 @@ export class RemoteTracer {
 		if (flows.length > 0) this.#send({ kind: "flows", flows });
 	}
 
-	#stop(): void {
+	async #stop(): Promise<void> {
 		if (this.#second !== null) clearInterval(this.#second);
 		const durationMs = performance.now() - this.#started;
 		this.#pipeline.finish();
 		this.#flushPaths();
 		this.#tellSecond();
-		this.#send({ kind: "stopped", summary: this.#summary(durationMs) });
+		const totals = this.#totals(durationMs);
+		for (const line of (await this.#recorder?.finish(totals)) ?? []) this.#send({ kind: "warning", line });
+		this.#send({ kind: "stopped", summary: this.#summary(totals) });
 	}
 
-	#summary(durationMs: number): Summary {
+	/** What the agents counted before anything came here. */
+	#totals(durationMs: number): Ending {
 		const sources = [...this.#sources.values()];
 		const sum = (stage: string, side: "in" | "out") =>
 			sources.reduce((total, { ledger }) => total + stageCount(ledger, stage, side), 0);
@@ -241,12 +287,15 @@ export class RemoteTracer {
 		kernel.matched = sum("kernel", "in");
 		kernel.emitted = sum("kernel", "out");
 		kernel.ringFull = kernel.matched - kernel.emitted;
-		const received = sources.reduce((total, source) => total + source.received, 0);
+		const drained = sources.reduce((total, source) => total + source.received, 0);
+		return { durationMs, hooks: this.#hooksOnce, kernel, drained };
+	}
+
+	#summary(totals: Ending): Summary {
+		const sources = [...this.#sources.values()];
+		const received = totals.drained;
 		const unnamed = sources.reduce((total, source) => total + source.unnamed, 0);
-		const summary = this.#pipeline.summary({
-			...{ durationMs, kernel, hooks: this.#hooksOnce, drained: received },
-			...{ offered: this.#offered, unsent: this.#unsentLost },
-		});
+		const summary = this.#pipeline.summary({ ...totals, offered: this.#offered, unsent: this.#unsentLost });
 		const joining = summary.ledger.find(({ stage }) => stage === "join");
 		const output = summary.ledger.find(({ stage }) => stage.startsWith("output"));
 		return {

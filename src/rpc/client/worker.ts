@@ -6,13 +6,16 @@ import { RemoteTracer } from "./remote-tracer.js";
 
 const port = parentPort;
 if (port === null) throw new Error("this is a worker's program");
-const send = (message: FromRemoteWorker) => port.postMessage(message);
+const send = (message: FromRemoteWorker) => {
+	if (message.kind === "messages") port.postMessage(message, [message.bytes.buffer]);
+	else port.postMessage(message);
+};
 try {
 	const tracer = new RemoteTracer(workerData as RemoteWorkerOptions, send);
 	port.on("message", (message: ToRemoteWorker) => {
 		try {
-			tracer.hear(message);
-			if (message.kind === "stop") port.close();
+			const stopped = tracer.hear(message);
+			if (stopped instanceof Promise) stopped.then(() => port.close(), fail);
 		} catch (cause) {
 			fail(cause);
 		}
