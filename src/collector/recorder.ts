@@ -1,11 +1,14 @@
 import type { Counters } from "../kernel/counters.js";
 import type { OuterTable } from "../packet/outers.js";
-import type { SourceSink } from "../packet/source.js";
+import type { SourceId, SourceSink } from "../packet/source.js";
 import type { TupleTable } from "../packet/tuples.js";
+import type { DropReport } from "../path/judgement.js";
+import type { JoinedPath } from "../path/path-view.js";
 import { Anonymizer } from "../recording/anonymizer.js";
 import { recordTo } from "../recording/file.js";
 import { type Json, RecordingError } from "../recording/format.js";
 import type { RecordingWriter } from "../recording/writer.js";
+import type { Words } from "./explained.js";
 import type { RecordRequest, World } from "./protocol.js";
 import type { Question } from "./question.js";
 import { globIn, recordQuestion } from "./recorded-question.js";
@@ -29,13 +32,14 @@ export interface Ending {
 /**
  * A recording beside a trace: the sightings by `witness`, and as snapshots in between, where they became true, the world
  * that says where packets were due and who was who. Kinds: `wiring` (one node's), `cluster`, `names`, `world` (the nodes
- * watched: the three before are in force from here on), `ready`, `totals`.
+ * watched: the three before are in force from here on), `ready`, `explained`, `totals`.
  */
 export class Recorder {
-	/** Hears what Sources say before anybody else does. */
+	/** Hears what Sources say before anybody else does, but for watermarks: see `watermark`. */
 	readonly witness: SourceSink;
 	readonly #writer: RecordingWriter;
 	readonly #file: string;
+	readonly #anonymize: boolean;
 	/** What was written last, by kind and node: a world is mostly as it was. */
 	readonly #written = new Map<string, string>();
 
@@ -53,8 +57,33 @@ export class Recorder {
 		const createdAt = new Date(Number(wallClockBase / 1_000_000n)).toISOString();
 		const anonymizer = anonymize ? new Anonymizer() : null;
 		this.#file = file;
+		this.#anonymize = anonymize;
 		this.#writer = recordTo(file, tables, { weft, createdAt, details }, { anonymizer });
-		this.witness = this.#writer;
+		const writer = this.#writer;
+		this.witness = {
+			hook: (id, hook) => writer.hook(id, hook),
+			unhook: (id, hook) => writer.unhook(id, hook),
+			batch: (id, rows) => writer.batch(id, rows),
+			lost: (id, cause, count) => writer.lost(id, cause, count),
+			watermark() {},
+			clock: (id, clock) => writer.clock(id, clock),
+			end: (id) => writer.end(id),
+		};
+	}
+
+	/** As far as the Joiner may read on: sightings and drops are complete. */
+	watermark(source: SourceId, timeNs: number): void {
+		this.#writer.watermark(source, timeNs);
+	}
+
+	drop(source: SourceId, report: DropReport): void {
+		this.#writer.drop(source, { ...report, words: report.words ?? null, remedy: report.remedy ?? null });
+	}
+
+	/** A path that waited for words is told now, and not before. */
+	explained({ serial, revision }: JoinedPath, words: Words | null): void {
+		const said = this.#anonymize || words === null ? null : { reason: words.reason, remedy: words.remedy };
+		this.#writer.snapshot("explained", { serial, revision, words: said });
 	}
 
 	world({ nodes, cluster, names }: World): void {

@@ -2,13 +2,14 @@ import { MergedDirectory } from "../identity/merged.js";
 import { type Names, NamesDirectory } from "../identity/names.js";
 import { noCounters } from "../kernel/counters.js";
 import type { Hook } from "../packet/hook.js";
-import type { PathView } from "../path/path-view.js";
+import type { JoinedPath, PathView } from "../path/path-view.js";
 import { replayFrom } from "../recording/file.js";
 import { type Json, RecordingError, type RecordingHeader } from "../recording/format.js";
 import type { Replayed, ReplaySink } from "../recording/reader.js";
 import type { Wiring } from "../wiring/model.js";
 import { announce } from "./announce.js";
 import { type Cluster, NOBODY } from "./cluster.js";
+import { explained, type Words } from "./explained.js";
 import { Naming } from "./naming.js";
 import { Pipeline } from "./pipeline.js";
 import { askQuestion, type Question } from "./question.js";
@@ -51,6 +52,8 @@ class Replay {
 	#cluster: Cluster = NOBODY;
 	#names: readonly NamesDirectory[] = [];
 	#naming: Naming | null = null;
+	/** Dropped paths that were told a little later, with more words: by serial and revision. */
+	readonly #explaining = new Map<string, JoinedPath>();
 	#ready = false;
 	#paths = 0;
 	#rows = 0;
@@ -82,7 +85,10 @@ class Replay {
 
 	/** Judges what is open, and says what it was. */
 	end(replayed: Replayed | null): Summary {
-		if (replayed !== null) this.#pipeline.finish();
+		if (replayed !== null) {
+			this.#pipeline.finish();
+			for (const path of this.#explaining.values()) this.#tell(path);
+		}
 		const cut = replayed?.truncated ?? null;
 		if (cut !== null) {
 			const told = `${this.#request.read} ends at byte ${cut.offset}: ${cut.reason}; shown is what comes before`;
@@ -110,6 +116,7 @@ class Replay {
 				sink.unhook(source, hook);
 				this.#tellHook(hook, "removed");
 			},
+			drop: (source, drop) => this.#pipeline.drop(source, drop),
 			batch: (source, rows) => {
 				this.#rows += rows.count;
 				sink.batch(source, rows);
@@ -157,6 +164,14 @@ class Replay {
 			case "ready":
 				this.#begin();
 				return;
+			case "explained": {
+				const { words, ...name } = said as { readonly serial: number; readonly revision: number; words: Words | null };
+				const path = this.#explaining.get(nameOf(name));
+				if (path === undefined) return;
+				this.#explaining.delete(nameOf(name));
+				this.#tell(explained(path, words));
+				return;
+			}
 			case "totals":
 				this.#ending = said as Ending;
 				return;
@@ -181,11 +196,17 @@ class Replay {
 	}
 
 	#path(view: PathView): void {
+		const path = view.toPath();
+		if (path.blame?.ticket === undefined) this.#tell(path);
+		else this.#explaining.set(nameOf(path), path);
+	}
+
+	#tell(path: JoinedPath): void {
 		// As live: what ended before all hooks were on is nobody's business.
 		if (!this.#ready || this.#naming === null) return;
 		if (this.#request.count !== null && this.#paths >= this.#request.count) return;
 		this.#paths++;
-		this.#listener.path(this.#naming.path(view.toPath()));
+		this.#listener.path(this.#naming.path(path));
 	}
 
 	#tellHook(hook: Hook, change: "added" | "removed"): void {
@@ -225,4 +246,8 @@ class Replay {
 		const kernel = { ...noCounters(), matched: this.#rows, emitted: this.#rows };
 		return { durationMs: performance.now() - this.#begun, hooks: this.#hooks.size, kernel, drained: this.#rows };
 	}
+}
+
+function nameOf({ serial, revision }: Pick<JoinedPath, "serial" | "revision">): string {
+	return `${serial} ${revision}`;
 }

@@ -7,11 +7,10 @@ import type { HookId } from "../packet/hook.js";
 import type { Sightings } from "../packet/sightings.js";
 import type { SourceId, SourceSink } from "../packet/source.js";
 import type { DropReport } from "../path/judgement.js";
-import type { Blame } from "../path/path.js";
 import type { JoinedPath, PathView } from "../path/path-view.js";
 import type { Wiring } from "../wiring/model.js";
-import type { Judged } from "./drop-judge.js";
 import { DropWatermark } from "./drop-watermark.js";
+import { explained, type Words } from "./explained.js";
 import { LocalSource } from "./local-source.js";
 import { Pipeline } from "./pipeline.js";
 import { type NodePlan, type Plan, planFor } from "./plan.js";
@@ -38,11 +37,12 @@ export class Tracer {
 	readonly #fingerprints = new Map<string, string>();
 	readonly #drops = new Map<string, TraceDrops>();
 	readonly #watermark = new DropWatermark((id, timeNs) => {
+		this.#recorder?.watermark(id, timeNs);
 		this.#pipeline.sink.watermark(id, timeNs);
 		this.#flushPaths();
 	});
 	/** Paths that wait for more words on why they ended: each is told once, with the words or without. */
-	readonly #explaining = new Set<(judged: Judged | null) => void>();
+	readonly #explaining = new Set<JoinedPath>();
 	readonly #clock = addon().clocks();
 	readonly #hashSalt = randomBytes(8).readBigUInt64LE();
 	#started = 0;
@@ -118,7 +118,8 @@ export class Tracer {
 		}
 		await Promise.all([...this.#drops.values()].map((drops) => drops.stop()));
 		this.#pipeline.finish();
-		for (const tell of [...this.#explaining]) tell(null);
+		for (const path of this.#explaining) this.#queue(path);
+		this.#explaining.clear();
 		this.#flushPaths();
 		this.#tellSecond();
 		const known = { durationMs, hooks: this.#hooksOnce, kernel, drained };
@@ -152,10 +153,11 @@ export class Tracer {
 		for (const line of lines) this.#send({ kind: "warning", line });
 	}
 
-	/** A recording holds sightings alone, and its replay is to give the same paths: while one is written drops are left out. */
 	async #watchDrops(source: LocalSource, wiring: Wiring): Promise<void> {
-		if (this.#recorder !== null) return;
-		const drop = (id: SourceId, report: DropReport) => this.#pipeline.drop(id, report);
+		const drop = (id: SourceId, report: DropReport) => {
+			this.#recorder?.drop(id, report);
+			this.#pipeline.drop(id, report);
+		};
 		const watermark = (id: SourceId, timeNs: number) => this.#watermark.drops(id, timeNs);
 		const { id, slotAccess: slots, node } = source;
 		const { monotonicNs: baseNs } = this.#clock;
@@ -226,7 +228,7 @@ export class Tracer {
 		this.#unread++;
 		const path = view.toPath();
 		if (path.blame?.ticket === undefined) this.#queue(path);
-		else this.#explain(path, path.blame, path.blame.ticket);
+		else this.#explain(path, path.blame.ticket);
 	}
 
 	#queue(path: JoinedPath): void {
@@ -235,16 +237,19 @@ export class Tracer {
 	}
 
 	/** A dropped path goes up when more is known of why, or when the trace ends. */
-	#explain(path: JoinedPath, blame: Blame, ticket: number): void {
+	#explain(path: JoinedPath, ticket: number): void {
 		const asked = [...this.#drops.values()].map((drops) => drops.explain(ticket));
 		const answer = Promise.all(asked).then((answers) => answers.find((judged) => judged !== null) ?? null);
-		const tell = (judged: Judged | null) => {
-			if (!this.#explaining.delete(tell)) return;
-			const more = judged === null ? {} : { reason: wordsOf(judged), remedy: judged.remedy };
-			this.#queue({ ...path, blame: { ...blame, ...more } });
+		const tell = (words: Words | null) => {
+			if (!this.#explaining.delete(path)) return;
+			this.#recorder?.explained(path, words);
+			this.#queue(explained(path, words));
 		};
-		this.#explaining.add(tell);
-		answer.then(tell, () => tell(null));
+		this.#explaining.add(path);
+		answer.then(
+			(judged) => tell(judged && { reason: wordsOf(judged), remedy: judged.remedy }),
+			() => tell(null),
+		);
 	}
 
 	#flushPaths(): void {

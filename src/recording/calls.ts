@@ -8,7 +8,22 @@ export type Call =
 	| { readonly call: "lost"; readonly source: number; readonly cause: LossCause; readonly count: number }
 	| { readonly call: "watermark"; readonly source: number; readonly timeNs: number }
 	| { readonly call: "clock"; readonly source: number; readonly offsetNs: number; readonly errorNs: number }
+	| { readonly call: "drop"; readonly source: number; readonly drop: RecordedDrop }
 	| { readonly call: "end"; readonly source: number };
+
+/** The kernel threw away what this pointer carried; see DropReport of src/path/judgement.ts. */
+export interface RecordedDrop {
+	/** ns of the source's clock. */
+	readonly timeNs: number;
+	readonly skbLow: number;
+	readonly skbHigh: number;
+	readonly reason: string;
+	readonly function: string | null;
+	readonly words: string | null;
+	readonly remedy: string | null;
+	/** Absent: nobody has more words than these. */
+	readonly ticket?: number;
+}
 
 /** A call of a recording, checked: a file is anybody's. Null: a call that this version does not know. */
 export function parseCall(json: unknown): Call | null {
@@ -25,6 +40,8 @@ export function parseCall(json: unknown): Call | null {
 			return { call, source, timeNs: fields.number("timeNs") };
 		case "clock":
 			return { call, source, offsetNs: fields.number("offsetNs"), errorNs: fields.number("errorNs") };
+		case "drop":
+			return { call, source, drop: parseDrop(fields.value("drop")) };
 		case "end":
 			return { call, source };
 		default:
@@ -60,6 +77,10 @@ export class Fields {
 		return Number.isInteger(value) && value >= 0 && value <= most ? value : this.#refuse(name, `in 0…${most}`);
 	}
 
+	textOrNull(name: string): string | null {
+		return this.value(name) === null ? null : this.text(name);
+	}
+
 	boolean(name: string): boolean {
 		const value = this.value(name);
 		return typeof value === "boolean" ? value : this.#refuse(name, "true or false");
@@ -88,6 +109,20 @@ function parseHook(json: unknown): Hook {
 		l3: fields.boolean("l3"),
 		master: fields.integer("master", 2 ** 32 - 1),
 		hookSet: fields.integer("hookSet", 0xffff),
+	};
+}
+
+function parseDrop(json: unknown): RecordedDrop {
+	const fields = new Fields(json);
+	return {
+		timeNs: fields.number("timeNs"),
+		skbLow: fields.integer("skbLow", 2 ** 32 - 1),
+		skbHigh: fields.integer("skbHigh", 2 ** 32 - 1),
+		reason: fields.text("reason"),
+		function: fields.textOrNull("function"),
+		words: fields.textOrNull("words"),
+		remedy: fields.textOrNull("remedy"),
+		...(fields.value("ticket") === undefined ? {} : { ticket: fields.integer("ticket") }),
 	};
 }
 

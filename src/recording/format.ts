@@ -2,9 +2,12 @@
 
 export const MAGIC = Uint8Array.from("weftrec\n", (character) => character.charCodeAt(0));
 
-/** A reader refuses another major; within a major, blocks and columns that it does not know are skipped. */
+/**
+ * A reader refuses another major; within a major, blocks, calls and columns that it does not know are skipped. Since 1.1
+ * there are drops.
+ */
 export const MAJOR = 1;
-export const MINOR = 0;
+export const MINOR = 1;
 
 /** Magic, u16 major, u16 minor, u32 zero. */
 export const PREAMBLE_BYTES = 16;

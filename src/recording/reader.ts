@@ -7,7 +7,7 @@ import type { SourceId, SourceSink } from "../packet/source.js";
 import type { TupleTable } from "../packet/tuples.js";
 import { TUPLE_WORDS } from "../packet/tuples.js";
 import { type Block, readBlocks, type Stop } from "./blocks.js";
-import { type Call, Fields, parseCall } from "./calls.js";
+import { type Call, Fields, parseCall, type RecordedDrop } from "./calls.js";
 import { DictionaryReader } from "./dictionary.js";
 import { BlockType, type Json, RecordingError, type RecordingHeader, type RecordingTotals } from "./format.js";
 import { decodeRows } from "./rows.js";
@@ -16,6 +16,7 @@ import { decodeRows } from "./rows.js";
 export interface ReplaySink extends SourceSink {
 	header?(header: RecordingHeader): void;
 	snapshot?(kind: string, value: Json): void;
+	drop?(source: SourceId, drop: RecordedDrop): void;
 	/** Called between blocks; a sink that has enough work lets the replay wait. */
 	ready?(): Promise<void> | void;
 }
@@ -165,6 +166,8 @@ class Replaying {
 				return () => sink.watermark(source, call.timeNs);
 			case "clock":
 				return () => sink.clock(source, { offsetNs: call.offsetNs, errorNs: call.errorNs });
+			case "drop":
+				return () => sink.drop?.(source, call.drop);
 			case "end":
 				return () => sink.end(source);
 		}

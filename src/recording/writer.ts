@@ -7,7 +7,7 @@ import type { LossCause, SourceClock, SourceId, SourceSink } from "../packet/sou
 import { TUPLE_WORDS, type TupleTable } from "../packet/tuples.js";
 import type { Anonymizer } from "./anonymizer.js";
 import { encodeBlock, encodePreamble } from "./blocks.js";
-import type { Call } from "./calls.js";
+import type { Call, RecordedDrop } from "./calls.js";
 import { DictionaryWriter, type LiveTable } from "./dictionary.js";
 import { BlockType, type Json, type RecordingHeader, type RecordingTotals } from "./format.js";
 import { encodeRows, MAX_ROWS } from "./rows.js";
@@ -91,9 +91,8 @@ export class RecordingWriter implements SourceSink {
 	batch(source: SourceId, rows: Sightings): void {
 		if (rows.count > MAX_ROWS) throw new RangeError(`a batch of ${rows.count} rows is over ${MAX_ROWS}`);
 		const number = this.#source(source);
-		if (this.#out.writableLength > this.#queueBytes || this.#failure !== null) {
-			this.#dropped += rows.count;
-			this.#untold.set(source, (this.#untold.get(source) ?? 0) + rows.count);
+		if (this.#isFull()) {
+			this.#miss(source, rows.count);
 			return;
 		}
 		this.#tellDropped();
@@ -115,6 +114,18 @@ export class RecordingWriter implements SourceSink {
 	watermark(source: SourceId, timeNs: number): void {
 		this.#tellDropped();
 		this.#call({ call: "watermark", source: this.#source(source), timeNs });
+	}
+
+	/** Of an anonymized recording the words are left out: they are prose, and name who it was. */
+	drop(source: SourceId, drop: RecordedDrop): void {
+		const number = this.#source(source);
+		if (this.#isFull()) {
+			// Whatever became of that packet, the recording does not know.
+			this.#miss(source, 1);
+			return;
+		}
+		const told = this.#anonymizer === null ? drop : { ...drop, words: null, remedy: null };
+		this.#call({ call: "drop", source: number, drop: told });
 	}
 
 	clock(source: SourceId, clock: SourceClock): void {
@@ -151,6 +162,15 @@ export class RecordingWriter implements SourceSink {
 			this.#json(BlockType.source, { number, id: this.#anonymizer?.source(source) ?? source });
 		}
 		return number;
+	}
+
+	#isFull(): boolean {
+		return this.#out.writableLength > this.#queueBytes || this.#failure !== null;
+	}
+
+	#miss(source: SourceId, count: number): void {
+		this.#dropped += count;
+		this.#untold.set(source, (this.#untold.get(source) ?? 0) + count);
 	}
 
 	/** Before the next watermark passes them. */

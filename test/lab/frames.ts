@@ -30,3 +30,21 @@ export async function linkAddresses(space: Space, far: string) {
 	assert.ok(link && gateway, "precondition: the gateway answers");
 	return { source: link.address, destination: gateway };
 }
+
+/** With the checksum of TCP or UDP, behind an IP header without options: conntrack and sockets take no other. */
+export function checksummed(frame: Uint8Array): Uint8Array {
+	const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
+	const ipv4 = view.getUint16(12) === 0x0800;
+	const protocol = view.getUint8(ipv4 ? 23 : 20);
+	const at = ipv4 ? 34 : 54;
+	const field = at + (protocol === 6 ? 16 : 6);
+	view.setUint16(field, 0);
+	let sum = protocol + frame.length - at;
+	// The addresses end the IP header; the segment, padded, follows.
+	for (let i = at - (ipv4 ? 8 : 32); i < frame.length; i += 2) {
+		sum += i + 1 < frame.length ? view.getUint16(i) : view.getUint8(i) << 8;
+	}
+	while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+	view.setUint16(field, ~sum & 0xffff);
+	return frame;
+}

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { before, describe, test } from "node:test";
 import type { Path } from "../../src/path/path.js";
 import { packet } from "../bpf/packet.js";
 import { cluster } from "./cluster.js";
-import { inject, linkAddresses } from "./frames.js";
+import { checksummed, inject, linkAddresses } from "./frames.js";
 import { assertNothingLost, hookName, recorded } from "./recorded.js";
 import type { Sighting } from "./sightings.js";
 import { dropSome } from "./victims.js";
@@ -18,6 +18,10 @@ const COUNT = 6;
 describe("identical datagrams", () => {
 	const lab = cluster();
 
+	before(async () => {
+		await lab().serve("default/server", { protocol: "udp", port: PORT, as: "sink" });
+	});
+
 	/** The same frame several times, from a packet socket in default/client to default/server. */
 	async function sendAlike(family: "ipv4" | "ipv6"): Promise<void> {
 		const client = lab().pod("default/client");
@@ -25,7 +29,7 @@ describe("identical datagrams", () => {
 		const link = packet().ethernet(await linkAddresses(client, server));
 		const ends = { source: client.pod.address[family], destination: server };
 		const network = family === "ipv4" ? link.ipv4({ ...ends, id: 0, dontFragment: true }) : link.ipv6(ends);
-		const frame = network.udp({ source: 4500, destination: PORT }).payload("again and again").build();
+		const frame = checksummed(network.udp({ source: 4500, destination: PORT }).payload("again and again").build());
 		await inject(client, "eth0", Array(COUNT).fill(frame));
 	}
 

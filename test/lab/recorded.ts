@@ -13,6 +13,7 @@ import { readSightings, type Sighting } from "./sightings.js";
 import { assertBalanced, startWeft } from "./weft.js";
 
 export interface Recorded {
+	/** What was said last of each, in the order of their first words. */
 	readonly paths: readonly Path[];
 	/** What the hooks saw, whatever the Joiner made of it. */
 	readonly sightings: readonly Sighting[];
@@ -41,7 +42,8 @@ export async function recorded(
 		const summary = await weft.stop();
 		assertBalanced(summary);
 		keep(file, weft.paths);
-		return { paths: weft.paths, sightings: await readSightings(file), flows: await flowsOf(file), summary };
+		const paths = [...new Map(weft.paths.map((path) => [path.id, path])).values()];
+		return { paths, sightings: await readSightings(file), flows: await flowsOf(file), summary };
 	} finally {
 		rmSync(folder, { recursive: true });
 	}
@@ -51,7 +53,7 @@ export async function recorded(
  * With WEFT_RECORDINGS=DIRECTORY what was traced becomes a case of test/collector/recordings.test.ts: the file, and the
  * paths as they were told live.
  */
-function keep(file: string, paths: readonly Path[]): void {
+export function keep(file: string, paths: readonly Path[]): void {
 	const folder = process.env["WEFT_RECORDINGS"];
 	if (folder === undefined) return;
 	kept++;

@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import type { Path } from "../../src/path/path.js";
 import { cluster } from "./cluster.js";
 import { serveTable } from "./hop-table.js";
+import { keep } from "./recorded.js";
 import { runWeft, startWeft } from "./weft.js";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
@@ -25,6 +26,7 @@ describe("a recording of a trace of two nodes", () => {
 	before(async () => {
 		await serveTable(lab());
 		live = await recorded("-w", plain);
+		keep(plain, live);
 		liveAnonymous = await recorded("-w", anonymous, "--anonymize");
 	});
 	after(() => rmSync(folder, { recursive: true }));
@@ -44,6 +46,14 @@ describe("a recording of a trace of two nodes", () => {
 		await lab().removeFdb("node-a", "node-b");
 		await lab().ping("default/client", server.ipv4);
 		await lab().restoreFdb("node-a", "node-b");
+		const refused = ["FORWARD", "-d", server.ipv4, "-p", "icmp", "-j", "DROP"];
+		await lab()
+			.node("node-a")
+			.run("iptables", "-I", ...refused);
+		await lab().ping("default/client", server.ipv4);
+		await lab()
+			.node("node-a")
+			.run("iptables", "-D", ...refused);
 		await sleep(2500);
 		await weft.stop();
 		return weft.paths;
@@ -51,12 +61,14 @@ describe("a recording of a trace of two nodes", () => {
 
 	test("replays to the same paths, byte for byte", async () => {
 		assert.ok(live.length > 50, `${live.length} paths`);
-		for (const verdict of ["delivered", "lost"]) {
-			assert.ok(
-				live.some((path) => path.verdict === verdict),
-				`precondition: something was ${verdict}`,
-			);
+		for (const why of [/^no FDB entry/, /^iptables/]) {
+			const dropped = live.filter(({ verdict, blame }) => verdict === "dropped" && why.test(blame?.reason ?? ""));
+			assert.ok(dropped.length > 0, `precondition: it was dropped: ${why}`);
 		}
+		assert.ok(
+			live.some(({ verdict }) => verdict === "delivered"),
+			"precondition: the rest was delivered",
+		);
 		assert.ok(
 			live.some(({ flow }) => flow.service?.name === "default/web"),
 			"precondition: a service",
@@ -109,9 +121,13 @@ describe("a recording of a trace of two nodes", () => {
 		const shown = pathLines(stdout);
 		assert.ok(shown.length > 10 && shown.length < live.length, `${shown.length} of ${live.length}`);
 		const whole = new Set(live.map((path) => JSON.stringify(path)));
-		const changed = shown.filter((path) => !whole.has(path)).map((path) => (JSON.parse(path) as Path).verdict);
+		const changed = shown.filter((path) => !whole.has(path)).map((path) => JSON.parse(path) as Path);
 		assert.ok(changed.length < 20, `${changed.length} were open when it was cut off`);
-		for (const verdict of changed) assert.equal(verdict, "incomplete", "nothing is concluded of what was open");
+		for (const { id, verdict } of changed) {
+			// What waited for more words was dropped all the same.
+			const dropped = live.some((path) => path.id === id && path.verdict === "dropped");
+			assert.equal(verdict, dropped ? "dropped" : "incomplete", "nothing is concluded of what was open");
+		}
 	});
 
 	test("is narrowed down by another question", async () => {

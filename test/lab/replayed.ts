@@ -30,6 +30,7 @@ export async function flowsOf(file: string): Promise<readonly FlowRecord[]> {
 				hooks.set(hook.id, hook);
 				sink.hook(id, hook);
 			},
+			drop: (id, drop) => pipeline.drop(id, drop),
 			snapshot(kind, value) {
 				const said = value as unknown;
 				if (kind === "wiring") wirings.set((said as Wiring).node, said as Wiring);

@@ -4,7 +4,7 @@ import type { Path } from "../../src/path/path.js";
 import { packet, timestamps } from "../bpf/packet.js";
 import { attach } from "./attach.js";
 import { cluster } from "./cluster.js";
-import { inject, linkAddresses } from "./frames.js";
+import { checksummed, inject, linkAddresses } from "./frames.js";
 import { assertNothingLost, recorded } from "./recorded.js";
 import { placeOf, type Sighting } from "./sightings.js";
 import { dropSome } from "./victims.js";
@@ -96,7 +96,6 @@ describe("what is sent more than once", () => {
 						.tcp({ source: 4321, destination: 4322, seq: 5000 + segment * 100, ack: 1, flags: 0x18, options })
 						.payload(String(segment).repeat(100))
 						.build(),
-					family === "ipv4" ? 20 : 40,
 				);
 			});
 			const { paths, sightings } = await traced("tcp port 4322", () => inject(client, "eth0", frames));
@@ -104,8 +103,10 @@ describe("what is sent more than once", () => {
 			assert.equal(seen.length, order.length * 8, "precondition: all of them went all the way");
 			const data = paths.filter(({ flow }) => flow.destination.port === 4322);
 			assertOnePathEach(data, seen);
-			for (const { verdict, hops, evidence } of data) {
-				assert.deepEqual([verdict, hops.length, evidence], ["delivered", 8, "exact"]);
+			for (const { verdict, hops, evidence, blame } of data) {
+				// All the way; and there the server's TCP knows no such connection.
+				assert.deepEqual([verdict, hops.length, evidence], ["dropped", 8, "exact"]);
+				assert.match(blame?.reason ?? "", /^closed port/);
 			}
 			assert.deepEqual(
 				[...data].sort(byTime).map((path) => ((path.packet.seq ?? 0) - 5000) / 100),
@@ -115,20 +116,6 @@ describe("what is sent more than once", () => {
 		});
 	}
 });
-
-/** With TCP's checksum: conntrack takes no other. @param network length of the IP header behind the link header's 14 */
-function checksummed(frame: Uint8Array, network: number): Uint8Array {
-	const at = 14 + network;
-	const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
-	let sum = 6 + frame.length - at;
-	// The addresses end the IP header; the segment, padded, follows.
-	for (let i = at - (network === 20 ? 8 : 32); i < frame.length; i += 2) {
-		sum += i + 1 < frame.length ? view.getUint16(i) : view.getUint8(i) << 8;
-	}
-	while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-	view.setUint16(at + 16, ~sum & 0xffff);
-	return frame;
-}
 
 /**
  * Nothing cut or merged these packets: every sighting is one hop of one path, and all hops of a path are one packet, as

@@ -70,6 +70,7 @@ export function listing({ tuples, outers }: Tables): { readonly sink: ReplaySink
 		lost: (source, cause, count) => calls.push(["lost", source, cause, count]),
 		watermark: (source, time) => calls.push(["watermark", source, time]),
 		clock: (source, clock) => calls.push(["clock", source, clock]),
+		drop: (source, drop) => calls.push(["drop", source, drop]),
 		end: (source) => calls.push(["end", source]),
 	};
 	return { sink, calls };

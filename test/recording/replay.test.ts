@@ -38,6 +38,14 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
 			(writer) =>
 				writer.clock(SOURCE, { offsetNs: -n, errorNs: n }),
 	),
+	fc.tuple(fc.nat(), fc.option(fc.string())).map(
+		([n, words]): Step =>
+			(writer) => {
+				const pointer = { skbLow: n, skbHigh: 2 ** 32 - 1 };
+				const drop = { timeNs: -n, ...pointer, reason: "NO_SOCKET", function: words, words, remedy: words };
+				writer.drop(SOURCE, n % 2 === 0 ? drop : { ...drop, ticket: n });
+			},
+	),
 	fc.jsonValue().map(
 		(value): Step =>
 			(writer) =>

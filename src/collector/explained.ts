@@ -1,0 +1,13 @@
+import type { JoinedPath } from "../path/path-view.js";
+
+/** Why a packet was dropped, for a person. */
+export interface Words {
+	readonly reason: string;
+	/** A command that would repair it; null: none is known. */
+	readonly remedy: string | null;
+}
+
+/** The same path with these words for its end; null: with those that it has. */
+export function explained(path: JoinedPath, words: Words | null): JoinedPath {
+	return path.blame === null || words === null ? path : { ...path, blame: { ...path.blame, ...words } };
+}
