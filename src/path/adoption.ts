@@ -26,8 +26,10 @@ export class Adoption {
 		const { paths, orphans } = this.#shop;
 		if (orphans.count === 0) return;
 		const orphan = this.#equal(path);
-		if (orphan !== 0) this.#takeOver(path, orphan);
-		else if (((paths.words[path + PathAt.marks] as number) & Mark.ranged) === 0 || !this.#gather(path)) return;
+		if (orphan !== 0) {
+			this.#takeOver(path, orphan);
+			if (this.#open.endDropped(path)) return;
+		} else if (((paths.words[path + PathAt.marks] as number) & Mark.ranged) === 0 || !this.#gather(path)) return;
 		this.#settle(path);
 	}
 
@@ -43,7 +45,7 @@ export class Adoption {
 		paths.words[orphan + PathAt.marks] = marks & ~Mark.orphan;
 		const list = (marks & Mark.flooded) === 0 ? suspects : flooded;
 		list.add(orphan, paths.doubles[(orphan >> 1) + PathF64.since] as number);
-		this.#settle(orphan);
+		if (!this.#open.endDropped(orphan)) this.#settle(orphan);
 	}
 
 	/** An orphan with the same fields that this path can have become; 0: none. */
@@ -70,11 +72,7 @@ export class Adoption {
 	#takeOver(path: number, orphan: number): void {
 		const { paths, hops, suspects, flooded } = this.#shop;
 		const marks = paths.words[orphan + PathAt.marks] as number;
-		const alone =
-			paths.words[path + PathAt.sameNext] === 0 &&
-			paths.words[path + PathAt.samePrevious] === orphan &&
-			paths.words[orphan + PathAt.samePrevious] === 0;
-		if (alone) this.#noteCrossing(path, orphan);
+		if (this.#isAlone(orphan, path) || this.#isAlone(path, orphan)) this.#noteCrossing(path, orphan);
 		else this.#open.mark(path, Mark.order);
 		this.#open.mark(path, Mark.manifold | (marks & (Mark.order | Mark.ambiguous | Mark.flooded)));
 		hops.words[(paths.words[path + PathAt.lastHop] as number) + HopAt.next] = paths.words[
@@ -93,8 +91,19 @@ export class Adoption {
 			flooded.add(path, paths.doubles[(orphan >> 1) + PathF64.since] as number);
 		}
 		this.#handOver(orphan, path, 1);
+		this.#passDrop(orphan, path, true);
 		paths.words[orphan + PathAt.firstHop] = 0;
 		this.#discard(orphan);
+	}
+
+	/** No other packet is equal to these two. */
+	#isAlone(first: number, second: number): boolean {
+		const { paths } = this.#shop;
+		return (
+			paths.words[first + PathAt.samePrevious] === 0 &&
+			paths.words[first + PathAt.sameNext] === second &&
+			paths.words[second + PathAt.sameNext] === 0
+		);
 	}
 
 	#noteCrossing(path: number, orphan: number): void {
@@ -123,6 +132,7 @@ export class Adoption {
 			const ahead = ((paths.words[orphan + PathAt.rangeStart] as number) - start) | 0;
 			const inside = ahead >= 0 && ahead + (paths.words[orphan + PathAt.rangeSpan] as number) <= span;
 			this.#handOver(orphan, inside ? path : orphan, 0);
+			if (inside) this.#passDrop(orphan, path, false);
 			if (inside) this.#discard(orphan);
 			else this.#open.mark(orphan, Mark.adopted);
 		}
@@ -235,9 +245,17 @@ export class Adoption {
 		paths.words[orphan + PathAt.carrier] = 0;
 	}
 
+	/** What the kernel threw away of the orphan it threw away of the path. */
+	#passDrop(orphan: number, path: number, isAll: boolean): void {
+		const { dropped } = this.#shop;
+		const drop = dropped.get(orphan);
+		if (drop !== undefined) dropped.set(path, { ...drop, isAll: drop.isAll && isAll });
+	}
+
 	/** Forgets an orphan whose hops others have now. */
 	#discard(orphan: number): void {
-		const { orphans } = this.#shop;
+		const { orphans, dropped } = this.#shop;
+		dropped.delete(orphan);
 		if (orphans.has(orphan)) orphans.remove(orphan);
 		this.#open.forget(orphan);
 	}

@@ -327,10 +327,20 @@ export class OpenPaths {
 		if ((marks & Mark.flooded) !== 0) return;
 		const hook = carriers.words[carrier + CarrierAt.hook] as number;
 		const hop = this.hopAt(path, hook, carriers.words[carrier + CarrierAt.branch] as number);
+		const isAll = carriers.words[carrier + CarrierAt.whole] === 1 && (marks & Mark.fragments) === 0;
 		if (paths.words[path + PathAt.state] === State.closed) this.revise(path, closing.dropped(hop, report));
-		else if (carriers.words[carrier + CarrierAt.whole] === 1 && (marks & Mark.fragments) === 0) {
-			this.#close(path, closing.dropped(hop, report));
-		} else dropped.set(path, { report, hook: hooks.get(hook) });
+		else if (isAll && (marks & Mark.orphan) === 0) this.#close(path, closing.dropped(hop, report));
+		// Of an orphan it is the end, but where it came from may still be told.
+		else dropped.set(path, { report, hook: hooks.get(hook), isAll });
+	}
+
+	/** Closes an open path all of which was dropped while it waited for its sender. Returns whether it was. */
+	endDropped(path: number): boolean {
+		const { dropped, closing } = this.#shop;
+		const drop = dropped.size === 0 ? undefined : dropped.get(path);
+		if (drop === undefined || !drop.isAll) return false;
+		this.#close(path, closing.dropped(this.hopAt(path, drop.hook.id, 0), drop.report));
+		return true;
 	}
 
 	/** What was said of a closed path no longer holds. */

@@ -37,8 +37,8 @@ export interface Workshop extends Tables {
 	readonly closing: Closing;
 	readonly losses: Losses;
 	readonly drops: PendingDrops;
-	/** Open paths of which a part was dropped, while the rest may go on. */
-	readonly dropped: Map<number, { readonly report: DropReport; readonly hook: Hook }>;
+	/** Open paths of which a part was dropped, while the rest may go on; or all, of one that waits for its sender. */
+	readonly dropped: Map<number, { readonly report: DropReport; readonly hook: Hook; readonly isAll: boolean }>;
 	readonly crossings: Crossings;
 	readonly counters: Counters;
 	readonly limits: Limits;

@@ -61,6 +61,50 @@ for (const offNs of [-300_000, -25_000, -19_000, 300_000]) {
 	}
 }
 
+for (const offNs of [-300_000, -21_000, -19_000, 300_000]) {
+	test(`dropped where it arrived, that clock off by ${offNs / 1000} µs: one path from where it was sent`, () => {
+		const simulator = new Simulator();
+		const legs = JOURNEYS["pod to pod, other node"]?.(40_000) ?? [];
+		const arrival = legs.findIndex(({ node }) => node === "node-b");
+		// Up to flannel.1→i, and no further.
+		simulator.send({ protocol: UDP, payload: 64, ipId: 5, hash: 1 }, legs, 700, arrival + 2);
+		simulator.now += 1000;
+		simulator.send({ protocol: UDP, payload: 64, ipId: 6, hash: 1 }, legs);
+		const last = simulator.events.filter(({ truth }) => truth.includes(simulator.events[0]?.truth[0] ?? -1)).at(-1);
+		assert.ok(last?.node === "node-b", "precondition: it had crossed the wire");
+		const report = {
+			...{ skbLow: (last.skb * 0x9e3779b1) >>> 0, skbHigh: last.skb >>> 8, timeNs: last.time + offNs + 10 },
+			...{ reason: "NETFILTER_DROP", function: "nf_hook_slow" },
+		};
+		const clocks = new Set<string>();
+		const events = simulator.events.map((event) =>
+			event.node === "node-b" ? { ...event, time: event.time + offNs } : event,
+		);
+		const { paths, accounts } = run(
+			simulator,
+			{
+				batchSize: 50,
+				before(joiner, node) {
+					if (!clocks.has(node)) joiner.clock(simulator.source(node), { offsetNs: 0, errorNs: Math.abs(offNs) });
+					if (!clocks.has(node) && node === "node-b") joiner.drop(simulator.source(node), report);
+					clocks.add(node);
+				},
+			},
+			events,
+		);
+		assert.deepEqual(
+			paths.map(({ verdict, evidence, hops }) => [verdict, evidence, hops.length]),
+			[
+				["dropped", "exact", arrival + 2],
+				["delivered", "exact", legs.length],
+			],
+		);
+		assert.equal(paths[0]?.blame?.node, "node-b");
+		assert.equal(accounts.drops, 1);
+		assert.equal(assertNoFalseJoin(simulator, paths, events), 0);
+	});
+}
+
 test("law: in bulk, whatever the offloads and the skew, every skb that was sent is one whole path with the same hops", () => {
 	fc.assert(
 		fc.property(
