@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
-import type { LatencyWatch } from "../collector/latency.js";
-import type { GroupBy } from "../latency/group.js";
+import { GROUPS, type GroupBy } from "../latency/group.js";
+import type { LatencyReport } from "../latency/report.js";
 import { jsonLine } from "../render/json.js";
 import { sanitize } from "../render/sanitize.js";
 import { wantsColour } from "../render/text/colours.js";
@@ -9,6 +9,7 @@ import { specsOf, type WhichNodes } from "./local-nodes.js";
 import { addShared } from "./options.js";
 import { LineOutput } from "./output.js";
 import { requireTracingRights } from "./privilege.js";
+import { addProtection, type ProtectionOptions, protectionOf } from "./serving.js";
 import { stopOnSignals } from "./signals.js";
 
 const help = `
@@ -19,6 +20,7 @@ Packets are timed inside the kernel, from hook to hook; none is copied. What a s
   encapsulate  tunnel out → NIC out         decapsulate  NIC in → tunnel in
   into pod     port out → the pod's own device in (with --inside): qdisc and backlog sit there
   transit      the node's first hook → its last
+  wire         one node's NIC out → the other's NIC in (with an --agent on both, or a relay's), ± the error of their clocks
 
 Examples:
   sudo weft latency                                    every bridge, tunnel and NIC, again each second
@@ -27,11 +29,15 @@ Examples:
   sudo weft latency --inside                           also what the way into each pod costs
   sudo weft latency -d 10s -o json | jq '.segments[] | {kind, device, p99Ns}'
   sudo weft latency --lab --watch                      both nodes of the lab
+  weft latency --agent a:7443 --agent b:7443 --tls-…   both nodes, and the wire between them
 
 Quantiles come from histograms of 32 buckets an octave, so each is within 1.6 %. Packets without a sample are counted by
-reason: merged and segmented (GRO, GSO), cloned (flooding), evicted (the slot was taken), transition, unseen.`;
+reason: merged and segmented (GRO, GSO), cloned (flooding), evicted (the slot was taken), transition, unseen. A wire's packets
+are joined from both nodes' sightings, a sample of them where there are many; one without a sample is lost, dropped, clock (not known well enough yet), or
+order: packets that look alike, of which only the sequence would tell which one is which.`;
 
-interface Options extends WhichNodes {
+interface Options extends WhichNodes, ProtectionOptions {
+	readonly agent: readonly string[];
 	readonly bridge?: string;
 	readonly by?: GroupBy;
 	readonly inside?: boolean;
@@ -45,26 +51,48 @@ export function define(command: Command): void {
 	command
 		.addHelpText("after", help)
 		.option("--bridge <name>", "only this bridge and what is plugged into it")
-		.addOption(new Option("--by <what>", "tell apart").choices(["pod", "port", "flow", "protocol"]))
+		.addOption(new Option("--by <what>", "tell apart").choices(GROUPS))
 		.option("--inside", "also hook the pods' own devices")
 		.option("--watch", "again each second; without -d that is what happens")
 		.action(run);
-	addShared(command, ["duration", "output", "lab", "netns", "hostRoot", "attach"]);
+	addShared(command, ["duration", "output", "agent", "lab", "netns", "hostRoot", "attach"]);
+	addProtection(command);
 }
 
 const INTERVAL_MS = 1000;
 
-async function run(options: Options): Promise<void> {
+async function startHere(options: Options): Promise<Measuring> {
 	requireTracingRights("timing packets on this machine");
 	const nodes = await specsOf(options);
 	const { LatencyWatch } = await import("../collector/latency.js");
-	const { bridge = null, by = null, inside = false, attach = "auto", duration = null } = options;
+	const { bridge = null, by = null, inside = false, attach = "auto" } = options;
+	return LatencyWatch.start({ nodes, bridge, by, inside, attach });
+}
+
+async function startRemote(options: Options): Promise<Measuring> {
+	const protection = protectionOf(options);
+	const { RemoteLatency } = await import("../rpc/client/remote-latency.js");
+	const { agent: agents, bridge = null, by = null, inside = false } = options;
+	return RemoteLatency.start({ agents, protection, bridge, by, inside });
+}
+
+/** What measures: this process, or agents. */
+interface Measuring {
+	readonly ready: { readonly nodes: readonly string[]; readonly hooks?: number };
+	interval(): LatencyReport;
+	total(): LatencyReport;
+	stop(): Promise<void>;
+}
+
+async function run(options: Options): Promise<void> {
+	const { duration = null } = options;
 	const stop = stopOnSignals();
 	try {
-		const watch = await LatencyWatch.start({ nodes, bridge, by, inside, attach });
+		const watch = await (options.agent.length > 0 ? startRemote : startHere)(options);
 		try {
 			const { hooks, nodes: names } = watch.ready;
-			process.stderr.write(`weft: ${hooks} hooks on ${sanitize(names.join(", "))}\n`);
+			const what = hooks === undefined ? "agents time packets" : `${hooks} hooks`;
+			process.stderr.write(`weft: ${what} on ${sanitize(names.join(", "))}\n`);
 			const repeated = options.watch ?? duration === null;
 			await (repeated ? redraw : once)(watch, options, until(stop.signal, duration));
 		} finally {
@@ -77,7 +105,7 @@ async function run(options: Options): Promise<void> {
 }
 
 /** Waits for the end, then says what there was. */
-async function once(watch: LatencyWatch, options: Options, end: Promise<void>): Promise<void> {
+async function once(watch: Measuring, options: Options, end: Promise<void>): Promise<void> {
 	const print = printer(options, false);
 	await end;
 	await watch.stop();
@@ -85,7 +113,7 @@ async function once(watch: LatencyWatch, options: Options, end: Promise<void>): 
 }
 
 /** Each second what that second held; on a terminal in place. At the end, what there was in all. */
-async function redraw(watch: LatencyWatch, options: Options, end: Promise<void>): Promise<void> {
+async function redraw(watch: Measuring, options: Options, end: Promise<void>): Promise<void> {
 	const print = printer(options, true);
 	const timer = setInterval(() => print(watch.interval()), INTERVAL_MS);
 	await end;
@@ -95,7 +123,7 @@ async function redraw(watch: LatencyWatch, options: Options, end: Promise<void>)
 	else printer(options, false)(watch.total());
 }
 
-type Print = (report: ReturnType<LatencyWatch["total"]>) => void;
+type Print = (report: LatencyReport) => void;
 
 function printer({ output: form }: Options, watch: boolean): Print {
 	const output = new LineOutput(process.stdout);

@@ -38,6 +38,8 @@ export interface InstanceFilter {
 	readonly matchAll: number;
 	/** VXLAN's UDP ports in the namespace, at most 4. */
 	readonly tunnelPorts: readonly number[];
+	/** Instead of HooksOptions.sample. */
+	readonly sample?: number;
 }
 
 export type FilterOf = (netns: NetnsCookie) => InstanceFilter;

@@ -6,6 +6,12 @@ import type { TimedHook } from "./timed-hook.js";
 /** What `--by` tells apart. */
 export type GroupBy = "pod" | "port" | "flow" | "protocol";
 
+export const GROUPS: readonly GroupBy[] = ["pod", "port", "flow", "protocol"];
+
+export function isGroupBy(text: string): text is GroupBy {
+	return (GROUPS as readonly string[]).includes(text);
+}
+
 /** enum weft_group: what the kernel must tell apart for it; ports and pods follow from the hooks. */
 export function kernelGroup(by: GroupBy | null): number {
 	const { WEFT_GROUP_NONE, WEFT_GROUP_FLOW, WEFT_GROUP_PROTOCOL } = ENUMS.weft_group;

@@ -4,6 +4,7 @@ import { Histogram } from "./histogram.js";
 import { begins, ends, kindBetween, kindUpTo, type Named } from "./kind.js";
 import type { Reading } from "./reading.js";
 import type { PacketAccount, Segment, SegmentEnd } from "./report.js";
+import { segmentOf } from "./segment.js";
 import type { TimedHook } from "./timed-hook.js";
 
 export interface SummaryOptions {
@@ -116,25 +117,14 @@ class Whole {
 	}
 
 	#segment(histogram: Histogram, part: Part | null, unmatched: Readonly<Record<string, number>>): Segment {
-		const some = histogram.count > 0;
-		return {
+		const place = {
 			...this.#named,
 			node: this.#node,
 			from: part === null ? null : endOf(part.from),
 			to: part === null ? null : endOf(part.to),
 			group: part?.group ?? null,
-			count: histogram.count,
-			sumNs: histogram.sumNs,
-			minNs: some ? histogram.minNs : null,
-			p50Ns: histogram.quantile(0.5),
-			p90Ns: histogram.quantile(0.9),
-			p99Ns: histogram.quantile(0.99),
-			p999Ns: histogram.quantile(0.999),
-			maxNs: some ? histogram.maxNs : null,
-			clockErrorNs: 0,
-			buckets: histogram.buckets(),
-			unmatched,
 		};
+		return segmentOf(place, histogram, { clockErrorNs: 0, unmatched });
 	}
 }
 

@@ -26,8 +26,8 @@ export interface MessageTypes {
 	readonly TraceResponse: { readonly state?: StateMessage | null; readonly path?: object | null };
 	readonly WatchFlowsRequest: QuestionMessage;
 	readonly WatchFlowsResponse: { readonly state?: StateMessage | null; readonly flow?: object | null };
-	readonly WatchLatencyRequest: { readonly bridge: string; readonly intervalMs: number };
-	readonly WatchLatencyResponse: { readonly state?: StateMessage | null; readonly delta?: object | null };
+	readonly WatchLatencyRequest: WatchLatencyRequest;
+	readonly WatchLatencyResponse: { readonly state?: StateMessage | null; readonly delta?: SegmentDeltaMessage | null };
 	readonly WatchDropsRequest: QuestionMessage;
 	readonly WatchDropsResponse: { readonly state?: StateMessage | null; readonly drop?: object | null };
 	readonly WatchTopologyRequest: { readonly withEvidence: boolean };
@@ -57,12 +57,44 @@ export interface QuestionMessage {
 	readonly namespace: string;
 }
 
+export interface WatchLatencyRequest {
+	readonly bridge: string;
+	readonly intervalMs: number;
+	readonly by: string;
+	readonly inside: boolean;
+	readonly wire: boolean;
+}
+
+/** The ends are hooks without ids. */
+export interface SegmentDeltaMessage {
+	readonly node: string;
+	readonly kind: string;
+	readonly from: SegmentEndMessage | null;
+	readonly to: SegmentEndMessage | null;
+	readonly count: Count;
+	readonly sumNs: Count;
+	readonly minNs: Count;
+	readonly maxNs: Count;
+	readonly bucket: readonly number[];
+	readonly bucketCount: readonly Count[];
+	readonly unmatched: readonly LossMessage[];
+	readonly device: string;
+	readonly group: string;
+	readonly fromPod: string;
+	readonly toPod: string;
+	readonly clockErrorNs: Count;
+}
+
+export type SegmentEndMessage = Pick<HookMessage, "node" | "device" | "direction" | "role">;
+
 export interface StreamSightingsRequest extends QuestionMessage {
 	readonly hashSalt: Uint8Array;
 	readonly sample: number;
 	readonly nodes: readonly string[];
 	readonly cluster: ClusterMessage | null;
 	readonly finish: boolean;
+	/** enum Role, by number. */
+	readonly roles: readonly number[];
 }
 
 export interface StreamSightingsResponse {

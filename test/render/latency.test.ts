@@ -56,8 +56,13 @@ node-a
 
 test("a wire carries the error of the clocks", () => {
 	const table = new LatencyTable({ colour: false, width: () => 100, watch: false });
-	const wire = segment("wire", { device: null, from: end("eth0"), to: end("eth0"), clockErrorNs: 2000 });
-	assert.match(table.lines(report([wire]))[2] ?? "", /wire eth0 → eth0 .* 310±2$/);
+	const wire = segment("wire", {
+		device: null,
+		from: end("eth0"),
+		to: { ...end("eth0"), node: "node-b" },
+		clockErrorNs: 2000,
+	});
+	assert.match(table.lines(report([wire]))[2] ?? "", /wire to node-b .* 310±2$/);
 });
 
 test("watching draws the p99 of the last intervals, gaps and all", () => {

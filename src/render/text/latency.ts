@@ -103,10 +103,19 @@ function byPlace(left: Segment, right: Segment): number {
 		compare(headingOf(left), headingOf(right)) ||
 		order.indexOf(left.kind) - order.indexOf(right.kind) ||
 		// The segment as a whole before its port pairs and groups.
-		Number(left.from !== null || left.group !== null) - Number(right.from !== null || right.group !== null) ||
+		compare(wireTo(left), wireTo(right)) ||
+		Number(isPart(left)) - Number(isPart(right)) ||
 		right.count - left.count ||
 		compare(keyOf(left), keyOf(right))
 	);
+}
+
+function wireTo({ kind, to }: Segment): string {
+	return kind === "wire" ? (to?.node ?? "") : "";
+}
+
+function isPart({ kind, from, group }: Segment): boolean {
+	return group !== null || (from !== null && kind !== "wire");
 }
 
 /** Bridges, then tunnels, then what belongs to the node. */
@@ -125,6 +134,9 @@ function isOfBridge(kind: Segment["kind"]): boolean {
 }
 
 function labelOf(segment: Segment): string {
+	if (segment.kind === "wire" && segment.to !== null) {
+		return `wire to ${segment.to.node}${segment.group === null ? "" : ` ${segment.group}`}`;
+	}
 	const pair = segment.from === null || segment.to === null ? "" : ` ${endOf(segment.from)} → ${endOf(segment.to)}`;
 	return `${names[segment.kind]}${pair}${segment.group === null ? "" : ` ${segment.group}`}`;
 }

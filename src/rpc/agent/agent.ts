@@ -15,7 +15,7 @@ import { formatWords } from "../../packet/addresses.js";
 import { WiringView } from "../../wiring/view.js";
 import { clusterFrom } from "../cluster-message.js";
 import { evidenceBytes } from "../evidence.js";
-import { hookMessage } from "../hook-message.js";
+import { hookMessage, ROLES } from "../hook-message.js";
 import {
 	decode,
 	encode,
@@ -239,6 +239,7 @@ export class Agent implements Responder {
 	#subscribe(id: number, call: Conversation, request: StreamSightingsRequest): void {
 		const question = checkQuestion(request);
 		const sample = checkSample(request.sample);
+		const roles = request.roles.flatMap((role) => ROLES[role - 1] ?? []);
 		if (request.hashSalt.length !== 0 && request.hashSalt.length !== 8) {
 			throw Refusal.field("hash_salt", `${request.hashSalt.length} bytes, not 8`);
 		}
@@ -247,7 +248,7 @@ export class Agent implements Responder {
 		}
 		const { from, to, filter } = question;
 		this.#subscribers.set(id, { id, call, question: [from, to, filter].join(" ").trim() });
-		const order = { id, question: askQuestion(question), cluster: clusterOfRequest(request), sample };
+		const order = { id, question: askQuestion(question), cluster: clusterOfRequest(request), sample, roles };
 		const hashSalt = request.hashSalt.length === 8 ? saltOf(request.hashSalt) : null;
 		this.#tell({ kind: "subscribe", order: { ...order, hashSalt } });
 	}

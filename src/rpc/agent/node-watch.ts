@@ -1,13 +1,13 @@
 import { randomBytes } from "node:crypto";
 import type { Cluster } from "../../collector/cluster.js";
 import { LocalSource } from "../../collector/local-source.js";
-import { planFor } from "../../collector/plan.js";
+import { type NodePlan, planFor } from "../../collector/plan.js";
 import type { LedgerStage } from "../../collector/report.js";
 import { TableUpkeep } from "../../collector/table-upkeep.js";
 import { TraceDrops } from "../../collector/trace-drops.js";
 import { addCounters, type Counters, noCounters } from "../../kernel/counters.js";
 import { KernelError } from "../../kernel/error.js";
-import type { Hook, HookId } from "../../packet/hook.js";
+import type { Hook, HookId, Role } from "../../packet/hook.js";
 import { OuterTable } from "../../packet/outers.js";
 import type { Sightings } from "../../packet/sightings.js";
 import type { SourceId, SourceSink } from "../../packet/source.js";
@@ -65,7 +65,7 @@ export class NodeWatch {
 	}
 
 	async subscribe(order: SubscribeOrder): Promise<void> {
-		const { id, question, cluster, sample } = order;
+		const { id, question, cluster, sample, roles } = order;
 		if (this.#abandoned.has(id)) return;
 		const bit = this.#bits.shift();
 		if (bit === undefined) {
@@ -73,7 +73,7 @@ export class NodeWatch {
 			return;
 		}
 		const send = (bytes: Uint8Array<ArrayBuffer>) => this.#send({ kind: "message", id, bytes });
-		const subscription = new Subscription({ id, bit, question, sample, send }, cluster);
+		const subscription = new Subscription({ id, bit, question, sample, roles, send }, cluster);
 		this.#subscriptions.set(id, subscription);
 		try {
 			this.#node ??= this.#open(order);
@@ -174,10 +174,12 @@ export class NodeWatch {
 		for (const one of subscriptions) {
 			const cluster = mergeClusters(this.#wiring.node, this.#cluster, one.cluster);
 			const world = { nodes: [{ name: this.#wiring.node, wiring: this.#wiring }], cluster, names: null };
-			one.plan = planFor(one.question, world).nodes[0] ?? null;
+			one.plan = only(one.roles, planFor(one.question, world).nodes[0] ?? null);
 		}
 		const filterOf = sharedFilter(subscriptions);
-		const fingerprint = subscriptions.map(({ bit, plan }) => `${bit} ${plan?.fingerprint ?? ""}`).join("\n");
+		const fingerprint = subscriptions
+			.map(({ bit, sample, plan }) => `${bit} ${sample} ${plan?.fingerprint ?? ""}`)
+			.join("\n");
 		if (this.#fingerprint !== fingerprint) await node.source.refilter(filterOf);
 		this.#fingerprint = fingerprint;
 		const failures = await node.source.watch(sharedSites(subscriptions), filterOf);
@@ -264,6 +266,7 @@ export class NodeWatch {
 	#watchDrops(): void {
 		const node = this.#node;
 		if (node === null || node.drops !== null || this.#dropsUntold) return;
+		if (![...this.#subscriptions.values()].some(({ wantsDrops }) => wantsDrops)) return;
 		const { source, baseNs } = node;
 		try {
 			const drop = (_: SourceId, report: DropReport) => this.#tellDrop(node, report);
@@ -287,7 +290,9 @@ export class NodeWatch {
 			},
 			node: this.#options.node,
 		});
-		for (const one of this.#subscriptions.values()) if (one.sinceNs < Infinity) one.tell(owned(bytes), false);
+		for (const one of this.#subscriptions.values()) {
+			if (one.sinceNs < Infinity && one.wantsDrops) one.tell(owned(bytes), false);
+		}
 	}
 
 	async #stop(node: Watched): Promise<void> {
@@ -391,6 +396,12 @@ export class NodeWatch {
 	#now(): number {
 		return Number(process.hrtime.bigint() - (this.#node?.baseNs ?? 0n));
 	}
+}
+
+/** A plan without the devices that were not asked for. */
+function only(roles: readonly Role[], plan: NodePlan | null): NodePlan | null {
+	if (plan === null || roles.length === 0) return plan;
+	return { ...plan, sites: plan.sites.filter(({ role }) => roles.includes(role)) };
 }
 
 interface Watched {

@@ -1,7 +1,7 @@
 import type { Cluster } from "../../collector/cluster.js";
 import type { Question } from "../../collector/question.js";
 import type { LedgerStage } from "../../collector/report.js";
-import type { Hook } from "../../packet/hook.js";
+import type { Hook, Role } from "../../packet/hook.js";
 import type { Wiring } from "../../wiring/model.js";
 import type { NodeClock } from "../node-clock.js";
 
@@ -26,6 +26,8 @@ export interface SubscribeOrder {
 	/** Known to the asker, of other nodes. */
 	readonly cluster: Cluster;
 	readonly sample: number;
+	/** Only devices that are one of these; empty: all that the question needs. */
+	readonly roles: readonly Role[];
 	/** Null: whatever holds. */
 	readonly hashSalt: bigint | null;
 }

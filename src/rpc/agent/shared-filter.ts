@@ -8,6 +8,8 @@ const MOST_RULES = 16;
 
 /** What one program of a namespace looks for, for all subscribers at once; each rule says for whom it stands. */
 export function sharedFilter(subscriptions: readonly Subscription[]): FilterOf {
+	// Whoever asked for fewer gets more; whoever asked for every packet gets every packet.
+	const sample = Math.min(...subscriptions.map((one) => one.sample));
 	return (netns) => {
 		const parts = subscriptions.flatMap((one) => (one.plan === null ? [] : [part(one, one.plan.filterOf, netns)]));
 		// Those with most rules give them up first, and get every packet: the exact filter runs where paths are joined.
@@ -20,7 +22,7 @@ export function sharedFilter(subscriptions: readonly Subscription[]): FilterOf {
 			if (rules.length + filter.rules.length > MOST_RULES) matchAll |= 2 ** bit;
 			else rules.push(...filter.rules.map((rule) => ({ ...rule, subscribers: 2 ** bit })));
 		}
-		return { rules, matchAll: matchAll >>> 0, tunnelPorts: [...ports].slice(0, 4) };
+		return { rules, matchAll: matchAll >>> 0, tunnelPorts: [...ports].slice(0, 4), sample };
 	};
 }
 

@@ -1,6 +1,7 @@
 import type { Cluster } from "../../collector/cluster.js";
 import type { NodePlan } from "../../collector/plan.js";
 import type { Question } from "../../collector/question.js";
+import type { Role } from "../../packet/hook.js";
 import type { Sightings } from "../../packet/sightings.js";
 import type { LossCause } from "../../packet/source.js";
 import type { BatchEncoder } from "../batch-encoder.js";
@@ -17,6 +18,8 @@ export interface SubscriptionOptions {
 	readonly bit: number;
 	readonly question: Question;
 	readonly sample: number;
+	/** Only devices that are one of these; empty: all. */
+	readonly roles: readonly Role[];
 	readonly send: (bytes: Uint8Array<ArrayBuffer>) => void;
 }
 
@@ -26,6 +29,7 @@ export class Subscription {
 	readonly bit: number;
 	readonly question: Question;
 	readonly sample: number;
+	readonly roles: readonly Role[];
 	cluster: Cluster;
 	/** As of the latest change; null: nothing to see here. */
 	plan: NodePlan | null = null;
@@ -44,13 +48,19 @@ export class Subscription {
 	#toldNs = Number.NEGATIVE_INFINITY;
 	#selected = new Uint32Array(4096);
 
-	constructor({ id, bit, question, sample, send }: SubscriptionOptions, cluster: Cluster) {
+	constructor({ id, bit, question, sample, roles, send }: SubscriptionOptions, cluster: Cluster) {
 		this.id = id;
 		this.bit = bit;
 		this.question = question;
 		this.sample = sample;
+		this.roles = roles;
 		this.cluster = cluster;
 		this.#send = send;
+	}
+
+	/** Who watches some devices alone cannot tell where a packet died. */
+	get wantsDrops(): boolean {
+		return this.roles.length === 0;
 	}
 
 	get lost(): number {

@@ -4,6 +4,7 @@ import { LatencyError, LatencyWatch } from "../../collector/latency.js";
 import type { NodeSpec } from "../../collector/request.js";
 import { parseEnd } from "../../filter/end.js";
 import { parseFilter } from "../../filter/grammar.js";
+import { GROUPS, isGroupBy } from "../../latency/group.js";
 import { decode, encode, Phase } from "../messages.js";
 import { Told } from "../paths-service.js";
 import { checkQuestion, Refusal, serviceErrorOf } from "../refusal.js";
@@ -35,19 +36,27 @@ export class Watches {
 	}
 
 	latency(call: Reply): void {
-		const { bridge, intervalMs } = decode("WatchLatencyRequest", call.request);
+		const { bridge, intervalMs, by, inside } = decode("WatchLatencyRequest", call.request);
 		if (intervalMs !== 0 && intervalMs < LEAST_INTERVAL_MS) {
 			throw Refusal.field("interval_ms", `${intervalMs} ms are too few: at least ${LEAST_INTERVAL_MS}`);
 		}
+		if (by !== "" && !isGroupBy(by)) throw Refusal.field("by", `${by} is none of ${GROUPS.join(", ")}`);
+		const grouped = by === "" ? null : by;
 		const stream = new Told(call, this.#instance, (state) => encode("WatchLatencyResponse", { state }));
 		this.#serve(call, stream, async () => {
 			const watch = await LatencyWatch.start({
-				...{ nodes: [this.#spec], bridge: bridge || null, by: null, inside: false, attach: this.#attach },
+				...{ nodes: [this.#spec], bridge: bridge || null, by: grouped, inside, attach: this.#attach },
 			}).catch((cause: unknown) => {
 				throw cause instanceof LatencyError ? Refusal.field("bridge", `${cause.message}: ${cause.remedy}`) : cause;
 			});
+			const warned = new Set<string>();
 			const tell = () => {
-				for (const segment of watch.interval().segments) {
+				const { segments, warnings } = watch.interval();
+				for (const line of warnings) {
+					if (!warned.has(line)) stream.warn(line);
+					warned.add(line);
+				}
+				for (const segment of segments) {
 					stream.row(encode("WatchLatencyResponse", { delta: segmentMessage(segment) }));
 				}
 			};

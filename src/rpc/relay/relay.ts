@@ -18,10 +18,11 @@ import {
 	type StreamSightingsRequest,
 } from "../messages.js";
 import { PathsService } from "../paths-service.js";
-import { checkEnd, checkQuestion, checkSample, Refusal } from "../refusal.js";
+import { checkEnd, checkQuestion, checkSample, Refusal, serviceErrorOf } from "../refusal.js";
 import type { Conversation, Reply, Responder } from "../server.js";
 import { TopologyStream } from "../topology-stream.js";
 import { RelayedStream } from "./relayed-stream.js";
+import { tellWire } from "./wire-stream.js";
 
 export interface RelayOptions {
 	readonly protection: Protection;
@@ -91,7 +92,15 @@ export class Relay implements Responder {
 	}
 
 	watchLatency(call: Reply): void {
+		const { wire, intervalMs } = decode("WatchLatencyRequest", call.request);
 		this.#passOn("watchLatency", call);
+		if (!wire) return;
+		this.#options
+			.own()
+			.then((own) => tellWire(call, own, intervalMs))
+			.catch((cause: unknown) => {
+				if (!call.destroyed) call.emit("error", serviceErrorOf(cause));
+			});
 	}
 
 	watchDrops(call: Reply): void {
