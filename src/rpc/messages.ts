@@ -244,6 +244,25 @@ export interface DeviceMessage {
 	readonly unexplained: string;
 }
 
+export interface DeviceIntervalMessage {
+	readonly node: string;
+	readonly ifindex: number;
+	readonly durationMs: number;
+	readonly before: DeviceCountersMessage | null;
+	readonly after: DeviceCountersMessage | null;
+	/** Null or absent: hooks may not be attached. */
+	readonly hooked?: Count | null;
+}
+
+export interface DeviceCountersMessage {
+	readonly rxPackets: Count;
+	readonly txPackets: Count;
+	readonly rxBytes: Count;
+	readonly txBytes: Count;
+	readonly rxDropped: Count;
+	readonly txDropped: Count;
+}
+
 export interface PodAttachmentMessage {
 	readonly namespace: string;
 	readonly name: string;
@@ -276,25 +295,6 @@ export interface ResolvedEndpointMessage {
 export interface SyncClockResponse {
 	readonly node: string;
 	readonly instance: string;
-export interface DeviceIntervalMessage {
-	readonly node: string;
-	readonly ifindex: number;
-	readonly durationMs: number;
-	readonly before: DeviceCountersMessage | null;
-	readonly after: DeviceCountersMessage | null;
-	/** Null or absent: hooks may not be attached. */
-	readonly hooked?: Count | null;
-}
-
-export interface DeviceCountersMessage {
-	readonly rxPackets: Count;
-	readonly txPackets: Count;
-	readonly rxBytes: Count;
-	readonly txBytes: Count;
-	readonly rxDropped: Count;
-	readonly txDropped: Count;
-}
-
 	readonly clientTimeNs: Word64;
 	readonly receivedNs: Word64;
 	readonly sentNs: Word64;

@@ -107,6 +107,10 @@ export class Relay implements Responder {
 		this.#passOn("watchDrops", call);
 	}
 
+	watchDevice(call: Reply): void {
+		this.#passOn("watchDevice", call);
+	}
+
 	streamSightings(call: Conversation): void {
 		const stream = new RelayedStream(call, this.instance, {
 			check: (request) => {
@@ -116,10 +120,6 @@ export class Relay implements Responder {
 					if (!this.#nodes.has(name)) throw new Refusal(status.NOT_FOUND, `nodes: ${name} is not connected`);
 				}
 			},
-	watchDevice(call: Reply): void {
-		this.#passOn("watchDevice", call);
-	}
-
 			asked: (request) => this.#asked(request),
 			cluster: () => clusterMessage(this.#cluster()),
 			over: () => this.#streams.delete(stream),
