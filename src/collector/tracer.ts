@@ -145,11 +145,12 @@ export class Tracer {
 		const source = this.#sources.get(name) ?? this.#open(name, plan.nodes.length);
 		const known = this.#fingerprints.get(name);
 		this.#fingerprints.set(name, node.fingerprint);
-		if (known !== undefined && known !== node.fingerprint) await source.refilter(node.filterOf);
 		const [lines] = await Promise.all([
 			source.watch(node.sites, node.filterOf),
 			this.#drops.has(name) ? undefined : this.#watchDrops(source, node.wiring),
 		]);
+		// Verifying all programs anew takes its time: what is new on the node is hooked before.
+		if (known !== undefined && known !== node.fingerprint) await source.refilter(node.filterOf);
 		for (const line of lines) this.#send({ kind: "warning", line });
 	}
 
