@@ -15,11 +15,17 @@ const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
  * Clocks as honest as real nodes': each off by another amount and running at another rate. Skb pointers are salted by
  * each process anyway.
  */
-const CLOCKS: readonly (readonly string[])[] = [
-	["--clock-offset", "37000000000", "--clock-drift", "40"],
-	["--clock-offset", "-2500000000", "--clock-drift", "-25"],
-	["--clock-offset", "123456789", "--clock-drift", "90"],
+const CLOCKS: readonly HonestClock[] = [
+	{ offsetNs: 37_000_000_000n, driftPpm: 40 },
+	{ offsetNs: -2_500_000_000n, driftPpm: -25 },
+	{ offsetNs: 123_456_789n, driftPpm: 90 },
 ];
+
+/** Of this machine's clock: how far off when the agent starts, and how much faster from then on. */
+export interface HonestClock {
+	readonly offsetNs: bigint;
+	readonly driftPpm: number;
+}
 
 /** One `weft agent` per node of a lab, in processes of their own, with clocks of their own. */
 export class Agents {
@@ -46,16 +52,21 @@ export class Agents {
 		return this.#lab.nodes.flatMap(({ node }) => ["--agent", this.address(node.name)]);
 	}
 
+	clock(node: string): HonestClock {
+		const at = this.#lab.nodes.findIndex((each) => each.node.name === node);
+		return CLOCKS[at % CLOCKS.length] as HonestClock;
+	}
+
 	pid(node: string): number {
 		return this.#process(node).pid ?? 0;
 	}
 
 	async begin(node: string): Promise<void> {
-		const at = this.#lab.nodes.findIndex((each) => each.node.name === node);
-		const found = this.#lab.nodes[at];
+		const found = this.#lab.nodes.find((each) => each.node.name === node);
 		assert.ok(found, `${node} is a node of the lab`);
 		const place = ["--netns", found.node.netns, "--host-root", found.node.root, "--listen", this.address(node)];
-		const clock = CLOCKS[at % CLOCKS.length] ?? [];
+		const { offsetNs, driftPpm } = this.clock(node);
+		const clock = ["--clock-offset", String(offsetNs), "--clock-drift", String(driftPpm)];
 		this.#running.set(node, await serving("agent", ...place, ...clock));
 	}
 
