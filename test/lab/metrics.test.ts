@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { type spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Agents, end, serving } from "./agents.js";
+import { end, serving } from "./agents.js";
 import { cluster } from "./cluster.js";
 
 /** `weft agent --metrics ADDR --always latency,drops`, as Prometheus meets it. */
@@ -11,15 +14,14 @@ describe("an agent's metrics", () => {
 	const lab = cluster();
 	let agent: ReturnType<typeof spawn> | null = null;
 	let url = "";
-	let folder: Agents | null = null;
+	const folder = mkdtempSync(join(tmpdir(), "weft-metrics-"));
 
 	before(async () => {
-		folder = await Agents.start(lab());
 		const port = await freePort();
 		url = `http://127.0.0.1:${port}/metrics`;
 		const { node, netns } = { node: lab().node("node-a").node, netns: lab().node("node-a").netns };
 		agent = await serving(
-			...["agent", "--netns", netns, "--host-root", node.root, "--listen", `unix:${folder.folder}/metrics.sock`],
+			...["agent", "--netns", netns, "--host-root", node.root, "--listen", `unix:${folder}/metrics.sock`],
 			...["--metrics", `127.0.0.1:${port}`, "--always", "latency,drops"],
 		);
 		const address = (pod: string) => lab().pod(pod).pod.address.ipv4;
@@ -35,7 +37,7 @@ describe("an agent's metrics", () => {
 	});
 	after(async () => {
 		if (agent !== null) await end(agent, "SIGTERM");
-		await folder?.stop();
+		rmSync(folder, { recursive: true, force: true });
 	});
 
 	async function scrape(): Promise<string> {
