@@ -1,3 +1,4 @@
+import "../src/collector/inlining.js";
 import { allocateSightings, copyRow } from "../src/packet/columns.js";
 import type { HookId } from "../src/packet/hook.js";
 import type { Sightings } from "../src/packet/sightings.js";

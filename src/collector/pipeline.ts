@@ -1,3 +1,4 @@
+import "./inlining.js";
 import type { PathMemo } from "../filter/path-memo.js";
 import type { Counters } from "../kernel/counters.js";
 import type { Hook } from "../packet/hook.js";
@@ -121,7 +122,7 @@ export class Pipeline {
 			durationMs: Math.round(durationMs),
 			flows: this.#flows.count,
 			hooks,
-			paths: { ...this.#verdicts.counts },
+			paths: this.#verdicts.counts,
 			blames: this.#verdicts.blames(),
 			events: {
 				seen: accounts.seen,

@@ -1,35 +1,43 @@
+import { byVerdict } from "../path/counters.js";
+import { VERDICTS, verdictIndex } from "../path/judgement.js";
 import type { Verdict } from "../path/path.js";
 import type { Summary } from "./report.js";
 
 /** Verdicts that a later report may still revise; a power of two. */
 const REMEMBERED = 2 ** 16;
-const ORDER: readonly Verdict[] = ["delivered", "forwarded", "dropped", "lost", "incomplete"];
 
 /** How many paths ended how, and where those that died were seen last. */
 export class VerdictCount {
-	readonly counts: Record<Verdict, number> = { delivered: 0, forwarded: 0, dropped: 0, lost: 0, incomplete: 0 };
+	/** By index into VERDICTS. */
+	readonly #counts = new Float64Array(VERDICTS.length);
 	readonly #blames = new Map<string, { place: string; verdict: Verdict; count: number }>();
 	/** Ring by serial: which serial, and the index of its verdict + 1. */
 	readonly #serials = new Float64Array(REMEMBERED);
 	readonly #verdicts = new Uint8Array(REMEMBERED);
 
 	add(serial: number, verdict: Verdict, place: () => string): void {
-		this.counts[verdict]++;
+		const index = verdictIndex(verdict);
+		this.#counts[index] = (this.#counts[index] as number) + 1;
 		const slot = slotOf(serial);
 		this.#serials[slot] = serial;
-		this.#verdicts[slot] = ORDER.indexOf(verdict) + 1;
+		this.#verdicts[slot] = index + 1;
 		this.#blame(verdict, place, 1);
 	}
 
 	/** False: the path never counted (the filter left it out), or is too long ago. */
 	revise(serial: number, verdict: Verdict, place: () => string): boolean {
 		const slot = slotOf(serial);
-		const before = ORDER[(this.#verdicts[slot] as number) - 1];
+		const index = (this.#verdicts[slot] as number) - 1;
+		const before = VERDICTS[index];
 		if (before === undefined || this.#serials[slot] !== serial) return false;
-		this.counts[before]--;
+		this.#counts[index] = (this.#counts[index] as number) - 1;
 		this.#blame(before, place, -1);
 		this.add(serial, verdict, place);
 		return true;
+	}
+
+	get counts(): Record<Verdict, number> {
+		return byVerdict(this.#counts);
 	}
 
 	/** Most first. */

@@ -50,6 +50,11 @@ export interface Judgement {
 
 export const VERDICTS: readonly Verdict[] = ["delivered", "forwarded", "dropped", "lost", "incomplete"];
 
+/** Its place in VERDICTS. Most are delivered: a look, where indexOf is a call. */
+export function verdictIndex(verdict: Verdict): number {
+	return verdict === "delivered" ? 0 : VERDICTS.indexOf(verdict);
+}
+
 export function delivered(): Judgement {
 	return { verdict: "delivered", cause: null, hop: 0, expected: null, due: null, drop: null };
 }

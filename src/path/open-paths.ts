@@ -4,7 +4,7 @@ import { CarrierAt, CarrierF64 } from "./carrier-table.js";
 import type { Occasion } from "./closing.js";
 import { Next } from "./due-cache.js";
 import { HopAt, HopF64 } from "./hop-table.js";
-import { type DropReport, type Judgement, VERDICTS } from "./judgement.js";
+import { type DropReport, type Judgement, verdictIndex } from "./judgement.js";
 import { setPacket } from "./key.js";
 import { Listing } from "./listing.js";
 import { Mark, PathAt, PathF64, State } from "./path-table.js";
@@ -347,7 +347,7 @@ export class OpenPaths {
 	revise(path: number, judgement: Judgement): void {
 		const { paths, counters, view, sink } = this.#shop;
 		paths.words[path + PathAt.revision] = (paths.words[path + PathAt.revision] as number) + 1;
-		const verdict = VERDICTS.indexOf(judgement.verdict);
+		const verdict = verdictIndex(judgement.verdict);
 		count(counters.verdicts, paths.words[path + PathAt.verdict] as number, -1);
 		count(counters.verdicts, verdict, 1);
 		counters.revised++;
@@ -411,7 +411,7 @@ export class OpenPaths {
 		if (dropped.size > 0) dropped.delete(path);
 		if (((paths.words[path + PathAt.marks] as number) & Mark.fragments) !== 0) this.#shop.datagrams.remove(path);
 		paths.words[path + PathAt.state] = State.closed;
-		const verdict = VERDICTS.indexOf(judgement.verdict);
+		const verdict = verdictIndex(judgement.verdict);
 		paths.words[path + PathAt.verdict] = verdict;
 		count(counters.verdicts, verdict, 1);
 		sink.path(view.show(path, judgement));
