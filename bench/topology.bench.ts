@@ -107,7 +107,7 @@ function links(path: string): Took {
 
 async function idleShare(path: string, hostRoot: string, signal: AbortSignal): Promise<number> {
 	const options = { netns: path, hostRoot };
-	const wiring = new WiringWatch({ ...options, native: addon(), node: "bench" }, () => identity.rewired(wiring.wiring));
+	const wiring = new WiringWatch({ ...options, native: addon(), node: "bench" }, () => identity.rewired(() => wiring.wiring));
 	const identity = new IdentityWatch(options, wiring.wiring, () => {});
 	try {
 		await identity.ready;

@@ -30,7 +30,7 @@ export class NodeObserver {
 		this.#wiring = explained(`read the wiring of ${name}`, () => {
 			const options = { native: addon(), node: name, netns, hostRoot };
 			return new WiringWatch(options, () => {
-				this.#identity.rewired(this.#wiring.wiring);
+				this.#identity.rewired(() => this.#wiring.wiring);
 				onChange();
 			});
 		});

@@ -29,6 +29,7 @@ export interface Testimony extends Pick<Evidence, "claims" | "subnetEnv" | "port
 	readonly delegates: readonly string[];
 }
 
+const DAEMONS: ReadonlySet<IdentitySource> = new Set(["cri", "docker"]);
 const KNOW_PODS: ReadonlySet<IdentitySource> = new Set(["cri", "cni-cache", "docker", "kubernetes"]);
 
 const NOTHING: Omit<Evidence, "wiring" | "nodeNames"> = {
@@ -83,13 +84,18 @@ export class NodeDirectory extends NamesDirectory {
 		this.#warnings = [...evidence.warnings, ...bounded(conflicts)];
 	}
 
-	/** Host ends of veths whose pod no source has named that knows pods: a runtime or its files. */
-	nameless(): readonly number[] {
-		const named = (pod: ResolvedPod) => pod.sources.some((source) => KNOW_PODS.has(source));
+	/**
+	 * Host ends of veths of which more will be known soon: whose pod no source has named that knows pods, a runtime or its
+	 * files; with `daemons` that answer, also those that none of them has told of with a container that runs.
+	 */
+	unsettled(daemons: boolean): readonly number[] {
+		const settled = ({ sources, containers }: ResolvedPod) =>
+			sources.some((source) => (daemons ? DAEMONS : KNOW_PODS).has(source)) &&
+			(!daemons || containers.some(({ running }) => running));
 		const { pods, unexplained } = this.#resolution;
 		return [
 			...unexplained.map(({ ifindex }) => ifindex),
-			...pods.flatMap((pod) => (named(pod) || pod.ifindex === null ? [] : [pod.ifindex])),
+			...pods.flatMap((pod) => (settled(pod) || pod.ifindex === null ? [] : [pod.ifindex])),
 		];
 	}
 

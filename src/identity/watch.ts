@@ -53,13 +53,18 @@ export class IdentityWatch {
 	#filesTimer: NodeJS.Timeout | null = null;
 	#slowTimer: NodeJS.Timeout | null = null;
 	#pendingTimer: NodeJS.Timeout | null = null;
-	/** Veths without a name, by when they have been asked about: how often. */
+	#rewireTimer: NodeJS.Timeout | null = null;
+	#newest: () => Wiring;
+	/** It has changed since names were matched with it, and whoever listens has still to be told. */
+	#isDue = false;
+	/** How often the sources have been asked about a veth that more will be known of. */
 	#attempts = new Map<number, number>();
 	#closed = false;
 
 	constructor(options: IdentityOptions, wiring: Wiring, onChange: () => void) {
 		this.#options = options;
 		this.#wiring = wiring;
+		this.#newest = () => wiring;
 		this.#onChange = onChange;
 		this.#rules = options.rules ?? new NodeRules(options.netns, null);
 		const sources = options.runtimes ?? ((onEvent) => runtimesOf(options.hostRoot, onEvent));
@@ -73,20 +78,38 @@ export class IdentityWatch {
 		this.ready = this.#begin();
 	}
 
-	/** The wiring has changed: namespaces and veths are matched anew. */
-	rewired(wiring: Wiring): void {
-		this.#wiring = wiring;
-		this.#update();
-		this.#pursueNameless();
+	/**
+	 * The wiring has changed: namespaces and veths are matched anew. At once when nothing has changed for a while; what
+	 * comes in a burst, as with hundreds of links, is matched together a little later, and told.
+	 */
+	rewired(wiring: () => Wiring): void {
+		this.#newest = wiring;
+		this.#isDue = true;
+		if (this.#rewireTimer === null) this.#rewire();
 	}
 
 	close(): void {
 		this.#closed = true;
 		for (const watcher of this.#watchers.values()) watcher.close();
-		for (const timer of [this.#filesTimer, this.#slowTimer, this.#pendingTimer])
+		for (const timer of [this.#filesTimer, this.#slowTimer, this.#pendingTimer, this.#rewireTimer])
 			if (timer !== null) clearTimeout(timer);
 		for (const runtime of this.#runtimes) runtime.close();
 		this.#rules.close();
+	}
+
+	/** Then a pause, so that a burst on a large node takes a quarter of a core, not all of it. */
+	#rewire(): void {
+		const started = performance.now();
+		this.#isDue = false;
+		this.#update();
+		this.#pursue();
+		const pauseMs = Math.min(Math.max(SETTLE_MS, 3 * (performance.now() - started)), LONGEST_PAUSE_MS);
+		this.#rewireTimer = setTimeout(() => {
+			this.#rewireTimer = null;
+			if (this.#closed || !this.#isDue) return;
+			this.#rewire();
+			this.#onChange();
+		}, pauseMs);
 	}
 
 	async #begin(): Promise<void> {
@@ -125,10 +148,13 @@ export class IdentityWatch {
 		this.#onChange();
 	}
 
-	/** Asks again about veths that no trusted source has named, as long as they are new. */
-	#pursueNameless(): void {
-		const nameless = this.directory.nameless();
-		this.#attempts = new Map(nameless.map((ifindex) => [ifindex, this.#attempts.get(ifindex) ?? 0]));
+	/**
+	 * Asks again about veths that no trusted source has named, and about pods whose containers are still to start, as long
+	 * as they are new. Many runtimes have no events, and files name a pod before its sandbox is ready.
+	 */
+	#pursue(): void {
+		const unsettled = this.directory.unsettled(this.#runtimes.some(({ claims: { claims } }) => claims.length > 0));
+		this.#attempts = new Map(unsettled.map((ifindex) => [ifindex, this.#attempts.get(ifindex) ?? 0]));
 		const next = Math.min(...[...this.#attempts.values()].map((count) => PURSUE_MS[count] ?? Number.POSITIVE_INFINITY));
 		if (this.#pendingTimer !== null || !Number.isFinite(next)) return;
 		this.#pendingTimer = setTimeout(() => {
@@ -136,7 +162,7 @@ export class IdentityWatch {
 			for (const [ifindex, count] of this.#attempts) this.#attempts.set(ifindex, count + 1);
 			this.#askRuntimes();
 			this.#refreshFiles();
-			this.#pursueNameless();
+			this.#pursue();
 		}, next);
 	}
 
@@ -184,6 +210,7 @@ export class IdentityWatch {
 	}
 
 	#update(): void {
+		this.#wiring = this.#newest();
 		const { cache, leases, delegates, subnetEnv, hosts } = this.#files;
 		const runtimes = this.#runtimes.map(({ claims }) => claims);
 		this.directory.update(
@@ -217,6 +244,8 @@ export class IdentityWatch {
 
 const WATCHED = ["/var/lib/cni/results", "/run/flannel"];
 const SETTLE_MS = 10;
+/** A pod is shown within 100 ms of being known. */
+const LONGEST_PAUSE_MS = 50;
 /** Services change seldom, and their rules are listed only when they have changed. */
 const SLOWLY_MS = 10_000;
 const PURSUE_MS = [20, 30, 50, 100, 200, 400, 800, 1600, 1800];

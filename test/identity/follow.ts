@@ -10,7 +10,7 @@ export function followNode(lab: Lab, name: string, onChange: () => void = () => 
 	const { node, path } = lab.node(name);
 	const options = { netns: path, hostRoot: node.root };
 	const wiring = new WiringWatch({ ...options, native: addon(), node: name }, () => {
-		identity.rewired(wiring.wiring);
+		identity.rewired(() => wiring.wiring);
 		onChange();
 	});
 	const identity = new IdentityWatch(options, wiring.wiring, onChange);
