@@ -72,11 +72,22 @@ static __always_inline int weft_plain_might_have_face(struct __sk_buff *skb, con
 {
 	const struct weft_ipv4 *header = weft_plain_header(skb);
 	const union weft_transport *transport = (const void *)(header + 1);
+	const struct weft_ipv6 *ipv6;
 	__u32 source[4] __attribute__((aligned(8)));
 	__u32 destination[4] __attribute__((aligned(8)));
 	__u32 ports;
 
-	if (!header || header->protocol == IPPROTO_ICMP)
+	if (!header) {
+		ipv6 = weft_plain_ipv6(skb);
+		if (!ipv6 || ipv6->next == IPPROTO_ICMPV6)
+			return 1;
+		transport = (const void *)(ipv6 + 1);
+		ports = bpf_ntohs(transport->udp.source_port) |
+			(__u32)bpf_ntohs(transport->udp.destination_port) << 16;
+		return weft_is_marked(state, weft_mark_index(ipv6->source, ipv6->destination, ports,
+							     ipv6->next));
+	}
+	if (header->protocol == IPPROTO_ICMP)
 		return 1;
 	weft_map_ipv4(source, header->source);
 	weft_map_ipv4(destination, header->destination);
