@@ -604,6 +604,23 @@ describe("payload hash", () => {
 		assert.equal(shortMoved, short);
 	});
 
+	it("is the same at every length whether read in place or not: by arithmetic on the zero-padded words", async () => {
+		const salt = 0x0123456789abcdefn;
+		const content = (length: number) => Uint8Array.from({ length }, (_, i) => (i * 37 + 11) & 0xff);
+		const lengths = Array.from({ length: 41 }, (_, length) => length);
+		// With link padding behind it, a payload's end is not the packet's.
+		const frames = lengths.flatMap((length) => {
+			const bytes = packet().ethernet().ipv4().udp().payload(content(length)).build();
+			return [bytes, Uint8Array.from([...bytes, ...new Uint8Array(40).fill(0xee)])];
+		});
+		const { events } = await trace(frames, { matchAll: 1, salt });
+		const hashes = events.map(({ payloadHash }) => payloadHash);
+		assert.deepEqual(
+			hashes,
+			lengths.flatMap((length) => Array(2).fill(hashOf(content(length), salt))),
+		);
+	});
+
 	it("says nothing without the salt", async () => {
 		const bytes = packet().ethernet().ipv4().udp().payload(40).build();
 		const one = await trace([bytes], { matchAll: 1, salt: 1n });
@@ -611,6 +628,20 @@ describe("payload hash", () => {
 		assert.notEqual(one.events[0]?.payloadHash, two.events[0]?.payloadHash);
 	});
 });
+
+/** What bpf/details.h computes, from the definition. */
+function hashOf(payload: Uint8Array, salt: bigint): number {
+	if (payload.length === 0) return 0;
+	const padded = new Uint8Array(32);
+	padded.set(payload.subarray(0, 32));
+	const words = new BigUint64Array(padded.buffer);
+	const odd = [0x6a09e667f3bcc909n, 0xbb67ae8584caa73bn, 0x3c6ef372fe94f82bn, 0xa54ff53a5f1d36f1n];
+	let sum = BigInt(Math.min(payload.length, 32));
+	for (const [i, word] of words.entries()) sum += (word ^ salt) * (odd[i] as bigint);
+	sum = BigInt.asUintN(64, sum);
+	sum = BigInt.asUintN(64, (sum ^ (sum >> 32n)) * 0x5be0cd19137e2179n);
+	return Number((sum ^ (sum >> 29n)) >> 32n) || 1;
+}
 
 describe("devices without a link header", () => {
 	const L3: Knobs = { matchAll: 1, l3: true };
