@@ -119,7 +119,20 @@ export class LocalSource {
 
 	/** Stops tracing; every record has been given to the sink when this resolves, and the counters are final. */
 	async stop(): Promise<HookCounters> {
-		const counters = await this.#hooks.stop();
+		return this.#ended(await this.#hooks.stop());
+	}
+
+	/** As `stop`, for want of readers: the hooks go first. */
+	async leave(): Promise<HookCounters> {
+		return this.#ended(await this.#hooks.leave());
+	}
+
+	/** Takes the hooks away one by one; a process that ends does without. */
+	async close(): Promise<void> {
+		await this.#hooks.close();
+	}
+
+	#ended(counters: HookCounters): HookCounters {
 		for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
 			this.#idle.push(allocateSightings(BATCH_RECORDS));
 			this.#decode(next);
@@ -127,11 +140,6 @@ export class LocalSource {
 		this.#tellLosses(counters);
 		this.#sink.end(this.id);
 		return counters;
-	}
-
-	/** Takes the hooks away one by one; a process that ends does without. */
-	async close(): Promise<void> {
-		await this.#hooks.close();
 	}
 
 	#announce(site: HookSite, hookSet: number): void {

@@ -199,6 +199,19 @@ export class Hooks {
 		return this.counters();
 	}
 
+	/**
+	 * As `stop`, but takes every hook away on the way: nobody waits for the last records. A hook that is taken away has
+	 * run its last, so that this waits for nothing twice.
+	 */
+	async leave(): Promise<HookCounters> {
+		this.#stopped = true;
+		await this.#sets.quiet();
+		await this.#sets.close();
+		if (this.attachType === "clsact") await addon().synchronizePrograms();
+		await this.#rings.stop();
+		return this.counters();
+	}
+
 	/** Takes every hook away: some 10 ms each with TCX. A process that ends does without. */
 	async close(): Promise<void> {
 		await this.#sets.close();

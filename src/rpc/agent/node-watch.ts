@@ -55,13 +55,13 @@ export class NodeWatch {
 	#nextHookId = 0;
 	#dropsUntold = false;
 	#fingerprint = "";
+	#states: NodeJS.Timeout | null = null;
 
 	constructor(options: NodeWorkerOptions, send: (message: FromNodeWorker) => void) {
 		this.#options = options;
 		this.#send = send;
 		this.#wiring = options.wiring;
 		this.#cluster = options.cluster;
-		setInterval(() => this.#tellStates(), STATE_MS).unref();
 	}
 
 	async subscribe(order: SubscribeOrder): Promise<void> {
@@ -130,7 +130,7 @@ export class NodeWatch {
 		const subscription = this.#subscriptions.get(id);
 		if (subscription === undefined) return;
 		this.#drop(subscription);
-		await this.#apply();
+		await this.#apply("left");
 	}
 
 	/** Without waiting for its turn: it will not be served any more, whatever is under way. */
@@ -156,17 +156,17 @@ export class NodeWatch {
 	async close(): Promise<void> {
 		const node = this.#node;
 		if (node === null) return;
-		await node.drops?.stop();
+		await this.#stopDrops(node);
 		await node.source.stop();
 	}
 
 	/** Hooks and filters as everybody's questions are now; without questions, none. Returns what could not be hooked. */
-	async #apply(): Promise<readonly string[]> {
+	async #apply(why: "left" | "changed" = "changed"): Promise<readonly string[]> {
 		const node = this.#node;
 		if (node === null) return [];
 		const subscriptions = [...this.#subscriptions.values()];
 		if (subscriptions.length === 0) {
-			await this.#stop(node);
+			await this.#stop(node, why);
 			this.#node = null;
 			await node.source.close();
 			return [];
@@ -180,6 +180,8 @@ export class NodeWatch {
 		const fingerprint = subscriptions
 			.map(({ bit, sample, plan }) => `${bit} ${sample} ${plan?.fingerprint ?? ""}`)
 			.join("\n");
+		// Whoever left takes the hooks along at once: to load other filters takes longer.
+		if (why === "left") await node.source.watch(sharedSites(subscriptions), filterOf);
 		if (this.#fingerprint !== fingerprint) await node.source.refilter(filterOf);
 		this.#fingerprint = fingerprint;
 		const failures = await node.source.watch(sharedSites(subscriptions), filterOf);
@@ -216,6 +218,8 @@ export class NodeWatch {
 			this.#sink(),
 		);
 		this.#attach = source.attachType;
+		// Idle there is nothing to tell, and a thread that wakes up for it costs.
+		this.#states ??= setInterval(() => this.#tellStates(), STATE_MS).unref();
 		this.#fingerprint = "";
 		const encoder = new BatchEncoder({
 			...{ node, tuples, outers },
@@ -224,7 +228,18 @@ export class NodeWatch {
 			scale: 1 + clock.driftPpm * 1e-6,
 		});
 		const upkeep = new TableUpkeep(tuples, outers, () => undefined);
-		return { source, encoder, upkeep, baseNs, hashSalt: salt, sample, rows: null, watermarkNs: 0, drops: null };
+		return {
+			source,
+			encoder,
+			upkeep,
+			baseNs,
+			hashSalt: salt,
+			sample,
+			rows: null,
+			watermarkNs: 0,
+			drops: null,
+			dropsLoaded: null,
+		};
 	}
 
 	#sink(): SourceSink {
@@ -265,14 +280,19 @@ export class NodeWatch {
 	/** Not before the hooks are on, which nobody is to wait longer for. */
 	#watchDrops(): void {
 		const node = this.#node;
-		if (node === null || node.drops !== null || this.#dropsUntold) return;
-		if (![...this.#subscriptions.values()].some(({ wantsDrops }) => wantsDrops)) return;
+		if (node === null || node.dropsLoaded !== null || this.#dropsUntold) return;
+		node.dropsLoaded = this.#loadDrops(node);
+	}
+
+	/** On another thread, so that whoever goes meanwhile is not waited for. */
+	async #loadDrops(node: Watched): Promise<void> {
 		const { source, baseNs } = node;
+		const drop = (_: SourceId, report: DropReport) => this.#tellDrop(node, report);
+		const wiring = this.#wiring;
 		try {
-			const drop = (_: SourceId, report: DropReport) => this.#tellDrop(node, report);
-			node.drops = new TraceDrops({
-				...{ source: source.id, slots: source.slotAccess, wiring: this.#wiring, baseNs, drop },
-			});
+			const drops = await TraceDrops.begin({ source: source.id, slots: source.slotAccess, wiring, baseNs, drop });
+			if (this.#wiring !== wiring) drops.world(this.#wiring);
+			node.drops = drops;
 		} catch (cause) {
 			// Then a dropped packet is one that was lost.
 			if (!(cause instanceof KernelError)) throw cause;
@@ -295,11 +315,19 @@ export class NodeWatch {
 		}
 	}
 
-	async #stop(node: Watched): Promise<void> {
-		const [{ total }] = await Promise.all([node.source.stop(), node.drops?.stop()]);
+	async #stop(node: Watched, why: "left" | "changed" = "changed"): Promise<void> {
+		if (this.#states !== null) clearInterval(this.#states);
+		this.#states = null;
+		const ended = why === "left" ? node.source.leave() : node.source.stop();
+		const [{ total }] = await Promise.all([ended, this.#stopDrops(node)]);
 		addCounters(this.#retired.kernel, total);
 		this.#retired.drained += node.source.drained;
 		node.stopped = true;
+	}
+
+	async #stopDrops(node: Watched): Promise<void> {
+		await node.dropsLoaded;
+		await node.drops?.stop();
 	}
 
 	#begin(subscription: Subscription, warnings: readonly string[]): void {
@@ -412,8 +440,10 @@ interface Watched {
 	readonly baseNs: bigint;
 	readonly hashSalt: bigint;
 	readonly sample: number;
-	/** Null: not begun, or the kernel does not tell. */
+	/** Null: not loaded, or the kernel does not tell. */
 	drops: TraceDrops | null;
+	/** Null: not begun. */
+	dropsLoaded: Promise<void> | null;
 	/** A batch that waits for its watermark, which follows at once. */
 	rows: Sightings | null;
 	watermarkNs: number;
