@@ -5,9 +5,7 @@
  * Argument: a TraceRequest's `from`, `to`, `filter`, `netns`, `hostRoot` and `agents` as JSON. SIGINT ends it.
  */
 import type { TraceListener, TraceRequest } from "../src/collector/request.js";
-import { startTrace } from "../src/collector/trace.js";
 import { labNodes, labNodesAround } from "../src/lab/nodes.js";
-import { remoteTrace } from "../src/rpc/client/start.js";
 
 const begun = performance.now();
 const asked = JSON.parse(process.argv[2] ?? "{}") as Partial<TraceRequest>;
@@ -58,7 +56,11 @@ const listener: TraceListener = {
 	warning: (line) => say({ warning: line }),
 	summary: () => {},
 };
-const start = request.agents.length > 0 ? remoteTrace({ tls: null, insecure: false }) : startTrace;
+// As the command does: what the other way needs is not imported.
+const start =
+	request.agents.length > 0
+		? (await import("../src/rpc/client/start.js")).remoteTrace({ tls: null, insecure: false })
+		: (await import("../src/collector/trace.js")).startTrace;
 const summary = await start(request, listener, stop.signal);
 const cpu = cpuAtStop ?? process.cpuUsage(cpuAtReady);
 say({

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 #include <linux/magic.h>
 
 #ifndef SO_NETNS_COOKIE
@@ -35,7 +36,7 @@ std::optional<uint64_t> readCookie(int netns)
 
 std::vector<Netns::PropertyDescriptor> Netns::properties()
 {
-	return {bind<&Netns::close>("close")};
+	return {bind<&Netns::readFile>("readFile"), bind<&Netns::close>("close")};
 }
 
 Napi::Value Netns::open(const Napi::CallbackInfo &info)
@@ -68,6 +69,21 @@ int Netns::fd() const
 	if (!fd_)
 		throw Failure("use network namespace", EBADF);
 	return fd_.get();
+}
+
+Napi::Value Netns::readFile(const Napi::CallbackInfo &info)
+{
+	std::string path = stringOf(info[0], "path");
+	char bytes[4096]; // A sysctl's value.
+	ssize_t length;
+	{
+		NetnsScope scope(fd());
+		Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+		length = file ? ::read(file.get(), bytes, sizeof(bytes)) : -1;
+		if (length < 0)
+			throw Failure("read " + path, errno);
+	}
+	return Napi::String::New(info.Env(), bytes, static_cast<size_t>(length));
 }
 
 Napi::Value Netns::close(const Napi::CallbackInfo &info)

@@ -21,6 +21,8 @@ public:
 	int fd() const;
 
 private:
+	/** A file that shows the namespace of whoever reads it: /proc/sys/net and the like. */
+	Napi::Value readFile(const Napi::CallbackInfo &info);
 	Napi::Value close(const Napi::CallbackInfo &info);
 
 	Fd fd_;

@@ -49,6 +49,8 @@ export interface RecordRequest {
 }
 
 export type ToWorker =
+	/** Comes first. */
+	| { readonly kind: "begin"; readonly options: WorkerOptions }
 	/** The first begins the trace. Later ones: something came, went or changed; hook, unhook, filter and expect anew. */
 	| { readonly kind: "world"; readonly world: World }
 	/** So many paths have been taken: more may come. */

@@ -1,5 +1,5 @@
-import { parentPort, workerData } from "node:worker_threads";
-import type { FromWorker, ToWorker, WorkerOptions } from "./protocol.js";
+import { parentPort } from "node:worker_threads";
+import type { FromWorker, ToWorker } from "./protocol.js";
 import { Tracer } from "./tracer.js";
 
 /*
@@ -22,6 +22,11 @@ function inTurn(task: () => Promise<void>): void {
 
 port.on("message", (message: ToWorker) => {
 	switch (message.kind) {
+		case "begin":
+			inTurn(async () => {
+				tracer = new Tracer(message.options, send);
+			});
+			return;
 		case "credit":
 			tracer?.credit(message.paths);
 			return;
@@ -35,7 +40,4 @@ port.on("message", (message: ToWorker) => {
 			});
 			return;
 	}
-});
-inTurn(async () => {
-	tracer = new Tracer(workerData as WorkerOptions, send);
 });

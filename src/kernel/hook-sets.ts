@@ -92,9 +92,9 @@ export class HookSets {
 			if (this.#quiet) return [];
 			const wanted = targets.filter((target) => !this.#sets.get(keyOf(target))?.links.has(target.ifindex));
 			const sets = [...new Set(wanted.map((target) => this.#setFor(target)))];
-			// Attaching waits for the kernel, verifying for the CPU: both at once.
-			const loads = this.#loadFirst(sets, knobsOf);
+			// Attaching waits for the kernel, verifying for the CPU: both at once, and what waits longest first.
 			const placed = this.#place(wanted);
+			const loads = this.#loadFirst(sets, knobsOf);
 			await Promise.allSettled([loads, placed]);
 			const { attached, failures } = await placed;
 			try {

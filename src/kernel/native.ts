@@ -95,6 +95,8 @@ export interface Netns extends Closeable {
 	readonly hasCookie: boolean;
 	readonly inode: number;
 	readonly device: number;
+	/** A small file (up to 4 KiB) that shows the namespace of whoever reads it: /proc/sys/net and the like. */
+	readFile(path: string): string;
 }
 
 /** A route netlink socket inside a namespace. Messages are raw struct nlmsghdr, as the kernel sent them. */

@@ -1,7 +1,7 @@
 import { closeSync, openSync } from "node:fs";
 import type { Native, Netlink, Netns } from "../kernel/native.js";
 import type { NetnsCookie } from "../packet/hook.js";
-import { ownBridgeNetfilter } from "./bridge-netfilter.js";
+import { bridgeNetfilterOf } from "./bridge-netfilter.js";
 import { type Candidate, candidates } from "./candidates.js";
 import type { Link, Namespace, Wiring } from "./model.js";
 import { Request } from "./requests.js";
@@ -104,7 +104,7 @@ export class NodeReader {
 			path: netns ?? "/proc/self/ns/net",
 			name: nameOf(netns),
 			nsid: null,
-			bridgeNetfilter: netns === null ? ownBridgeNetfilter() : null,
+			bridgeNetfilter: bridgeNetfilterOf(this.#netns),
 		};
 		return { described, tables: dump(this.#netlink, [Request.links(), ...TABLES()]) };
 	}

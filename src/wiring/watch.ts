@@ -1,5 +1,5 @@
 import type { Native, NetlinkMonitor } from "../kernel/native.js";
-import { bridgeNetfilterOf, ownBridgeNetfilter } from "./bridge-netfilter.js";
+import { bridgeNetfilterOf } from "./bridge-netfilter.js";
 import type { Link, Wiring } from "./model.js";
 import { messages, NetlinkFormatError } from "./netlink.js";
 import { parse } from "./rtnetlink.js";
@@ -39,7 +39,7 @@ export class WiringWatch {
 	#retry: NodeJS.Timeout | null = null;
 	#slow: NodeJS.Timeout | null = null;
 	#recovery: NodeJS.Timeout | null = null;
-	#bridgeNetfilter: Wiring["host"]["bridgeNetfilter"] = null;
+	#bridgeNetfilter: ReturnType<typeof bridgeNetfilterOf> = null;
 	#closed = false;
 	#attempts = 0;
 	#overruns = 0;
@@ -55,6 +55,7 @@ export class WiringWatch {
 				this.#events(bytes, nsid),
 			);
 			this.#host = this.#reader.host();
+			this.#bridgeNetfilter = this.#host.described.bridgeNetfilter ?? null;
 			this.#scan();
 			this.#followBridgeNetfilter();
 		} catch (cause) {
@@ -69,7 +70,7 @@ export class WiringWatch {
 			node: this.#options.node,
 			host: {
 				...this.#host.described,
-				bridgeNetfilter: this.#bridgeNetfilter ?? this.#host.described.bridgeNetfilter ?? null,
+				bridgeNetfilter: this.#bridgeNetfilter,
 				...this.#host.tables.contents(),
 			},
 			others: [...this.#others.values()].map(({ described, tables }) => ({ ...described, ...tables.contents() })),
@@ -102,22 +103,18 @@ export class WiringWatch {
 
 	/** A sysctl has no events: it is read again every few seconds. */
 	#followBridgeNetfilter(): void {
-		const { netns } = this.#options;
-		const read = netns === null ? Promise.resolve(ownBridgeNetfilter()) : bridgeNetfilterOf(netns);
-		read
-			.then((bridgeNetfilter) => {
-				if (this.#closed) return;
-				const before = this.#bridgeNetfilter;
-				if (before?.ipv4 !== bridgeNetfilter?.ipv4 || before?.ipv6 !== bridgeNetfilter?.ipv6) {
-					this.#bridgeNetfilter = bridgeNetfilter;
-					this.#wiring = null;
-					this.#tablesChanged = true;
-					this.#settleSoon();
-				}
-				this.#slow = setTimeout(() => this.#followBridgeNetfilter(), SYSCTL_MS);
-				this.#slow.unref();
-			})
-			.catch(() => undefined);
+		this.#slow = setTimeout(() => {
+			const before = this.#bridgeNetfilter;
+			const bridgeNetfilter = bridgeNetfilterOf(this.#reader.netns);
+			if (before?.ipv4 !== bridgeNetfilter?.ipv4 || before?.ipv6 !== bridgeNetfilter?.ipv6) {
+				this.#bridgeNetfilter = bridgeNetfilter;
+				this.#wiring = null;
+				this.#tablesChanged = true;
+				this.#settleSoon();
+			}
+			this.#followBridgeNetfilter();
+		}, SYSCTL_MS);
+		this.#slow.unref();
 	}
 
 	#events(bytes: Uint8Array | null, nsid: number): void {

@@ -1,0 +1,310 @@
+import type { Worker } from "node:worker_threads";
+import { describeUnknown, isUnknown, type ResolvedEnd, resolveEnd } from "../filter/resolve.js";
+import { MergedDirectory } from "../identity/merged.js";
+import { NamesDirectory } from "../identity/names.js";
+import type { Hook } from "../packet/hook.js";
+import type { JoinedPath } from "../path/path-view.js";
+import type { Wiring } from "../wiring/model.js";
+import { announce } from "./announce.js";
+import { type Cluster, clusterOf, lookupOver } from "./cluster.js";
+import { Naming } from "./naming.js";
+import { NodeObserver, nodeOf } from "./node-observer.js";
+import type { FromWorker, ToWorker, WorkerOptions, World } from "./protocol.js";
+import { askQuestion, type Question } from "./question.js";
+import type { Summary } from "./report.js";
+import type { NodeSpec, TraceListener, TraceRequest } from "./request.js";
+import { untilStopped } from "./until-stopped.js";
+
+/** How long names of services may keep a trace from beginning. */
+const SERVICES_MS = 250;
+/** Changes that come together are told to the worker together. */
+const SETTLE_MS = 5;
+
+/** What was there before the rest of this thread's half was imported. */
+export interface TraceBegun {
+	/** worker.js, which may still be importing. */
+	readonly worker: Worker;
+	/** Rejects when the worker breaks or ends. */
+	readonly failure: Promise<never>;
+	/** On performance.now()'s clock. */
+	readonly begun: number;
+}
+
+/** The main thread's half of a trace on this machine: follows wiring and names, gives paths their names. */
+export class LocalTrace {
+	readonly #begun: number;
+	readonly #request: TraceRequest;
+	readonly #listener: TraceListener;
+	readonly #question: Question;
+	readonly #observers: NodeObserver[] = [];
+	readonly #directory = new MergedDirectory(() => this.#observers.map(({ directory }) => directory));
+	readonly #hooks = new Map<number, Hook>();
+	readonly #warned = new Set<string>();
+	readonly #worker: Worker;
+	readonly #failure: Promise<never>;
+	#naming: Naming | null = null;
+	/** While recording: what the recording says at this place. */
+	#inForce: { readonly directories: readonly NamesDirectory[]; readonly wirings: readonly Wiring[] } | null = null;
+	#settling: NodeJS.Timeout | null = null;
+	/** What the ENDs' own veths had counted when each was first asked. */
+	readonly #counted = new Map<string, number>();
+	#paths = 0;
+	#statusAt = performance.now();
+	/** The worker knows the world, and is told of its changes. */
+	#following = false;
+	#stopping = false;
+
+	/** @throws FilterError */
+	constructor(request: TraceRequest, listener: TraceListener, { worker, failure, begun }: TraceBegun) {
+		this.#worker = worker;
+		this.#failure = failure;
+		this.#begun = begun;
+		this.#request = request;
+		this.#listener = listener;
+		this.#question = askQuestion(request);
+	}
+
+	async run(signal: AbortSignal): Promise<Summary> {
+		const { netns, hostRoot, nodes } = this.#request;
+		const specs = nodes ?? [nodeOf(netns, hostRoot)];
+		// The worker loads and makes room while the world is read here.
+		const summary = this.#work(specs);
+		// Whoever waits for it hears of its failure; nobody does when this thread finds a reason to end first.
+		summary.catch(() => {});
+		this.#observe(specs);
+		await Promise.race([Promise.all(this.#observers.map(({ ready }) => ready)), sleep(SERVICES_MS)]);
+		this.#refuseUnknown(this.#cluster());
+		this.#tell({ kind: "world", world: this.#world() });
+		this.#following = true;
+		const { durationMs } = this.#request;
+		const result = await untilStopped(summary, () => this.#stop(), { signal, durationMs });
+		this.#listener.summary(result);
+		return result;
+	}
+
+	close(): void {
+		if (this.#settling !== null) clearTimeout(this.#settling);
+		for (const observer of this.#observers) observer.close();
+	}
+
+	#observe(specs: readonly NodeSpec[]): void {
+		for (const spec of specs) {
+			this.#observers.push(new NodeObserver(spec, new Map(), () => this.#changed()));
+		}
+	}
+
+	#work(specs: readonly NodeSpec[]): Promise<Summary> {
+		const { attach, sample, everyPath, write, anonymize, version } = this.#request;
+		const options: WorkerOptions = {
+			question: this.#question,
+			nodes: specs.filter(({ watch }) => watch).map(({ name }) => name),
+			attach,
+			sample,
+			ringBytes: null,
+			record: write === null ? null : { file: write, anonymize: anonymize ?? false, weft: version ?? "unknown" },
+			everyPath,
+		};
+		const worker = this.#worker;
+		this.#tell({ kind: "begin", options });
+		return new Promise((resolve, reject) => {
+			worker.on("message", (message: FromWorker) => {
+				try {
+					this.#hear(message, resolve, reject);
+				} catch (cause) {
+					reject(cause);
+				}
+			});
+			this.#failure.catch(reject);
+		});
+	}
+
+	#hear(message: FromWorker, resolve: (summary: Summary) => void, reject: (cause: Error) => void): void {
+		switch (message.kind) {
+			case "hook":
+				this.#hookChanged(message.hook, message.added);
+				return;
+			case "ready":
+				this.#ready(message);
+				return;
+			case "inForce": {
+				const { names, wirings } = message;
+				this.#inForce = { directories: names.map((each) => NamesDirectory.of(each)), wirings };
+				return;
+			}
+			case "paths":
+				for (const path of message.paths) this.#path(path);
+				this.#credit(message.paths.length, reject);
+				return;
+			case "second":
+				this.#listener.status({
+					type: "status",
+					seconds: this.#sinceLastStatus(),
+					...message.report,
+					fromSeen: this.#seenAt("from"),
+					toSeen: this.#seenAt("to"),
+				});
+				return;
+			case "warning":
+				this.#warn(message.line);
+				return;
+			case "stopped":
+				resolve(message.summary);
+				return;
+			case "failed":
+				reject(new TraceError(message.message));
+				return;
+		}
+	}
+
+	#ready({ hooks, wallClockBase }: FromWorker & { kind: "ready" }): void {
+		const wirings = () => this.#observers.map(({ wiring }) => wiring);
+		const knowledge = {
+			directory: new MergedDirectory(() => this.#inForce?.directories ?? [this.#directory]),
+			wirings: () => this.#inForce?.wirings ?? wirings(),
+		};
+		this.#naming = new Naming(knowledge, wallClockBase, this.#hooks.values());
+		const ready = announce({
+			question: this.#question,
+			text: this.#request,
+			cluster: this.#cluster(),
+			wirings: wirings(),
+			hooks,
+			readyMs: performance.now() - this.#begun,
+			warnings: this.#observers.flatMap((observer) => observer.warnings),
+		});
+		// From here on the veths count.
+		this.#seenAt("from");
+		this.#seenAt("to");
+		this.#listener.ready(ready);
+	}
+
+	#path(joined: JoinedPath): void {
+		if (this.#naming === null || (this.#stopping && this.#countReached())) return;
+		this.#listener.path(this.#naming.path(joined));
+		this.#paths++;
+		if (this.#countReached()) this.#stop();
+	}
+
+	/** A reader that is slow gets no more for now; what finds no room is counted where it is made. */
+	#credit(paths: number, reject: (cause: Error) => void): void {
+		const waiting = this.#listener.drained ?? null;
+		if (waiting === null) this.#tell({ kind: "credit", paths });
+		else waiting.then(() => this.#tell({ kind: "credit", paths })).catch(reject);
+	}
+
+	#countReached(): boolean {
+		return this.#request.count !== null && this.#paths >= this.#request.count;
+	}
+
+	#hookChanged(hook: Hook, added: boolean): void {
+		this.#hooks.set(hook.id, hook);
+		this.#naming?.hook(hook);
+		// Before `ready` they are part of it; a device is told once, not for each direction.
+		if (this.#naming === null || hook.direction === "egress" || this.#stopping) return;
+		const pod = this.#directory.podByDevice(hook.node, hook.ifindex, Date.now());
+		this.#listener.hook({
+			type: "hook",
+			change: added ? "added" : "removed",
+			node: hook.node,
+			device: hook.device,
+			pod: pod === null ? null : `${pod.namespace}/${pod.name}`,
+		});
+	}
+
+	#changed(): void {
+		if (!this.#following || this.#stopping) return;
+		this.#settling ??= setTimeout(() => {
+			this.#settling = null;
+			this.#tell({ kind: "world", world: this.#world() });
+		}, SETTLE_MS);
+	}
+
+	#stop(): void {
+		if (this.#stopping) return;
+		this.#stopping = true;
+		if (this.#settling !== null) clearTimeout(this.#settling);
+		this.#settling = null;
+		this.#tell({ kind: "stop" });
+	}
+
+	#tell(message: ToWorker): void {
+		this.#worker.postMessage(message);
+	}
+
+	#warn(line: string): void {
+		if (this.#warned.has(line)) return;
+		this.#warned.add(line);
+		this.#listener.warning(line);
+	}
+
+	#world(): World {
+		const names = this.#request.write === null ? null : this.#observers.map(({ directory }) => directory.names());
+		return { nodes: this.#localNodes(), cluster: this.#cluster(), names };
+	}
+
+	#localNodes(): World["nodes"] {
+		return this.#observers.filter(({ spec }) => spec.watch).map(({ spec, wiring }) => ({ name: spec.name, wiring }));
+	}
+
+	#cluster(): Cluster {
+		return clusterOf(
+			this.#directory,
+			this.#observers.flatMap(({ directory }) => directory.portals.hostPorts),
+		);
+	}
+
+	#refuseUnknown(cluster: Cluster): void {
+		const lookup = lookupOver(cluster);
+		const { from, to } = this.#question;
+		for (const [end, text] of [
+			[from, this.#request.from],
+			[to, this.#request.to],
+		] as const) {
+			if (!isUnknown(end, resolveEnd(end, lookup))) continue;
+			const { suggestion } = describeUnknown(end, text, lookup);
+			const elsewhere = end.kind === "pod" ? "; a pod of another node is known by its address, or with --agent" : "";
+			throw new TraceError(`no ${end.kind} ${text} is known on ${this.#nodeNames()}: ${suggestion}${elsewhere}`);
+		}
+	}
+
+	#nodeNames(): string {
+		return this.#observers.map(({ spec }) => spec.name).join(" and ");
+	}
+
+	#resolved(end: Question["from"]): ResolvedEnd {
+		return resolveEnd(end, lookupOver(this.#cluster()));
+	}
+
+	/** Seconds. */
+	#sinceLastStatus(): number {
+		const before = this.#statusAt;
+		this.#statusAt = performance.now();
+		return (this.#statusAt - before) / 1000;
+	}
+
+	/** Packets through the END's own veths since the trace began, traced or not; null: no watched node has one. */
+	#seenAt(end: "from" | "to"): number | null {
+		let sum: number | null = null;
+		for (const { node, ifindex } of this.#resolved(this.#question[end]).devices) {
+			const observer = this.#observers.find(({ spec }) => spec.watch && spec.name === node);
+			const packets = observer?.packets(ifindex) ?? null;
+			if (packets === null) continue;
+			const key = `${node}/${ifindex}`;
+			const before = this.#counted.get(key) ?? packets;
+			this.#counted.set(key, before);
+			sum = (sum ?? 0) + packets - before;
+		}
+		return sum;
+	}
+}
+
+/** A trace that could not begin, or broke. The message names the remedy. */
+export class TraceError extends Error {
+	override readonly name = "TraceError";
+}
+
+function sleep(ms: number): Promise<void> {
+	return new Promise((resolve) => {
+		setTimeout(resolve, ms).unref();
+	});
+}
