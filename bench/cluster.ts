@@ -36,6 +36,8 @@ export interface Traced {
 	/** From the signal to the end of the process, when no hook is left. */
 	readonly silentMs: number;
 	readonly cpuToReadyMs: number;
+	/** To `warm`. */
+	readonly cpuToWarmMs: number;
 	readonly cpuSeconds: number;
 	readonly residentBytes: number;
 	readonly summary: Summary;
@@ -44,7 +46,11 @@ export interface Traced {
 export interface RunningTrace {
 	/** Resolves when this device has been hooked after the trace began. */
 	hooked(device: string): Promise<void>;
+	/** CPU time counts from when this resolves. */
+	warm(): Promise<void>;
 	stop(): Promise<Traced>;
+	/** SIGKILL. */
+	kill(): void;
 }
 
 /** Resolves when its hooks are on. `request`: parts of a TraceRequest. */
@@ -63,6 +69,10 @@ export async function startTraced(request: object): Promise<RunningTrace> {
 				// Another one.
 			}
 		},
+		warm: async () => {
+			child.kill("SIGUSR2");
+			await next(lines, "warm");
+		},
 		stop: async () => {
 			const ended = once(child, "close");
 			const interrupted = performance.now();
@@ -71,10 +81,11 @@ export async function startTraced(request: object): Promise<RunningTrace> {
 			await ended;
 			return { ...line, readyMs, sinceStartMs, silentMs: performance.now() - interrupted };
 		},
+		kill: () => child.kill("SIGKILL"),
 	};
 }
 
-type Line = Traced & { readonly hooked: string };
+type Line = Traced & { readonly hooked: string; readonly warm: boolean };
 
 async function next(lines: AsyncIterator<string>, key: keyof Line): Promise<Line> {
 	for (;;) {
