@@ -80,7 +80,7 @@ export class Passages {
 		}
 	}
 
-	/** The datagram that was at a hook at exactly that time; null: none, or it is not told. */
+	/** The datagram that was at a hook at exactly that time; null: none, or it is not told, or there were two. */
 	at(hook: number, time: number): number | null {
 		const passed = this.#hooks.get(hook as HookId);
 		if (passed === undefined) return null;
@@ -92,7 +92,8 @@ export class Passages {
 			if ((times[middle] as number) < time) low = middle + 1;
 			else high = middle;
 		}
-		const number = times[low] === time ? (rows[low] as number) : -1;
+		const alone = times[low] === time && (low + 1 === count || times[low + 1] !== time);
+		const number = alone ? (rows[low] as number) : -1;
 		return number < 0 ? null : number;
 	}
 

@@ -1,26 +1,35 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { NOBODY } from "../../src/collector/cluster.js";
 import { LocalSource } from "../../src/collector/local-source.js";
 import { Pipeline } from "../../src/collector/pipeline.js";
 import { planFor } from "../../src/collector/plan.js";
 import { askQuestion } from "../../src/collector/question.js";
 import { addon } from "../../src/kernel/addon.js";
+import type { Lab } from "../../src/lab/lab.js";
 import { fanOut } from "../../src/packet/fanout.js";
 import type { Hook, HookId } from "../../src/packet/hook.js";
 import type { Sightings } from "../../src/packet/sightings.js";
 import type { SourceId, SourceSink } from "../../src/packet/source.js";
 import type { PathView } from "../../src/path/path-view.js";
 import { readWiring } from "../../src/wiring/snapshot.js";
+import { packet } from "../bpf/packet.js";
 import { attach } from "./attach.js";
 import { cluster } from "./cluster.js";
 import { DATAGRAM_BYTES, Numbers, Passages } from "./numbered.js";
 
 const FLOOD = "build/bench/flood";
+const LIVE = fileURLToPath(new URL("live", import.meta.url));
 const PORT = 9000;
 const SALT = 0x1234_5678_9abc_def1n;
 const COUNT = 1_001_000;
+/** Sent by live frames, in bursts that the rings can hold. */
+const FASTEST = 1_000_000;
+const BURST = 80_000;
+const PAUSE_MS = 250;
 /** With 16 bits of IP ID: six times around. */
 const ACROSS = 401_000;
 
@@ -32,52 +41,56 @@ describe("a million datagrams", () => {
 	const lab = cluster();
 	const numbers = new Numbers(COUNT, SALT);
 
-	for (const [way, to, nodes, hops, count, rate] of [
-		["over one veth pair, as fast as they go", "default/neighbor", ["node-a"], 2, COUNT, null],
-		["across nodes, their IDs come again and again", "default/server", ["node-a", "node-b"], 8, ACROSS, 45_000],
+	for (const [way, to, nodes, hops, count, send] of [
+		["over one veth pair, as a socket sends them", "default/neighbor", ["node-a"], 2, COUNT, flooding(null)],
+		["over one veth pair, as fast as this machine can", "default/neighbor", ["node-a"], 2, FASTEST, live],
+		[
+			"across nodes, their IDs come again and again",
+			"default/server",
+			["node-a", "node-b"],
+			8,
+			ACROSS,
+			flooding(45_000),
+		],
 	] as const) {
 		test(way, async () => {
-			const address = lab().pod(to).pod.address.ipv4;
 			const tally = { paths: 0, exact: 0, whole: 0, mixed: 0, unknown: 0 };
 			const seen = new Uint8Array(COUNT);
 			const passages = new Passages(numbers, COUNT * 2);
 			const skbs = new Set<number>();
 			const { end, lost } = await joining(nodes, passages, skbs, (view) => {
 				tally.paths++;
-				const number = passages.at(view.hook(0), view.first(0));
-				if (number === null) tally.unknown++;
-				if (view.evidence !== "exact" || number === null) return;
+				if (view.evidence !== "exact") return;
 				tally.exact++;
-				let mixed = false;
-				for (let n = 0; n < view.hopCount; n++) {
-					mixed ||= passages.at(view.hook(n), view.first(n)) !== number || view.packets(n) !== 1;
+				const there = Array.from({ length: view.hopCount }, (_, n) => passages.at(view.hook(n), view.first(n)));
+				const [number = null] = there;
+				if (number === null || there.includes(null)) {
+					tally.unknown++;
+					return;
 				}
-				if (mixed) tally.mixed++;
+				if (there.some((one, n) => one !== number || view.packets(n) !== 1)) tally.mixed++;
 				if (view.hopCount !== hops) return;
 				tally.whole++;
 				seen[number] = (seen[number] as number) + 1;
 			});
-			const options = ["--size", String(DATAGRAM_BYTES), "--packets", String(count), "--seconds", "50"];
-			if (rate !== null) options.push("--rate", String(rate));
-			const client = lab().pod("default/client");
-			const told = await client.run(FLOOD, "send", address, String(PORT), ...options).finally(async () => {
+			const told = await send(lab(), to, count).finally(async () => {
 				await sleep(300);
 				await end();
 			});
 			const sent = JSON.parse(told) as { sent: number; perSecond: number };
 			assert.equal(sent.sent, count, "precondition: all were sent");
-			assert.ok(skbs.size < count / 20, `precondition: ${skbs.size} pointers were used again and again`);
+			assert.ok(skbs.size < count / 10, `precondition: ${skbs.size} pointers were used again and again`);
 			const report = `${JSON.stringify({ ...tally, pointers: skbs.size, lost: lost(), ...sent })}`;
+			process.stdout.write(`# ${way}: ${report}\n`);
 			assert.equal(tally.mixed, 0, report);
-			assert.ok(tally.unknown < 1000, report);
+			assert.ok(tally.unknown < 4000, report);
 			// Where the rings were too small for a busy machine, the rest must still be most of it.
-			const expected = lost() === 0 ? count - 1000 : count * 0.5;
+			const expected = lost() === 0 ? count - 4000 : count * 0.3;
 			assert.ok(tally.exact >= expected && tally.whole >= expected * 0.99, report);
 			assert.ok(
 				seen.every((times) => times < 2),
 				"none has two paths",
 			);
-			process.stdout.write(`# ${way}: ${report}\n`);
 		});
 	}
 
@@ -164,3 +177,47 @@ describe("a million datagrams", () => {
 		};
 	}
 });
+
+/** Datagrams with a number each, from a socket in default/client. What the sender says of it. */
+function flooding(rate: number | null): (lab: Lab, to: string, count: number) => Promise<string> {
+	return async (lab, to, count) => {
+		const options = ["--size", String(DATAGRAM_BYTES), "--packets", String(count), "--seconds", "50"];
+		if (rate !== null) options.push("--rate", String(rate));
+		return await lab.pod("default/client").run(FLOOD, "send", lab.pod(to).pod.address.ipv4, String(PORT), ...options);
+	};
+}
+
+/** The same datagrams as if client's veth had received them, on all CPUs at once; the far pod drops them unread. */
+async function live(lab: Lab, to: string, count: number): Promise<string> {
+	const [client, far, node] = [lab.pod("default/client"), lab.pod(to), lab.node("node-a")];
+	assert.equal(await lab.ping("default/client", far.pod.address.ipv4), 1, "precondition: the bridge knows both");
+	const link = { source: client.pod.mac, destination: far.pod.mac };
+	const ends = { source: client.pod.address.ipv4, destination: far.pod.address.ipv4, id: 1, dontFragment: true };
+	const frame = packet()
+		.ethernet(link)
+		.ipv4(ends)
+		.udp({ source: 4500, destination: PORT })
+		.payload(new Uint8Array(DATAGRAM_BYTES))
+		.build();
+	await far.run("tc", "qdisc", "add", "dev", "eth0", "clsact");
+	const discard = ["bpf", "direct-action", "obj", `${LIVE}.bpf.o`, "sec", "tc"];
+	await far.run("tc", "filter", "add", "dev", "eth0", "ingress", ...discard);
+	await node.run("ethtool", "-K", client.pod.device, "gro", "on");
+	await lab.setBridgeNetfilter("node-a", false);
+	try {
+		const words = [`${LIVE}.bpf.o`, client.pod.device, String(count), String(BURST), String(PAUSE_MS)];
+		const child = node.spawn([LIVE, ...words], { stdio: ["pipe", "pipe", "inherit"] });
+		const closed = once(child, "close");
+		let told = "";
+		child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+			told += text;
+		});
+		child.stdin?.end(frame);
+		assert.deepEqual(await closed, [0, null]);
+		return told;
+	} finally {
+		await lab.setBridgeNetfilter("node-a", true);
+		await node.run("ethtool", "-K", client.pod.device, "gro", "off");
+		await far.run("tc", "qdisc", "del", "dev", "eth0", "clsact");
+	}
+}
