@@ -3,7 +3,7 @@
  * aside. Builds namespaces of its own (some 5 s) and removes them. Needs root.
  */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -60,6 +60,8 @@ interface Took {
 	readonly wallMs: number;
 	/** On a machine that others use too, this is what does not depend on them. */
 	readonly cpuMs: number;
+	/** By how much the most that was resident has grown. */
+	readonly residentMiB: number;
 }
 
 /** Medians over fresh processes. */
@@ -69,16 +71,24 @@ function cold(...args: readonly string[]): Took {
 		{ length: COLD },
 		() => JSON.parse(execFileSync(process.execPath, [own, ...args], { encoding: "utf8" })) as Took,
 	);
-	return { wallMs: median(runs.map(({ wallMs }) => wallMs)), cpuMs: median(runs.map(({ cpuMs }) => cpuMs)) };
+	const middle = (key: keyof Took) => median(runs.map((run) => run[key]));
+	return { wallMs: middle("wallMs"), cpuMs: middle("cpuMs"), residentMiB: middle("residentMiB") };
 }
 
 function timed<T>(body: () => T): { readonly took: Took; readonly result: T } {
+	const resident = peakKiB();
 	const cpu = process.cpuUsage();
 	const started = performance.now();
 	const result = body();
 	const wallMs = performance.now() - started;
 	const { user, system } = process.cpuUsage(cpu);
-	return { took: { wallMs, cpuMs: (user + system) / 1000 }, result };
+	const residentMiB = (peakKiB() - resident) / 1024;
+	return { took: { wallMs, cpuMs: (user + system) / 1000, residentMiB }, result };
+}
+
+/** proc(5), VmHWM: in a process that has done nothing yet, what it holds now. */
+function peakKiB(): number {
+	return Number(/^VmHWM:\s*(\d+) kB$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? 0);
 }
 
 /** From nothing to every device and pod with its evidence: services, which need other programs, come later. */
@@ -107,7 +117,9 @@ function links(path: string): Took {
 
 async function idleShare(path: string, hostRoot: string, signal: AbortSignal): Promise<number> {
 	const options = { netns: path, hostRoot };
-	const wiring = new WiringWatch({ ...options, native: addon(), node: "bench" }, () => identity.rewired(() => wiring.wiring));
+	const wiring = new WiringWatch({ ...options, native: addon(), node: "bench" }, () =>
+		identity.rewired(() => wiring.wiring),
+	);
 	const identity = new IdentityWatch(options, wiring.wiring, () => {});
 	try {
 		await identity.ready;
@@ -179,9 +191,10 @@ function say(what: string, value: number, unit: string, budget: number): void {
 	row(what, value.toFixed(1), unit, `≤ ${budget}`);
 }
 
-function sayTook(what: string, { wallMs, cpuMs }: Took, budget: number): void {
+function sayTook(what: string, { wallMs, cpuMs, residentMiB }: Took, budget: number): void {
 	say(what, wallMs, "ms", budget);
 	row("  of which CPU time", cpuMs.toFixed(1), "ms");
+	row("  resident memory, more by", residentMiB.toFixed(1), "MiB");
 }
 
 function print(took: Took): void {

@@ -82,27 +82,24 @@ class Runtime {
 	readonly #client: Grpc.Client;
 	readonly #proto: typeof Proto;
 	readonly #known = new Map<string, Known>();
-	readonly #events: Grpc.ClientReadableStream<unknown>;
+	readonly #onEvent: () => void;
+	#events: Grpc.ClientReadableStream<unknown> | null = null;
+	#hasEvents = true;
+	readonly #unimplemented: Grpc.status;
 
 	constructor(socket: string, grpc: typeof Grpc, proto: typeof Proto, onEvent: () => void) {
 		this.#proto = proto;
+		this.#onEvent = onEvent;
+		this.#unimplemented = grpc.status.UNIMPLEMENTED;
 		this.#client = new grpc.Client(`unix:${socket}`, grpc.credentials.createInsecure(), {
 			"grpc.max_receive_message_length": LARGEST_ANSWER,
 			// One channel for one runtime: a socket made anew behind the same path is another runtime.
 			"grpc.use_local_subchannel_pool": 1,
 		});
-		this.#events = this.#client.makeServerStreamRequest(
-			"/runtime.v1.RuntimeService/GetContainerEvents",
-			() => Buffer.alloc(0),
-			(bytes) => bytes,
-			{},
-		);
-		this.#events.on("data", onEvent);
-		// Not every runtime has them (containerd 1.6 does not): then links and time tell.
-		this.#events.on("error", () => {});
 	}
 
 	async claims(): Promise<readonly Claim[]> {
+		this.#listen();
 		const [sandboxes, containers] = await Promise.all([
 			this.#call("ListPodSandbox", {}),
 			this.#call("ListContainers", {}),
@@ -124,8 +121,31 @@ class Runtime {
 	}
 
 	close(): void {
-		this.#events.cancel();
+		this.#hasEvents = false;
+		this.#events?.cancel();
 		this.#client.close();
+	}
+
+	/** A stream that broke off (the runtime was restarted) is opened again with the next reading. */
+	#listen(): void {
+		if (this.#events !== null || !this.#hasEvents) return;
+		const events: Grpc.ClientReadableStream<unknown> = this.#client.makeServerStreamRequest(
+			"/runtime.v1.RuntimeService/GetContainerEvents",
+			() => Buffer.alloc(0),
+			(bytes) => bytes,
+			{},
+		);
+		const over = () => {
+			if (this.#events === events) this.#events = null;
+		};
+		events.on("data", this.#onEvent);
+		events.on("end", over);
+		events.on("error", (error: Grpc.ServiceError) => {
+			// Not every runtime has them (containerd 1.6 does not): then links and time tell.
+			if (error.code === this.#unimplemented) this.#hasEvents = false;
+			over();
+		});
+		this.#events = events;
 	}
 
 	/** Asks for what is not known yet, a few at a time; forgets what is gone. */
