@@ -7,6 +7,7 @@ import type { Wiring } from "../wiring/model.js";
 import { tunnelPorts } from "../wiring/roles.js";
 import { DropJudge, type Judged } from "./drop-judge.js";
 import { DropNode } from "./drop-node.js";
+import { wordsOf } from "./explained.js";
 
 export interface TraceDropsOptions {
 	readonly source: SourceId;
@@ -99,9 +100,4 @@ export class TraceDrops {
 function wantedOf({ slots: { maps, pointerKey, hashSalt, netnsId }, wiring }: TraceDropsOptions): DropsOptions {
 	const slots = { maps, pointerKey, hashSalt, netnsId: () => netnsId(wiring.host.cookie) };
 	return { slots, tunnelPorts: tunnelPorts(wiring.host).slice(0, 4) };
-}
-
-/** One line for a path's blame. */
-export function wordsOf({ diagnosis, explanation }: Judged): string {
-	return explanation.startsWith(diagnosis) ? explanation : `${diagnosis}: ${explanation}`;
 }

@@ -10,14 +10,14 @@ import type { DropReport } from "../path/judgement.js";
 import type { JoinedPath, PathView } from "../path/path-view.js";
 import type { Wiring } from "../wiring/model.js";
 import { DropWatermark } from "./drop-watermark.js";
-import { explained, type Words } from "./explained.js";
+import { explained, type Words, wordsOf } from "./explained.js";
 import { LocalSource } from "./local-source.js";
 import { Pipeline } from "./pipeline.js";
 import { type NodePlan, type Plan, planFor } from "./plan.js";
 import type { FromWorker, WorkerOptions, World } from "./protocol.js";
-import { Recorder } from "./recorder.js";
+import type { Recorder } from "./recorder.js";
 import type { Summary } from "./report.js";
-import { TraceDrops, wordsOf } from "./trace-drops.js";
+import type { TraceDrops } from "./trace-drops.js";
 
 /** Paths that go up in one message at the most. */
 const PATHS_A_MESSAGE = 512;
@@ -89,6 +89,7 @@ export class Tracer {
 		const { record, question, sample } = this.#options;
 		const { monotonicNs, realtimeNs } = this.#clock;
 		if (record !== null) {
+			const { Recorder } = await import("./recorder.js");
 			this.#recorder = new Recorder(record, this.#pipeline, { question, sample, wallClockBase: realtimeNs });
 		}
 		await this.#follow(world);
@@ -162,6 +163,8 @@ export class Tracer {
 		const watermark = (id: SourceId, timeNs: number) => this.#watermark.drops(id, timeNs);
 		const { id, slotAccess: slots, node } = source;
 		const { monotonicNs: baseNs } = this.#clock;
+		// Imported here, while hooks are being attached: they wait for the kernel, this thread would for nothing.
+		const { TraceDrops } = await import("./trace-drops.js");
 		try {
 			this.#drops.set(node, await TraceDrops.begin({ source: id, slots, wiring, baseNs, drop, watermark }));
 		} catch (cause) {
