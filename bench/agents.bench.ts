@@ -1,8 +1,11 @@
 /**
- * What serving costs, end to end: an agent that nobody asks; a flood as StreamSightings to a client on this machine; and
- * the packets of a flood between two nodes as whole paths, joined by a client of both agents, and by a relay's Trace.
+ * What serving costs, end to end: an agent that nobody asks; how long hooks outlive a client that was killed; a flood as
+ * StreamSightings to a client on this machine; and the packets of a flood between two nodes as whole paths, joined by a
+ * client of both agents, and by a relay's Trace.
  *
- *   node dist/bench/agents.bench.js [--rounds N] [--seconds S] [--idle S] [idle] [stream] [trace]
+ *   node dist/bench/agents.bench.js [--rounds N] [--seconds S] [--idle S] [--rate PPS] [--path-rate PPS] [PART …]
+ *
+ *   PART: idle, gone, stream, trace; all by default
  */
 import type { SpawnOptions } from "node:child_process";
 import { once } from "node:events";
@@ -11,7 +14,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
+import { addon } from "../src/kernel/addon.js";
 import type { Lab } from "../src/lab/lab.js";
+import { readLinks } from "../src/wiring/snapshot.js";
 import { inLab, linesOf, startTraced } from "./cluster.js";
 import { spread } from "./rounds.js";
 import { PathsClient, type Received, SightingsClient } from "./rpc-client.js";
@@ -31,13 +36,14 @@ const { values: options, positionals } = parseArgs({
 });
 const ROUNDS = Number(options.rounds);
 const SECONDS = Number(options.seconds);
+const KILLS = 9;
 const FLOOD = "build/bench/flood";
 /** Garbage of its start is collected by then. */
 const SETTLED_MS = 60_000;
 
 const folder = mkdtempSync(join(tmpdir(), "weft-bench-"));
 process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
-const parts: Readonly<Record<string, (lab: Lab) => Promise<void>>> = { idle, stream, trace };
+const parts: Readonly<Record<string, (lab: Lab) => Promise<void>>> = { idle, gone, stream, trace };
 const chosen = positionals.length > 0 ? positionals : Object.keys(parts);
 await inLab(async (lab) => {
 	for (const name of chosen) await parts[name]?.(lab);
@@ -55,6 +61,39 @@ async function idle(lab: Lab): Promise<void> {
 	row("CPU, its children's too", share.toFixed(3), "% of a core", "≤ 0.1");
 	row("resident", (agent.residentBytes() / 2 ** 20).toFixed(0), "MiB", "≤ 120");
 	await agent.stop();
+}
+
+/** SIGKILL to a client of a pair on one node, which needs six hooks. */
+async function gone(lab: Lab): Promise<void> {
+	const agent = await agentOf(lab, "node-a");
+	const count = programCounter(lab, "node-a");
+	const times: number[] = [];
+	let hooks = 0;
+	for (let round = 0; round < KILLS; round++) {
+		const agents = [addressOf("node-a")];
+		const client = await startTraced({ from: "default/client", to: "default/neighbor", agents });
+		// What follows the hooks has been loaded by then, as it has when a user ends a trace.
+		await sleep(500);
+		hooks = count();
+		const begun = performance.now();
+		client.kill();
+		while (count() > 0) await sleep(1);
+		times.push(performance.now() - begun);
+	}
+	await agent.stop();
+	title(`A client of an agent is killed, ${KILLS} times`);
+	row(`  until its ${hooks} hooks are gone`, spread(times), "ms", "≤ 200");
+}
+
+/** Counts the TCX programs on a node's devices, in microseconds. */
+function programCounter(lab: Lab, name: string): () => number {
+	const { path } = lab.node(name);
+	const links = readLinks(addon(), path);
+	const netns = addon().openNetns(path);
+	return () =>
+		links
+			.flatMap(({ ifindex }) => [false, true].map((egress) => addon().queryTcx(ifindex, egress, netns).length))
+			.reduce((sum, programs) => sum + programs, 0);
 }
 
 async function stream(lab: Lab): Promise<void> {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { addon } from "../../src/kernel/addon.js";
 import { Hooks, type HooksOptions, type InstanceFilter } from "../../src/kernel/hooks.js";
 import { LAYOUT } from "../../src/kernel/layout.generated.js";
@@ -223,6 +224,29 @@ for (const attach of ["tcx", "clsact"] as const) {
 			await hooks.refilter(() => NOTHING);
 			await hooks.detach([target("near", "egress")]);
 			await hooks.stop();
+		});
+
+		it("leaves amid a flood: no hook is left, and what was emitted is known and delivered", async () => {
+			hooks = new Hooks({ ...OPTIONS, attach });
+			const seen = collect(hooks);
+			const places = [target("near", "egress"), target("far", "ingress")];
+			await hooks.attach(
+				places,
+				() => EVERYTHING,
+				() => undefined,
+			);
+			const flooding = space.flood({ packets: 200_000 });
+			while (seen.records < 1000) await sleep(1);
+			const { total } = await hooks.leave();
+			const sent = await flooding;
+			assert.ok(
+				total.matched > 0 && total.matched < 2 * sent,
+				`it left in the middle: ${total.matched} of ${2 * sent}`,
+			);
+			assert.equal(total.emitted + total.ringFull, total.matched);
+			assert.equal(seen.records, total.emitted);
+			assert.deepEqual(addon().queryTcx(space.near, true, netns), []);
+			assert.doesNotMatch(space.tc("qdisc", "show"), /clsact/);
 		});
 
 		it("leaves nothing on the devices", async () => {
