@@ -19,17 +19,21 @@ interface Copy extends Transmission {
 	readonly counted: boolean;
 }
 
+/** How much speaks for a packet's being a repair: bytes from behind those that were sent, or a pause before it. */
+export type Suspicion = "behind" | "pause";
+
 const MOST_LOSSES = 64;
-const MOST_COPIES = 32;
+/** A loss on another node is known a second or more after its repair: a fast flow has sent others again meanwhile. */
+const MOST_COPIES: Readonly<Record<Suspicion, number>> = { behind: 1024, pause: 32 };
 
 /**
  * Ties retransmissions of one direction to the losses that caused them. Paths do not come in the order of time: a path
  * is called lost seconds after it was sent, when its repair has long arrived. So both sides wait for each other, the
- * latest 64 losses and the latest 32 packets that may have been repairs.
+ * latest losses and the latest packets that may have been repairs; those that most likely were not push out no others.
  */
 export class Repairs {
 	readonly #losses: Loss[] = [];
-	readonly #copies: Copy[] = [];
+	readonly #copies: Readonly<Record<Suspicion, Copy[]>> = { behind: [], pause: [] };
 	/** Ties by place. */
 	readonly places = new Map<string | null, number>();
 
@@ -48,23 +52,15 @@ export class Repairs {
 		place: string | null,
 	): { readonly repaired: number; readonly found: number } {
 		const loss: Loss = { ...sent, serial, place, repaired: 0, ties: 0 };
-		let found = 0;
-		for (let i = 0; i < this.#copies.length; ) {
-			const copy = this.#copies[i] as Copy;
-			if (copy.time > loss.time && overlapOf(loss, copy) > 0) {
-				this.#copies.splice(i, 1);
-				this.#tie(loss, copy);
-				if (!copy.counted) found++;
-			} else i++;
-		}
+		const found = this.#repairedBy(loss, this.#copies.behind) + this.#repairedBy(loss, this.#copies.pause);
 		// Kept when repaired, too: a later report may find that it was not lost.
 		this.#losses.push(loss);
 		if (this.#losses.length > MOST_LOSSES) this.#losses.shift();
 		return { repaired: Math.min(loss.repaired, loss.end - loss.start), found };
 	}
 
-	/** A packet that may repair an earlier loss: whether it does. If not, and `remember`, it may turn out later. */
-	sent(copy: Transmission, counted: boolean, remember: boolean): boolean {
+	/** A packet that may repair an earlier loss: whether it does. If not, it may turn out later, if it is suspicious. */
+	sent(copy: Transmission, counted: boolean, suspicion: Suspicion | null): boolean {
 		for (let i = this.#losses.length - 1; i >= 0; i--) {
 			const loss = this.#losses[i] as Loss;
 			if (loss.time < copy.time && loss.repaired < loss.end - loss.start && overlapOf(loss, copy) > 0) {
@@ -72,9 +68,10 @@ export class Repairs {
 				return true;
 			}
 		}
-		if (remember) {
-			this.#copies.push({ start: copy.start, end: copy.end, time: copy.time, counted });
-			if (this.#copies.length > MOST_COPIES) this.#copies.shift();
+		if (suspicion !== null) {
+			const copies = this.#copies[suspicion];
+			copies.push({ start: copy.start, end: copy.end, time: copy.time, counted });
+			if (copies.length > MOST_COPIES[suspicion]) copies.shift();
 		}
 		return false;
 	}
@@ -102,9 +99,26 @@ export class Repairs {
 	merge(other: Repairs): void {
 		for (const [place, count] of other.places) this.#count(place, count);
 		this.#losses.push(...other.#losses);
-		this.#copies.push(...other.#copies);
-		this.#losses.splice(0, this.#losses.length - MOST_LOSSES);
-		this.#copies.splice(0, this.#copies.length - MOST_COPIES);
+		this.#losses.splice(0, Math.max(0, this.#losses.length - MOST_LOSSES));
+		for (const suspicion of ["behind", "pause"] as const) {
+			const copies = this.#copies[suspicion];
+			copies.push(...other.#copies[suspicion]);
+			copies.splice(0, Math.max(0, copies.length - MOST_COPIES[suspicion]));
+		}
+	}
+
+	/** Ties those that came before the loss was known; returns how many were not counted yet. */
+	#repairedBy(loss: Loss, copies: Copy[]): number {
+		let found = 0;
+		for (let i = 0; i < copies.length; ) {
+			const copy = copies[i] as Copy;
+			if (copy.time > loss.time && overlapOf(loss, copy) > 0) {
+				copies.splice(i, 1);
+				this.#tie(loss, copy);
+				if (!copy.counted) found++;
+			} else i++;
+		}
+		return found;
 	}
 
 	#tie(loss: Loss, copy: Transmission): void {

@@ -189,7 +189,8 @@ class Way {
 	send(segment: Segment, start: number, end: number): number {
 		const { time, serial, lostAt } = segment;
 		const transmission = { start, end, time };
-		const mayRepeat = this.#mayRepeat(start, time);
+		const isBehind = start < this.sent.frontier;
+		const mayRepeat = this.#mayRepeat(isBehind, time);
 		const again = this.sent.add(start, end);
 		this.#latest = Math.max(this.#latest, time);
 		let found = 0;
@@ -201,7 +202,8 @@ class Way {
 			isRepeat = again > repaired.repaired;
 		}
 		if (mayRepeat || isRepeat || this.repairs.waiting) {
-			const tied = this.repairs.sent(transmission, isRepeat, mayRepeat || isRepeat);
+			const suspicion = isBehind || isRepeat ? "behind" : mayRepeat ? "pause" : null;
+			const tied = this.repairs.sent(transmission, isRepeat, suspicion);
 			isRepeat ||= tied;
 		}
 		if (isRepeat) found++;
@@ -211,8 +213,8 @@ class Way {
 	}
 
 	/** Behind what was sent, or after a pause; and the few behind such a one, for repairs come in bursts. */
-	#mayRepeat(start: number, time: number): boolean {
-		if (start < this.sent.frontier || Math.abs(time - this.#latest) >= TIMER_NS) this.#suspicious = BURST;
+	#mayRepeat(isBehind: boolean, time: number): boolean {
+		if (isBehind || Math.abs(time - this.#latest) >= TIMER_NS) this.#suspicious = BURST;
 		if (this.#suspicious === 0) return false;
 		this.#suspicious--;
 		return true;

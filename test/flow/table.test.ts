@@ -199,6 +199,21 @@ describe("retransmissions", () => {
 		assert.deepEqual(record.retransmissions, tied);
 	});
 
+	it("are tied in a fast connection, too, whose losses are all told after everything else", () => {
+		const [sent, losses]: [Shot[], Shot[]] = [[], []];
+		for (let n = 0; n < 3000; n++) {
+			// A pause after every fifty, as on a busy machine.
+			const at = n * 10 + Math.floor(n / 50) * 6000;
+			const segment = { way: "→", at, flags: A, seq: 1001 + n * 1000, ack: 9001, payload: 1000 } as const;
+			if (n % 100 === 40) losses.push({ ...segment, verdict: "lost", hops: 4 });
+			else sent.push(segment);
+			if (n % 100 === 70) sent.push({ ...segment, at: at + 5, seq: segment.seq - 30_000 });
+		}
+		const { retransmissions, forward } = new Network().shoot(...HANDSHAKE, ...sent, ...losses).flow();
+		assert.equal(forward.lost, 30);
+		assert.deepEqual(retransmissions, [{ place: "eth0→e @node-a", count: 30 }]);
+	});
+
 	it("are tied when the last packet of all was lost and a timer repaired it", () => {
 		const timer = { ...repair, at: 250_000 };
 		assert.deepEqual(new Network().shoot(first, timer, lost).flow().retransmissions, tied);
