@@ -44,3 +44,6 @@ function matchAt(pattern: RegExp, text: string, position: number): string {
 	pattern.lastIndex = position;
 	return pattern.exec(text)?.[0] ?? "";
 }
+
+/** Of 32 bits at the most, as far as digits tell. */
+export const NUMBER = /^(?:0x[0-9a-fA-F]{1,8}|[0-9]{1,10})$/;
