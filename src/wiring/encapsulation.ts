@@ -1,4 +1,5 @@
-import type { FdbEntry, Link, Neighbour, Route, Wiring } from "./model.js";
+import { formatPrefix, type Prefix, parsePrefix, parseWords, prefixContains } from "../packet/addresses.js";
+import type { Link, Route, Wiring } from "./model.js";
 import { contains, isUnresolved, RouteType } from "./namespace.js";
 import type { Step } from "./steps.js";
 import type { WiringView } from "./view.js";
@@ -15,6 +16,7 @@ type Resolved = { readonly kind: "resolved"; readonly gateway: string; readonly 
 export class Encapsulation {
 	readonly #view: WiringView;
 	readonly #memory: TunnelMemory;
+	#subnets: readonly Subnet[] | null = null;
 
 	constructor(view: WiringView, memory = new TunnelMemory()) {
 		this.#view = view;
@@ -111,7 +113,7 @@ export class Encapsulation {
 
 	/** A pod subnet that a tunnel knows (by its neighbours) or knew, without its route. */
 	#missingRoute(destination: string): Nowhere | null {
-		const known = this.#memory.route(destination);
+		const known = this.#memory.route(destination) ?? this.#subnetByNeighbour(destination);
 		if (known === null) return null;
 		const device = this.#view.host.namespace.links.find((link) => link.name === known.device);
 		const present = this.#view.host.namespace.routes.some((route) => route.destination === known.destination);
@@ -121,6 +123,13 @@ export class Encapsulation {
 			reason: `no route to ${known.destination}`,
 			remedy: `ip route replace ${known.destination} via ${known.gateway} dev ${device.name} onlink`,
 		};
+	}
+
+	#subnetByNeighbour(destination: string): TunnelRoute | null {
+		const words = parseWords(destination);
+		if (words === null) return null;
+		this.#subnets ??= subnetsByNeighbours(this.#view);
+		return this.#subnets.find(({ prefix }) => prefixContains(prefix, words))?.route ?? null;
 	}
 
 	#vtep(tunnel: Link, mac: string): string | null {
@@ -155,9 +164,46 @@ export class Encapsulation {
 	}
 }
 
+interface TunnelRoute {
+	readonly destination: string;
+	readonly gateway: string;
+	readonly device: string;
+}
+
+interface Subnet {
+	readonly prefix: Prefix;
+	readonly route: TunnelRoute;
+}
+
+/**
+ * Flannel gives every other node's subnet a permanent neighbour at its network address (10.244.2.0); all subnets of a
+ * cluster are of one size, which the other routes and this node's own bridges tell.
+ */
+function subnetsByNeighbours(view: WiringView): readonly Subnet[] {
+	const { links, neighbours, routes, addresses } = view.host.namespace;
+	const ofBridges = addresses.flatMap(({ ifindex, prefix }) =>
+		view.host.link(ifindex)?.kind === "bridge" ? [prefix] : [],
+	);
+	return links
+		.filter((link) => link.vxlan !== null)
+		.flatMap((tunnel) => {
+			const ofRoutes = routes.filter(isOn(tunnel)).map(({ destination }) => Number(destination.split("/")[1]));
+			const sizes = [...new Set([...ofRoutes, ...ofBridges])];
+			return neighbours
+				.filter((neighbour) => isOn(tunnel)(neighbour) && (neighbour.state & NUD_PERMANENT) !== 0)
+				.flatMap(({ address }) => sizes.map((size) => ({ address, destination: `${address}/${size}` })))
+				.flatMap(({ address, destination }) => {
+					const prefix = parsePrefix(destination);
+					// The address of a machine in the subnet is not the subnet's own.
+					if (prefix === null || formatPrefix(prefix) !== destination) return [];
+					return [{ prefix, route: { destination, gateway: address, device: tunnel.name } }];
+				});
+		});
+}
+
 const FLOOD = "00:00:00:00:00:00";
 
-function isOn(link: Link): (entry: FdbEntry | Neighbour) => boolean {
+function isOn(link: Link): (entry: { readonly ifindex: number | null }) => boolean {
 	return (entry) => entry.ifindex === link.ifindex;
 }
 
@@ -165,7 +211,7 @@ function isOn(link: Link): (entry: FdbEntry | Neighbour) => boolean {
 export class TunnelMemory {
 	readonly #macs = new Map<string, string>();
 	readonly #vteps = new Map<string, string>();
-	readonly #routes = new Map<string, { destination: string; gateway: string; device: string }>();
+	readonly #routes = new Map<string, TunnelRoute>();
 
 	learn({ host }: Wiring): void {
 		const tunnels = new Map(host.links.flatMap((link) => (link.vxlan === null ? [] : [[link.ifindex, link.name]])));
@@ -191,7 +237,7 @@ export class TunnelMemory {
 		return this.#vteps.get(mac) ?? null;
 	}
 
-	route(address: string): { destination: string; gateway: string; device: string } | null {
+	route(address: string): TunnelRoute | null {
 		for (const route of this.#routes.values()) if (contains(route.destination, address)) return route;
 		return null;
 	}

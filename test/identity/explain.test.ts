@@ -228,6 +228,34 @@ test("addresses: local pod, node, remote pod, service, outside; and a name", () 
 	assert.throws(() => words("nonsense"), NothingToExplain);
 });
 
+test("a remote address: whatever is missing on the way is named, with what puts it back", () => {
+	const without = (change: (host: Wiring["host"]) => Partial<Wiring["host"]>) => {
+		const known = knownNode((wiring) => ({ ...wiring, host: { ...wiring.host, ...change(wiring.host) } }));
+		const [fault] = explain(known, podAddress(2, 1), "default").faults;
+		return `${fault?.reason} → ${fault?.remedy}`;
+	};
+	const drop = <T>(rows: readonly T[], is: (row: T) => boolean) => rows.filter((row) => !is(row));
+	const route = "no route to 10.244.2.0/24 → ip route replace 10.244.2.0/24 via 10.244.2.0 dev flannel.1 onlink";
+	for (const [change, expected] of [
+		[({ routes }) => ({ routes: drop(routes, (one) => one.destination === "10.244.2.0/24") }), route],
+		[() => ({ routes: [] }), route],
+		[
+			({ neighbours }) => ({ neighbours: drop(neighbours, (one) => one.address === "10.244.2.0") }),
+			"no neighbour entry for 10.244.2.0 on flannel.1 → ip neigh replace 10.244.2.0 lladdr 8e:02:00:00:00:02 dev flannel.1 nud permanent",
+		],
+		[
+			({ fdb }) => ({ fdb: drop(fdb, (one) => one.destination !== null) }),
+			"no FDB entry for 8e:02:00:00:00:02 on flannel.1 → bridge fdb replace 8e:02:00:00:00:02 dev flannel.1 dst NODE-ADDRESS self permanent",
+		],
+		[
+			({ links }) => ({ links: links.map((one) => (one.kind === "vxlan" ? { ...one, up: false } : one)) }),
+			"flannel.1 is down → ip link set flannel.1 up",
+		],
+	] as readonly [(host: Wiring["host"]) => Partial<Wiring["host"]>, string][]) {
+		assert.equal(without(change), expected);
+	}
+});
+
 test("a remote address whose FDB entry is gone says so, and what to type", () => {
 	const known = knownNode((wiring) => ({
 		...wiring,

@@ -1,4 +1,5 @@
 import { Encapsulation } from "../../wiring/encapsulation.js";
+import type { Link, Route } from "../../wiring/model.js";
 import { contains } from "../../wiring/namespace.js";
 import type { Service } from "../owner.js";
 import type { ResolvedPod } from "../resolve.js";
@@ -95,16 +96,21 @@ function explainRemote(known: Known, address: string): Explanation {
 	const machine = directory.nodes().find((one) => one.addresses.includes(address));
 	const evidence: Evidence[] = [];
 	const faults: Fault[] = [];
-	if (route === null || link === null) {
-		const step = new Encapsulation(view).unroutable(address, route);
-		if (step.kind === "nowhere") faults.push({ reason: step.reason, remedy: step.remedy });
+	const astray = missingRoute(known, address, route);
+	if (route === null || link === null || astray !== null) {
 		return {
 			...frame(known, address, "address"),
-			headline: `${address} cannot be reached from here: no route leads there`,
+			headline:
+				route === null || link === null
+					? `${address} cannot be reached from here: no route leads there`
+					: `${address} is a pod's on another node, and no route leads there: its packets leave by ${link.name}, to nobody who knows it`,
 			words: [],
-			evidence,
+			evidence:
+				astray === null || link === null
+					? evidence
+					: [{ fact: `route ${route?.destination} dev ${link.name} is all there is`, source: "rtnetlink" }],
 			unknown: ["Whose it is."],
-			faults,
+			faults: astray === null ? faults : [...tunnelsDown(known), astray],
 		};
 	}
 	const by = route.gateway === null ? "" : ` via ${route.gateway}`;
@@ -146,6 +152,26 @@ function explainRemote(known: Known, address: string): Explanation {
 	};
 }
 
+/** A pod's address for which there is nothing better than the default route, or not even that. */
+function missingRoute({ view, directory }: Known, address: string, route: Route | null): Fault | null {
+	if (route !== null && route.ifindex !== null && !route.destination.endsWith("/0")) return null;
+	const step = new Encapsulation(view).unroutable(address, route);
+	if (step.kind === "nowhere" && step.remedy !== null) return { reason: step.reason, remedy: step.remedy };
+	const network = directory.testimony().subnetEnv?.networks.find((one) => contains(one, address));
+	if (network !== undefined)
+		return { reason: `no route to ${address}, which is in the pods' network ${network}`, remedy: null };
+	return step.kind === "nowhere" ? { reason: step.reason, remedy: null } : null;
+}
+
+function whatIsDown({ name }: Link): Fault {
+	return { reason: `${name} is down`, remedy: `ip link set ${name} up` };
+}
+
+/** A device that goes down takes its routes with it. */
+function tunnelsDown({ view }: Known): readonly Fault[] {
+	return view.host.namespace.links.filter((link) => !link.up && view.role(link.ifindex) === "tunnel").map(whatIsDown);
+}
+
 function throughTunnel(known: Known, address: string, evidence: Evidence[], faults: Fault[]): Explanation {
 	const { view, directory } = known;
 	const route = view.host.lookup(address);
@@ -156,6 +182,7 @@ function throughTunnel(known: Known, address: string, evidence: Evidence[], faul
 	if (resolved.kind === "resolved") {
 		evidence.push({ fact: `neighbour ${resolved.gateway} is ${resolved.mac} on ${link.name}`, source: "rtnetlink" });
 	}
+	if (!link.up) faults.push(whatIsDown(link));
 	const way = encapsulation.encapsulate(link, address);
 	if (way.kind === "nowhere") faults.push({ reason: way.reason, remedy: way.remedy });
 	const vtep = way.kind === "underlay" ? way.vtep : null;
