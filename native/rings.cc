@@ -24,6 +24,28 @@ Fd createRing(size_t bytes)
 	return Fd(ring);
 }
 
+/**
+ * All in one call where the kernel can (Linux 6.0): it waits for a grace period after each call, 12 ms and more, in
+ * case that a program still reads what was there before (maybe_wait_bpf_programs).
+ */
+void fill(int outer, const std::vector<Fd> &rings)
+{
+	std::vector<uint32_t> cpus(rings.size());
+	std::vector<int> values(rings.size());
+	for (uint32_t cpu = 0; cpu < rings.size(); cpu++) {
+		cpus[cpu] = cpu;
+		values[cpu] = rings[cpu].get();
+	}
+	auto count = static_cast<uint32_t>(rings.size());
+	DECLARE_LIBBPF_OPTS(bpf_map_batch_opts, options);
+	if (!bpf_map_update_batch(outer, cpus.data(), values.data(), &count, &options))
+		return;
+	for (uint32_t cpu : cpus) {
+		if (int error = bpf_map_update_elem(outer, &cpu, &values[cpu], BPF_ANY))
+			throw Failure("put ring into map of rings", error);
+	}
+}
+
 Fd createOuter(const std::vector<Fd> &rings)
 {
 	DECLARE_LIBBPF_OPTS(bpf_map_create_opts, options);
@@ -32,11 +54,7 @@ Fd createOuter(const std::vector<Fd> &rings)
 				static_cast<uint32_t>(rings.size()), &options));
 	if (!outer)
 		throw Failure("create map of rings", errno);
-	for (uint32_t cpu = 0; cpu < rings.size(); cpu++) {
-		int ring = rings[cpu].get();
-		if (int error = bpf_map_update_elem(outer.get(), &cpu, &ring, BPF_ANY))
-			throw Failure("put ring into map of rings", error);
-	}
+	fill(outer.get(), rings);
 	return outer;
 }
 
