@@ -2,6 +2,7 @@ import { CarrierAt } from "./carrier-table.js";
 import { highBits, lowBits, unitsOf } from "./coverage.js";
 import { Next } from "./due-cache.js";
 import { HopAt, HopF64 } from "./hop-table.js";
+import { isOtherSegment } from "./key.js";
 import type { OpenPaths } from "./open-paths.js";
 import { Mark, PathAt, PathF64, State } from "./path-table.js";
 import { Protocol } from "./protocols.js";
@@ -144,7 +145,9 @@ export class Adoption {
 		if (!this.#fits(path, orphan, false)) return false;
 		if ((facts.kind(paths.words[path + PathAt.tuple] as number) & 0xff) !== Protocol.tcp)
 			return paths.words[path + PathAt.ipId] !== 0;
-		return paths.words[path + PathAt.tsval] === paths.words[orphan + PathAt.tsval];
+		if (paths.words[path + PathAt.tsval] !== paths.words[orphan + PathAt.tsval]) return false;
+		const [segments, ipId] = [paths.words[orphan + PathAt.segments], paths.words[orphan + PathAt.ipId]];
+		return !isOtherSegment(paths, path, segments as number, ipId as number);
 	}
 
 	#copyHops(orphan: number, path: number): void {

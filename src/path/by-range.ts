@@ -1,6 +1,7 @@
 import { highBits, lowBits, unitsOf } from "./coverage.js";
 import { Next } from "./due-cache.js";
 import { HopAt, HopF64 } from "./hop-table.js";
+import { isOtherSegment } from "./key.js";
 import type { OpenPaths } from "./open-paths.js";
 import { Mark, PathAt, PathF64, State } from "./path-table.js";
 import { Protocol } from "./protocols.js";
@@ -77,6 +78,7 @@ export class ByRange {
 		const hop = this.#open.hopAt(path, sight.hook, 0);
 		if (sight.protocol === Protocol.tcp) {
 			if (paths.words[path + PathAt.tsval] !== sight.tsval) return false;
+			if (isOtherSegment(paths, path, sight.segments, sight.ipId)) return false;
 		} else if (!this.#isDatagramPart(path, hop, sight)) return false;
 		if (hop !== 0) return this.#hasRoom(path, hop);
 		const lastHop = paths.words[path + PathAt.lastHop] as number;

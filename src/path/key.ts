@@ -28,6 +28,16 @@ export function isSamePacket(paths: PathTable, path: number, pathKind: number, s
 	);
 }
 
+/**
+ * Two single segments of TCP with IP IDs of their own: one is a retransmission of the other. Of several segments in one
+ * skb the ID says less: hardware may repeat it.
+ */
+export function isOtherSegment(paths: PathTable, path: number, segments: number, ipId: number): boolean {
+	const own = paths.words[path + PathAt.ipId] as number;
+	const single = segments < 2 && (paths.words[path + PathAt.segments] as number) < 2;
+	return single && own !== 0 && ipId !== 0 && own !== ipId;
+}
+
 /** The fields of a sighting as a path keeps them, in place. */
 export function setPacket(paths: PathTable, path: number, sight: Sight): void {
 	const { rows, i } = sight;

@@ -105,6 +105,37 @@ for (const offNs of [-300_000, -21_000, -19_000, 300_000]) {
 	});
 }
 
+for (const offNs of [-250_000, -100_000, -19_000, 100_000]) {
+	test(`a segment lost on the wire and sent again within a tick of TSval, that clock off by ${offNs / 1000} µs: two paths`, () => {
+		const simulator = new Simulator();
+		const legs = JOURNEYS["pod to pod, other node"]?.(40_000) ?? [];
+		const segment = { protocol: TCP, payload: 1398, sequence: 7, acknowledgement: 3, tsval: 4, hash: 1 };
+		simulator.send(
+			{ ...segment, ipId: 9 },
+			legs,
+			700,
+			legs.findIndex(({ node }) => node === "node-b"),
+		);
+		simulator.now += 200_000;
+		simulator.send({ ...segment, ipId: 14 }, legs);
+		// Long enough for the first to be given up.
+		simulator.now += 5e9;
+		simulator.send({ ...segment, sequence: 1405, ipId: 15, tsval: 5004 }, legs);
+		const { outcome, events } = skewed(simulator, offNs);
+		assert.deepEqual(
+			outcome.paths
+				.map(({ ipId, verdict, hops }) => [ipId, verdict, hops.length])
+				.sort((a, b) => Number(a[0]) - Number(b[0])),
+			[
+				[9, "lost", 4],
+				[14, "delivered", 8],
+				[15, "delivered", 8],
+			],
+		);
+		assert.equal(assertNoFalseJoin(simulator, outcome.paths, events), 0);
+	});
+}
+
 test("law: in bulk, whatever the offloads and the skew, every skb that was sent is one whole path with the same hops", () => {
 	fc.assert(
 		fc.property(
