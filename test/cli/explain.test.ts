@@ -139,6 +139,35 @@ describe("on a lab", () => {
 		);
 	});
 
+	test("explain --model shows the packets that break a promise, when pods are hidden behind their node", async () => {
+		const server = lab().pod("default/server").pod.address.ipv4;
+		const client = lab().pod("default/client").pod.address.ipv4;
+		const node = lab().node("node-a");
+		const rule = ["POSTROUTING", "-t", "nat", "-s", client, "-d", server, "-p", "icmp", "-j", "MASQUERADE"];
+		await node.run("iptables", "-I", ...rule);
+		try {
+			const checking = run(["explain", "--model", `--lab=${lab().name}`, "--watch", "5s", "-o", "json"]);
+			let checked = false;
+			const done = checking.finally(() => {
+				checked = true;
+			});
+			// Each ping is a connection of its own: the rule is for new ones.
+			while (!checked) await lab().ping("default/client", server, { count: 1 });
+			const { stdout } = await done;
+			const [pods, nodes, own] = stdout
+				.trim()
+				.split("\n")
+				.map((line) => JSON.parse(line) as { broken: number; breaches: { sent: string; arrived: string }[] });
+			assert.ok(pods !== undefined && pods.broken > 0, stdout);
+			assert.ok(own !== undefined && own.broken > 0, stdout);
+			assert.equal(nodes?.broken, 0);
+			assert.match(pods.breaches[0]?.sent ?? "", new RegExp(`^${client}`));
+			assert.doesNotMatch(pods.breaches[0]?.arrived ?? client, new RegExp(`^${client}`));
+		} finally {
+			await node.run("iptables", "-D", ...rule);
+		}
+	});
+
 	test("explain --model proves the three promises on live traffic", async () => {
 		const checking = run(["explain", "--model", `--lab=${lab().name}`, "--watch", "5s", "-o", "json"]);
 		const server = lab().pod("default/server").pod.address.ipv4;

@@ -1,36 +1,24 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { explain } from "../../src/identity/explain/explain.js";
-import { countersOf, type Explanation } from "../../src/identity/explain/explanation.js";
+import type { Explanation } from "../../src/identity/explain/explanation.js";
 import { describeNode } from "../../src/identity/topology.js";
-import { addon } from "../../src/kernel/addon.js";
-import { readLinks } from "../../src/wiring/snapshot.js";
 import { WiringView } from "../../src/wiring/view.js";
 import { cluster } from "../lab/cluster.js";
+import { runWeft } from "../lab/weft.js";
 import { followNode, until } from "./follow.js";
 
 describe("docker0 beside cni0, the question's own situation", () => {
 	const lab = cluster({ docker: true, servers: false });
 
 	test("docker0 is told right before a container, with it, and after", async () => {
-		const { path } = lab().node("node-a");
+		const { netns } = lab().node("node-a").node;
 		const { wiring, identity, close } = followNode(lab(), "node-a");
+		/** `weft explain`, as a user runs it. */
 		const ask = async (thing: string): Promise<Explanation> => {
-			const counters = () => countersOf(readLinks(addon(), path));
-			const before = counters();
-			await sleep(200);
-			return explain(
-				{
-					view: new WiringView(wiring.wiring),
-					directory: identity.directory,
-					window: { seconds: 0.2, before, after: counters() },
-					hooked: null,
-					pasted: false,
-				},
-				thing,
-				"default",
-			);
+			const { code, stdout, stderr } = await runWeft("explain", thing, "--netns", netns, "--watch", "1s", "-o", "json");
+			assert.equal(code, 0, stderr);
+			return JSON.parse(stdout) as Explanation;
 		};
 		try {
 			await identity.ready;
@@ -38,7 +26,11 @@ describe("docker0 beside cni0, the question's own situation", () => {
 			assert.equal(bridge?.ifindex, 3, "as in the question");
 			const idle = await ask("docker0");
 			assert.match(said(idle), /nothing plugged in: Docker's own, and idle here/);
+			assert.match(said(idle), /it was idle for the last \d(\.\d)? s/);
 			assert.match(said(idle), /counters did not move/);
+			assert.match(said(idle), /hooks on it saw 0 packets/);
+			assert.match(said(idle), /no link has docker0 \(index 3\) as its master/);
+			assert.match(said(idle), /its forwarding table has no learned addresses/);
 			assert.match(said(idle), /The pods of this node are on cni0: 2 ports/);
 
 			await lab().runContainer("node-a", "web");
@@ -52,6 +44,13 @@ describe("docker0 beside cni0, the question's own situation", () => {
 			assert.match(web?.addresses[0] ?? "", /^172\.17\.0\.\d+$/);
 			const [pod] = identity.directory.pods("default/client");
 			assert.match(said(await ask(pod?.device ?? "")), /default\/client's network cable/);
+			const pinged = lab()
+				.node("node-a")
+				.run("ping", "-c", "20", "-i", "0.1", web?.addresses[0] ?? "");
+			const busy = await ask("docker0");
+			await pinged;
+			assert.match(said(busy), /[1-9]\d* packets came in and [1-9]\d* went out by it in/);
+			assert.match(said(busy), /hooks on it saw [1-9]\d* packets/);
 			const topology = describeNode(new WiringView(wiring.wiring), identity.directory);
 			assert.equal(topology.devices.find((device) => device.name === web?.device)?.master, "docker0");
 
