@@ -49,6 +49,12 @@ static __always_inline const struct weft_ipv4 *weft_plain_header(struct __sk_buf
 	return header;
 }
 
+/* Half an address, 64 bits, are all zero: ::1, or an IPv4 address in disguise. */
+static __always_inline int weft_begins_with_zeros(const __be32 address[4])
+{
+	return !*(const __u64 *)address;
+}
+
 /* As weft_plain_header, for IPv6. */
 static __always_inline const struct weft_ipv6 *weft_plain_ipv6(struct __sk_buff *skb)
 {
@@ -60,7 +66,8 @@ static __always_inline const struct weft_ipv6 *weft_plain_ipv6(struct __sk_buff 
 	if (knobs.l3 || skb->vlan_present ||
 	    (const void *)(transport + 1) > (const void *)(long)skb->data_end ||
 	    *(const __be16 *)(data + 12) != bpf_htons(ETH_P_IPV6) ||
-	    (header->version_class_label & bpf_htonl(0xf0000000)) != bpf_htonl(0x60000000))
+	    (header->version_class_label & bpf_htonl(0xf0000000)) != bpf_htonl(0x60000000) ||
+	    weft_begins_with_zeros(header->source) || weft_begins_with_zeros(header->destination))
 		return 0;
 	room = bpf_ntohs(header->payload_length);
 	if (room + sizeof(*header) + WEFT_ETHERNET > skb->len ||
