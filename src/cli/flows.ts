@@ -123,7 +123,7 @@ function shownAs({ output: form, once = false }: Options): Shown {
 	};
 	const listener: RemoteListener = {
 		ready({ hooks, nodes }) {
-			if (form === "text") process.stderr.write(`weft: ${hooks.length} hooks on ${sanitize(nodes.join(", "))}\n`);
+			process.stderr.write(`weft: ${hooks.length} hooks on ${sanitize(nodes.join(", "))}\n`);
 		},
 		path: () => undefined,
 		status() {

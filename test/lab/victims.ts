@@ -25,12 +25,12 @@ export interface Drops {
 	readonly most: number;
 	/** By default on ingress. */
 	readonly egress?: boolean;
-	/** The device carries flannel's IPv4 tunnel. */
-	readonly tunnelled?: boolean;
+	/** The device carries flannel's tunnel: the outer header's family; true: IPv4. */
+	readonly tunnelled?: boolean | "ipv4" | "ipv6";
 }
 
-/** Ethernet, IPv4, UDP, VXLAN. */
-const TUNNEL_BYTES = 50;
+/** Ethernet, IPv4 or IPv6, UDP, VXLAN. */
+const TUNNEL_BYTES = { ipv4: 50, ipv6: 70 } as const;
 
 /**
  * Drops one packet in `every` with payload to a TCP or UDP port on a device, at most `most`. Attach it before weft
@@ -43,7 +43,8 @@ export async function dropSome(
 ): Promise<Dropping> {
 	const ifindex = Number(await node.run("cat", `/sys/class/net/${device}/ifindex`));
 	const object = addon().openObject(OBJECT);
-	object.setRodata(0, new Uint8Array(Uint32Array.of(port, every, most, tunnelled ? TUNNEL_BYTES : 0).buffer));
+	const tunnel = tunnelled === false ? 0 : TUNNEL_BYTES[tunnelled === true ? "ipv4" : tunnelled];
+	object.setRodata(0, new Uint8Array(Uint32Array.of(port, every, most, tunnel).buffer));
 	object.load();
 	const program = object.program("drop_some");
 	const [tallies, victims] = [object.map("tallies"), object.map("victims")];
