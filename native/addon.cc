@@ -77,6 +77,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports)
 	add<BpfObject::open>(env, exports, "openObject");
 	add<Rings::create>(env, exports, "createRings");
 	add<TcxLink::attach>(env, exports, "attachTcx");
+	add<TcxLink::attachAll>(env, exports, "attachTcxAll");
 	add<TcxLink::query>(env, exports, "queryTcx");
 	add<ClsactLink::attach>(env, exports, "attachClsact");
 	add<ClsactLink::removeStale>(env, exports, "removeStaleClsact");

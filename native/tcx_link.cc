@@ -7,6 +7,8 @@
 #include "tc_attach.h"
 
 #include <linux/bpf.h>
+#include <memory>
+#include <optional>
 #include <sys/syscall.h>
 
 namespace weft
@@ -56,6 +58,36 @@ template <class Attributes> int bpf(int command, Attributes &attributes)
 	return static_cast<int>(::syscall(SYS_bpf, command, &attributes, sizeof(attributes)));
 }
 
+/** Where a link goes, and what came of it. */
+struct Place {
+	// The caller may close its handles before the pool's thread gets to it.
+	explicit Place(const TcAttach &where)
+	    : where(where), program(duplicate(where.program)), netns(duplicate(where.netns))
+	{
+	}
+
+	void attach()
+	{
+		try {
+			LinkCreate create = {};
+			create.program = static_cast<uint32_t>(program.get());
+			create.ifindex = where.ifindex;
+			create.attachType = where.egress ? kTcxEgress : kTcxIngress;
+			create.flags = kBefore;
+			NetnsScope scope(netns.get());
+			link = Fd(bpf(BPF_LINK_CREATE, create));
+			if (!link)
+				throw Failure("attach TCX program to " + where.describe(), errno);
+		} catch (const Failure &refusal) {
+			failure = refusal;
+		}
+	}
+
+	TcAttach where;
+	Fd program, netns, link;
+	std::optional<Failure> failure;
+};
+
 } // namespace
 
 std::vector<TcxLink::PropertyDescriptor> TcxLink::properties()
@@ -63,30 +95,49 @@ std::vector<TcxLink::PropertyDescriptor> TcxLink::properties()
 	return {bind<&TcxLink::update>("update"), bind<&TcxLink::close>("close")};
 }
 
+Napi::Value TcxLink::adopt(Napi::Env env, Fd link)
+{
+	auto [object, self] = create(env);
+	self->fd_ = std::move(link);
+	return object;
+}
+
 Napi::Value TcxLink::attach(const Napi::CallbackInfo &info)
 {
-	TcAttach where(info[0]);
-	// The caller may close its handles before the pool's thread gets to it.
-	auto program = std::make_shared<Fd>(duplicate(where.program));
-	auto netns = std::make_shared<Fd>(duplicate(where.netns));
-	auto link = std::make_shared<Fd>();
+	auto place = std::make_shared<Place>(TcAttach(info[0]));
 	Background::Task task;
 	task.keep = info[0].As<Napi::Object>();
 	task.work = [=] {
-		LinkCreate create = {};
-		create.program = static_cast<uint32_t>(program->get());
-		create.ifindex = where.ifindex;
-		create.attachType = where.egress ? kTcxEgress : kTcxIngress;
-		create.flags = kBefore;
-		NetnsScope scope(netns->get());
-		*link = Fd(bpf(BPF_LINK_CREATE, create));
-		if (!*link)
-			throw Failure("attach TCX program to " + where.describe(), errno);
+		place->attach();
+		if (place->failure)
+			throw *place->failure;
+	};
+	task.finish = [=](Napi::Env env) { return adopt(env, std::move(place->link)); };
+	return Background::run(info.Env(), "weft attach", std::move(task));
+}
+
+Napi::Value TcxLink::attachAll(const Napi::CallbackInfo &info)
+{
+	if (!info[0].IsArray())
+		throw Napi::TypeError::New(info.Env(), "expected an array of TcAttach");
+	auto given = info[0].As<Napi::Array>();
+	auto places = std::make_shared<std::vector<Place>>();
+	for (uint32_t index = 0; index < given.Length(); index++)
+		places->emplace_back(TcAttach(given.Get(index)));
+	Background::Task task;
+	task.keep = given;
+	task.work = [=] {
+		for (Place &place : *places)
+			place.attach();
 	};
 	task.finish = [=](Napi::Env env) -> Napi::Value {
-		auto [object, self] = create(env);
-		self->fd_ = std::move(*link);
-		return object;
+		Napi::Array results = Napi::Array::New(env, places->size());
+		for (uint32_t index = 0; index < places->size(); index++) {
+			Place &place = (*places)[index];
+			results.Set(index, place.failure ? nativeError(env, *place.failure).Value()
+							 : adopt(env, std::move(place.link)));
+		}
+		return results;
 	};
 	return Background::run(info.Env(), "weft attach", std::move(task));
 }

@@ -1,7 +1,7 @@
 import type { NetnsCookie } from "../packet/hook.js";
 import { addon } from "./addon.js";
-import { explained, isNativeError, KernelError } from "./error.js";
-import type { BpfProgram, Link, Netns } from "./native.js";
+import { explained, explainedAs, isNativeError, KernelError } from "./error.js";
+import type { BpfProgram, Link, NativeError, Netns, TcAttach } from "./native.js";
 import type { HookPlace } from "./place.js";
 
 /** How hooks are put on devices: TCX links (Linux 6.6), or filters of a clsact qdisc (older). */
@@ -24,12 +24,31 @@ export function preferredAttachType(): AttachType {
 /** lo has this index in every namespace. */
 const LOOPBACK = 1;
 
-/** @throws KernelError: device or namespace gone, not permitted, no TCX */
-export async function attach(type: AttachType, program: BpfProgram, place: HookPlace, netns: Netns): Promise<Link> {
-	const where = { program, ifindex: place.ifindex, egress: place.direction === "egress", netns };
-	return await explained(`attach to ${place.device} ${place.direction}`, async () =>
-		type === "tcx" ? await addon().attachTcx(where) : addon().attachClsact(where),
-	);
+/**
+ * Hooks devices of one namespace. Each gets its link, or the reason why there is none: device gone, not permitted, no
+ * TCX. Most of the time is the kernel's, 12 ms a TCX link: it is spent on another thread.
+ */
+export async function attachAll(
+	type: AttachType,
+	program: BpfProgram,
+	places: readonly HookPlace[],
+	netns: Netns,
+): Promise<readonly (Link | KernelError)[]> {
+	const wheres = places.map(({ ifindex, direction }) => ({ program, ifindex, egress: direction === "egress", netns }));
+	const results = type === "tcx" ? await addon().attachTcxAll(wheres) : wheres.map(attachClsact);
+	return results.map((result, index) => {
+		const { device, direction } = places[index] as HookPlace;
+		return isNativeError(result) ? explainedAs(`attach to ${device} ${direction}`, result) : result;
+	});
+}
+
+function attachClsact(where: TcAttach): Link | NativeError {
+	try {
+		return addon().attachClsact(where);
+	} catch (cause) {
+		if (!isNativeError(cause)) throw cause;
+		return cause;
+	}
 }
 
 /** Opens a namespace and makes sure that it still is the one that was meant: paths are reused, cookies are not. */

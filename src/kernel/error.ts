@@ -32,8 +32,13 @@ export function explained<Result>(operation: string, body: () => Result | Promis
 	}
 }
 
+/** With its remedy. */
+export function explainedAs(operation: string, cause: NativeError): KernelError {
+	return new KernelError(operation, remedyOf(cause), cause);
+}
+
 function rethrow(operation: string, cause: unknown): never {
-	throw isNativeError(cause) ? new KernelError(operation, remedyOf(cause), cause) : cause;
+	throw isNativeError(cause) ? explainedAs(operation, cause) : cause;
 }
 
 /** The kernel's first line; the verifier's many stay in the cause. */

@@ -1,6 +1,6 @@
 import type { Direction, NetnsCookie } from "../packet/hook.js";
 import { addon } from "./addon.js";
-import { type AttachType, attach, openNetns } from "./attach.js";
+import { type AttachType, attachAll, openNetns } from "./attach.js";
 import { isNativeError, KernelError } from "./error.js";
 import { HookSetIds } from "./hook-set-ids.js";
 import type { Knobs } from "./knobs.js";
@@ -202,20 +202,33 @@ export class HookSets {
 		const attached: [Target, Link][] = [];
 		const failures: AttachFailure<Target>[] = [];
 		for (const [cookie, here] of groupBy(targets, (target) => target.netns)) {
-			let netns: Netns | null = null;
-			for (const target of here) {
-				try {
-					netns ??= openNetns(target.netnsPath, cookie);
-					attached.push([target, await attach(this.#attachType, this.#instrument.noop, target, netns)]);
-				} catch (error) {
-					if (!(error instanceof KernelError)) throw error;
-					failures.push({ target, error });
-				}
-			}
-			// An open handle would keep a pod's namespace alive.
-			netns?.close();
+			const results = await this.#placeIn(cookie, here);
+			here.forEach((target, index) => {
+				const result = results[index] as Link | KernelError;
+				if (result instanceof KernelError) failures.push({ target, error: result });
+				else attached.push([target, result]);
+			});
 		}
 		return { attached, failures };
+	}
+
+	/** All are of the namespace. When that is gone, so are they. */
+	async #placeIn(netns: NetnsCookie, targets: readonly HookTarget[]): Promise<readonly (Link | KernelError)[]> {
+		const [first] = targets;
+		if (first === undefined) return [];
+		let opened: Netns;
+		try {
+			opened = openNetns(first.netnsPath, netns);
+		} catch (error) {
+			if (error instanceof KernelError) return targets.map(() => error);
+			throw error;
+		}
+		try {
+			return await attachAll(this.#attachType, this.#instrument.noop, targets, opened);
+		} finally {
+			// An open handle would keep a pod's namespace alive.
+			opened.close();
+		}
 	}
 
 	#setFor(target: HookTarget): LiveSet {

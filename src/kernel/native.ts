@@ -164,6 +164,8 @@ export interface Native {
 	createRings(options: RingOptions): Rings;
 	/** TCX, before all others (BPF_F_BEFORE), on another thread: the kernel takes 12 ms. ENOTSUP or EINVAL where the kernel has no TCX. */
 	attachTcx(attach: TcAttach): Promise<Link>;
+	/** The same for many, one after the other on one other thread; each its link, or why there is none. */
+	attachTcxAll(attaches: readonly TcAttach[]): Promise<readonly (Link | NativeError)[]>;
 	/**
 	 * A clsact filter, first of all where others leave room for that, its owner's mark in its name; the qdisc is made
 	 * only where none is, and removed again only then, and when nobody else's filter is on it. A watchdog process

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { addon } from "../../src/kernel/addon.js";
-import type { Netns } from "../../src/kernel/native.js";
+import type { NativeError, Netns } from "../../src/kernel/native.js";
 import { answering, Miniature, nativeError } from "./fixture.js";
 import { Space } from "./space.js";
 import { eventually, kill, startVictim } from "./spawn.js";
@@ -48,6 +50,31 @@ describe("TCX links", () => {
 		ours.close();
 		theirs.close();
 		mini.close();
+	});
+
+	it("attaches many at once; one that cannot be is the only one without a link", async () => {
+		const mini = new Miniature();
+		const at = (ifindex: number, egress: boolean) => ({ program: mini.emit, ifindex, egress, netns });
+		const results = await addon().attachTcxAll([at(space.near, true), at(9999, false), at(space.far, false)]);
+		assert.deepEqual(
+			results.map((result) => (result instanceof Error ? (result as NativeError).code : "link")),
+			["link", "ENODEV", "link"],
+		);
+		assert.deepEqual(addon().queryTcx(space.far, false, netns), [mini.emit.id]);
+		for (const result of results) if (!(result instanceof Error)) result.close();
+		assert.deepEqual(addon().queryTcx(space.far, false, netns), []);
+		mini.close();
+	});
+
+	it("reads a sysctl as its namespace has it", () => {
+		const own = addon().openNetns(null);
+		const key = "/proc/sys/net/ipv4/ip_default_ttl";
+		assert.equal(own.readFile(key), readFileSync(key, "latin1"));
+		execFileSync("nsenter", [`--net=${space.path}`, "sysctl", "-qw", "net.ipv4.ip_default_ttl=99"]);
+		assert.equal(netns.readFile(key), "99\n");
+		assert.equal(own.readFile(key), readFileSync(key, "latin1"));
+		assert.throws(() => netns.readFile("/proc/sys/net/none"), nativeError("ENOENT"));
+		own.close();
 	});
 
 	it("updates to another program without a gap", async () => {
