@@ -81,22 +81,22 @@ export class Assembler implements RowReader {
 
 	/** Judges what has waited its time by now, in the order in which it began to wait. */
 	expire(): void {
-		const { sight, paths, suspects, flooded, orphans, closed, drops, limits } = this.#shop;
+		const { sight, paths, suspects, flooded, orphans, closed, ordered, drops, limits } = this.#shop;
 		const now = this.now[0] as number;
 		sight.now = now;
 		if (drops.next < now) this.#applyDrops(now);
 		for (let path = flooded.oldest; path !== 0; path = flooded.oldest) {
-			if ((paths.doubles[(path >> 1) + PathF64.since] as number) + limits.floodNs > now) break;
+			if ((paths.doubles[(path >> 1) | PathF64.since] as number) + limits.floodNs > now) break;
 			this.#open.judge(path, "due");
 		}
 		for (let path = orphans.oldest; path !== 0; path = orphans.oldest) {
-			if ((paths.doubles[(path >> 1) + PathF64.since] as number) + limits.orphanNs > now) break;
+			if ((paths.doubles[(path >> 1) | PathF64.since] as number) + limits.orphanNs > now) break;
 			this.#open.expireOrphan(path);
 		}
 		for (let path = suspects.oldest; path !== 0; path = suspects.oldest) {
-			const since = paths.doubles[(path >> 1) + PathF64.since] as number;
+			const since = paths.doubles[(path >> 1) | PathF64.since] as number;
 			if (since + limits.suspectNs > now) break;
-			const latest = paths.doubles[(path >> 1) + PathF64.latest] as number;
+			const latest = paths.doubles[(path >> 1) | PathF64.latest] as number;
 			if (latest - since > limits.suspectNs / 2) {
 				suspects.remove(path);
 				suspects.add(path, latest);
@@ -105,6 +105,7 @@ export class Assembler implements RowReader {
 			}
 		}
 		while (closed.oldest + limits.suspectNs <= now) this.#open.free(closed.take());
+		while (ordered.oldest + limits.suspectNs * 2 <= now) this.#open.free(ordered.take());
 	}
 
 	/** The trace is over: judges everything that is open. */
@@ -122,7 +123,7 @@ export class Assembler implements RowReader {
 		const carrier = carriers.find(sight.source, rows.skbLow[i] as number, rows.skbHigh[i] as number);
 		if (
 			carrier !== 0 &&
-			((paths.words[(carriers.words[carrier + CarrierAt.path] as number) + PathAt.marks] as number) &
+			((paths.words[(carriers.words[carrier | CarrierAt.path] as number) | PathAt.marks] as number) &
 				Mark.fragments) !==
 				0
 		) {
@@ -142,15 +143,15 @@ export class Assembler implements RowReader {
 	#follow(carrier: number, sight: Sight): void {
 		const { carriers, paths, closing } = this.#shop;
 		const open = this.#open;
-		const path = carriers.words[carrier + CarrierAt.path] as number;
+		const path = carriers.words[carrier | CarrierAt.path] as number;
 		open.advance(carrier, sight);
-		if (carriers.words[carrier + CarrierAt.whole] === 0) {
-			if (!this.#byRange.join(sight, true) && paths.words[path + PathAt.state] === State.open)
+		if (carriers.words[carrier | CarrierAt.whole] === 0) {
+			if (!this.#byRange.join(sight, true) && paths.words[path | PathAt.state] === State.open)
 				open.pass(path, carrier, sight);
 			return;
 		}
 		open.pass(path, carrier, sight);
-		if (paths.words[path + PathAt.state] === State.open) open.settle(path, sight);
+		if (paths.words[path | PathAt.state] === State.open) open.settle(path, sight);
 		else open.revise(path, closing.suspect(path, sight.now, "due"));
 	}
 
@@ -180,7 +181,7 @@ export class Assembler implements RowReader {
 	#drop({ source, time, report }: PendingDrop): void {
 		const { carriers, counters } = this.#shop;
 		const carrier = carriers.find(source, report.skbLow >>> 0, report.skbHigh >>> 0);
-		if (carrier === 0 || (carriers.doubles[(carrier >> 1) + CarrierF64.time] as number) > time) {
+		if (carrier === 0 || (carriers.doubles[(carrier >> 1) | CarrierF64.time] as number) > time) {
 			counters.strayDrops++;
 			return;
 		}

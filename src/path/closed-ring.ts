@@ -27,7 +27,7 @@ export class ClosedRing {
 		const forgotten = this.#count > this.#mask ? this.take() : 0;
 		const at = (this.#first + this.#count) & this.#mask;
 		this.#ids[at] = path;
-		this.#serials[at] = this.#paths.doubles[(path >> 1) + PathF64.serial] as number;
+		this.#serials[at] = this.#paths.doubles[(path >> 1) | PathF64.serial] as number;
 		this.#times[at] = time;
 		this.#count++;
 		return forgotten;
@@ -44,13 +44,25 @@ export class ClosedRing {
 
 	/** Removes the oldest entry; 0: its path was forgotten before. */
 	take(): number {
-		const path = this.#ids[this.#first] as number;
-		const serial = this.#serials[this.#first];
+		const path = this.#at(this.#first);
 		this.#first = (this.#first + 1) & this.#mask;
 		this.#count--;
+		return path;
+	}
+
+	/** Reads from the newest on until `goesOn` says false. */
+	newestFirst(goesOn: (path: number) => boolean): void {
+		for (let n = this.#count - 1; n >= 0; n--) {
+			const path = this.#at((this.#first + n) & this.#mask);
+			if (path !== 0 && !goesOn(path)) return;
+		}
+	}
+
+	#at(slot: number): number {
+		const path = this.#ids[slot] as number;
 		const isIt =
-			this.#paths.words[path + PathAt.state] === State.closed &&
-			this.#paths.doubles[(path >> 1) + PathF64.serial] === serial;
+			this.#paths.words[path | PathAt.state] === State.closed &&
+			this.#paths.doubles[(path >> 1) | PathF64.serial] === this.#serials[slot];
 		return isIt ? path : 0;
 	}
 }

@@ -123,6 +123,7 @@ export class Joiner implements SourceSink {
 			flooded: this.#flooded,
 			orphans: this.#orphans,
 			closed: new ClosedRing(paths, limits.closedPaths),
+			ordered: new ClosedRing(paths, limits.orderedPaths),
 			dues: this.#dues,
 			closing: new Closing(paths, hops, hooks, this.#dues, losses),
 			losses,
@@ -230,15 +231,15 @@ export class Joiner implements SourceSink {
 		});
 		const { paths, hops } = this.#tables;
 		for (let path = paths.size; path <= paths.highest; path += paths.size) {
-			if (paths.words[path + PathAt.state] === State.free) continue;
-			tuples.keep(paths.words[path + PathAt.tuple] as number);
+			if (paths.words[path | PathAt.state] === State.free) continue;
+			tuples.keep(paths.words[path | PathAt.tuple] as number);
 			for (
-				let hop = paths.words[path + PathAt.firstHop] as number;
+				let hop = paths.words[path | PathAt.firstHop] as number;
 				hop !== 0;
-				hop = hops.words[hop + HopAt.next] as number
+				hop = hops.words[hop | HopAt.next] as number
 			) {
-				tuples.keep(hops.words[hop + HopAt.tuple] as number);
-				outers.keep(hops.words[hop + HopAt.outer] as number);
+				tuples.keep(hops.words[hop | HopAt.tuple] as number);
+				outers.keep(hops.words[hop | HopAt.outer] as number);
 			}
 		}
 	}
@@ -249,7 +250,7 @@ export class Joiner implements SourceSink {
 		const ranged = this.#ranges.take(facts.root(id));
 		facts.forget(id);
 		for (const path of ranged)
-			this.#ranges.add(facts.root(this.#tables.paths.words[path + PathAt.tuple] as number), path);
+			this.#ranges.add(facts.root(this.#tables.paths.words[path | PathAt.tuple] as number), path);
 		this.#dues.forget();
 	}
 

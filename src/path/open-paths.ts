@@ -14,6 +14,8 @@ import type { Workshop } from "./workshop.js";
 
 /** 65,536 IP IDs last longer than this at any rate that a hook can keep up with, ns. */
 const ID_WRAP_NS = 5e6;
+/** Delivered ones come before. */
+const FORWARDED = verdictIndex("forwarded");
 
 /** The life of a path, from its first sighting to the sink: what all ways of joining do with it. */
 export class OpenPaths {
@@ -64,7 +66,7 @@ export class OpenPaths {
 	openFragments(sight: Sight): number {
 		const path = this.#begin(sight);
 		this.mark(path, Mark.fragments);
-		this.#shop.paths.words[path + PathAt.total] = 0;
+		this.#shop.paths.words[path | PathAt.total] = 0;
 		this.#shop.suspects.add(path, sight.now);
 		return path;
 	}
@@ -74,20 +76,20 @@ export class OpenPaths {
 		const { rows, i, hook, tuple } = sight;
 		const path = this.#allocate();
 		const flags = rows.flags[i] as number;
-		paths.doubles[(path >> 1) + PathF64.serial] = ++this.#serial;
-		paths.doubles[(path >> 1) + PathF64.first] = sight.now;
-		paths.words[path + PathAt.tuple] = tuple;
+		paths.doubles[(path >> 1) | PathF64.serial] = ++this.#serial;
+		paths.doubles[(path >> 1) | PathF64.first] = sight.now;
+		paths.words[path | PathAt.tuple] = tuple;
 		setPacket(paths, path, sight);
-		paths.words[path + PathAt.length] = rows.length[i] as number;
-		paths.words[path + PathAt.gsoSize] = rows.gsoSize[i] as number;
-		paths.words[path + PathAt.segments] = rows.segments[i] as number;
-		paths.words[path + PathAt.flags] = flags;
-		paths.words[path + PathAt.subscribers] = 0;
-		paths.words[path + PathAt.firstHop] = 0;
-		paths.words[path + PathAt.lastHop] = 0;
+		paths.words[path | PathAt.length] = rows.length[i] as number;
+		paths.words[path | PathAt.gsoSize] = rows.gsoSize[i] as number;
+		paths.words[path | PathAt.segments] = rows.segments[i] as number;
+		paths.words[path | PathAt.flags] = flags;
+		paths.words[path | PathAt.subscribers] = 0;
+		paths.words[path | PathAt.firstHop] = 0;
+		paths.words[path | PathAt.lastHop] = 0;
 		this.carry(path, sight);
 		if (hooks.isMidway(hook, sight.ingress, (flags & EventFlag.inner) !== 0))
-			paths.words[path + PathAt.marks] = Mark.midway;
+			paths.words[path | PathAt.marks] = Mark.midway;
 		this.append(path, sight, 0);
 		return path;
 	}
@@ -98,17 +100,17 @@ export class OpenPaths {
 		const { rows, i, hook } = sight;
 		const carrier = sight.vacant || carriers.add(sight.source, rows.skbLow[i] as number, rows.skbHigh[i] as number);
 		sight.vacant = 0;
-		carriers.words[carrier + CarrierAt.path] = path;
-		carriers.words[carrier + CarrierAt.sibling] = paths.words[path + PathAt.carrier] as number;
-		paths.words[path + PathAt.carrier] = carrier;
-		carriers.words[carrier + CarrierAt.hook] = hook;
-		carriers.words[carrier + CarrierAt.rank] = sight.rank;
-		carriers.words[carrier + CarrierAt.cameBy] =
+		carriers.words[carrier | CarrierAt.path] = path;
+		carriers.words[carrier | CarrierAt.sibling] = paths.words[path | PathAt.carrier] as number;
+		paths.words[path | PathAt.carrier] = carrier;
+		carriers.words[carrier | CarrierAt.hook] = hook;
+		carriers.words[carrier | CarrierAt.rank] = sight.rank;
+		carriers.words[carrier | CarrierAt.cameBy] =
 			hooks.egress[hook] === 0 ? (hooks.ifindex[hook] as number) : sight.ingress;
-		carriers.words[carrier + CarrierAt.tuple] = sight.tuple;
-		carriers.words[carrier + CarrierAt.branch] = 0;
-		carriers.words[carrier + CarrierAt.whole] = 1;
-		carriers.doubles[(carrier >> 1) + CarrierF64.time] = sight.now;
+		carriers.words[carrier | CarrierAt.tuple] = sight.tuple;
+		carriers.words[carrier | CarrierAt.branch] = 0;
+		carriers.words[carrier | CarrierAt.whole] = 1;
+		carriers.doubles[(carrier >> 1) | CarrierF64.time] = sight.now;
 		return carrier;
 	}
 
@@ -116,30 +118,30 @@ export class OpenPaths {
 	carryPart(path: number, sight: Sight): void {
 		const { carriers } = this.#shop;
 		const carrier = this.carry(path, sight);
-		carriers.words[carrier + CarrierAt.whole] = 0;
-		carriers.signed[carrier + CarrierAt.keyA] = sight.keyA;
-		carriers.signed[carrier + CarrierAt.keyB] = sight.keyB;
+		carriers.words[carrier | CarrierAt.whole] = 0;
+		carriers.signed[carrier | CarrierAt.keyA] = sight.keyA;
+		carriers.signed[carrier | CarrierAt.keyB] = sight.keyB;
 	}
 
 	/** The carrier's packet is seen further on. */
 	advance(carrier: number, sight: Sight): void {
 		const { carriers, losses } = this.#shop;
-		const before = carriers.words[carrier + CarrierAt.tuple] as number;
+		const before = carriers.words[carrier | CarrierAt.tuple] as number;
 		if (before !== sight.tuple) this.alias(before, sight.tuple);
-		const since = carriers.doubles[(carrier >> 1) + CarrierF64.time] as number;
-		if (losses.youngest >= since) this.doubt(carriers.words[carrier + CarrierAt.path] as number, sight, since);
+		const since = carriers.doubles[(carrier >> 1) | CarrierF64.time] as number;
+		if (losses.youngest >= since) this.doubt(carriers.words[carrier | CarrierAt.path] as number, sight, since);
 		this.move(carrier, sight);
 	}
 
 	/** The carrier is at this hook now. */
 	move(carrier: number, sight: Sight): void {
 		const { hooks, carriers } = this.#shop;
-		carriers.words[carrier + CarrierAt.hook] = sight.hook;
-		carriers.words[carrier + CarrierAt.rank] = sight.rank;
-		carriers.words[carrier + CarrierAt.tuple] = sight.tuple;
-		carriers.doubles[(carrier >> 1) + CarrierF64.time] = sight.now;
+		carriers.words[carrier | CarrierAt.hook] = sight.hook;
+		carriers.words[carrier | CarrierAt.rank] = sight.rank;
+		carriers.words[carrier | CarrierAt.tuple] = sight.tuple;
+		carriers.doubles[(carrier >> 1) | CarrierF64.time] = sight.now;
 		if (hooks.egress[sight.hook] === 0)
-			carriers.words[carrier + CarrierAt.cameBy] = hooks.ifindex[sight.hook] as number;
+			carriers.words[carrier | CarrierAt.cameBy] = hooks.ifindex[sight.hook] as number;
 	}
 
 	/** The sighting's pointer carries another packet now: its carrier waits for the path that the sighting belongs to. */
@@ -157,22 +159,23 @@ export class OpenPaths {
 	/** Takes the carrier from its path. A closed path that nothing carries any more is forgotten. */
 	#unload(carrier: number): void {
 		const { paths, carriers } = this.#shop;
-		const path = carriers.words[carrier + CarrierAt.path] as number;
-		const rest = carriers.words[carrier + CarrierAt.sibling] as number;
-		if (paths.words[path + PathAt.carrier] === carrier) paths.words[path + PathAt.carrier] = rest;
+		const path = carriers.words[carrier | CarrierAt.path] as number;
+		const rest = carriers.words[carrier | CarrierAt.sibling] as number;
+		if (paths.words[path | PathAt.carrier] === carrier) paths.words[path | PathAt.carrier] = rest;
 		else {
-			let at = paths.words[path + PathAt.carrier] as number;
-			while (carriers.words[at + CarrierAt.sibling] !== carrier) at = carriers.words[at + CarrierAt.sibling] as number;
-			carriers.words[at + CarrierAt.sibling] = rest;
+			let at = paths.words[path | PathAt.carrier] as number;
+			while (carriers.words[at | CarrierAt.sibling] !== carrier) at = carriers.words[at | CarrierAt.sibling] as number;
+			carriers.words[at | CarrierAt.sibling] = rest;
 		}
-		if (paths.words[path + PathAt.state] === State.closed && paths.words[path + PathAt.carrier] === 0) this.free(path);
+		if (paths.words[path | PathAt.state] !== State.closed || paths.words[path | PathAt.carrier] !== 0) return;
+		if (!this.#mayBeDoubted(path)) this.free(path);
 	}
 
 	/** Adds a hop that sees the whole path; on a manifold one the hop may be there already. */
 	pass(path: number, carrier: number, sight: Sight): void {
 		const { paths, carriers } = this.#shop;
-		const branch = carriers.words[carrier + CarrierAt.branch] as number;
-		const manifold = ((paths.words[path + PathAt.marks] as number) & Mark.manifold) !== 0;
+		const branch = carriers.words[carrier | CarrierAt.branch] as number;
+		const manifold = ((paths.words[path | PathAt.marks] as number) & Mark.manifold) !== 0;
 		const hop = manifold ? this.hopAt(path, sight.hook, branch) : 0;
 		if (hop === 0) this.append(path, sight, branch);
 		else this.addTo(path, hop, sight);
@@ -183,44 +186,44 @@ export class OpenPaths {
 		const { paths, hops } = this.#shop;
 		const { rows, i } = sight;
 		const hop = hops.allocate();
-		hops.words[hop + HopAt.hook] = sight.hook;
-		hops.doubles[(hop >> 1) + HopF64.first] = sight.now;
-		hops.doubles[(hop >> 1) + HopF64.last] = sight.now;
-		hops.words[hop + HopAt.packets] = 1;
-		hops.words[hop + HopAt.bytes] = rows.length[i] as number;
-		hops.words[hop + HopAt.tuple] = sight.tuple;
-		hops.words[hop + HopAt.outer] = rows.outer[i] as number;
-		hops.words[hop + HopAt.branch] = branch;
-		hops.words[hop + HopAt.header] = (rows.ttl[i] as number) | ((rows.vlan[i] as number) << 8);
-		hops.words[hop + HopAt.coverLow] = 0xffffffff;
-		hops.words[hop + HopAt.coverHigh] = 0xffffffff;
-		const last = paths.words[path + PathAt.lastHop] as number;
-		if (last === 0) paths.words[path + PathAt.firstHop] = hop;
-		else hops.words[last + HopAt.next] = hop;
-		paths.words[path + PathAt.lastHop] = hop;
-		paths.doubles[(path >> 1) + PathF64.latest] = sight.now;
-		paths.words[path + PathAt.subscribers] =
-			(paths.words[path + PathAt.subscribers] as number) | (rows.subscribers[i] as number);
+		hops.words[hop | HopAt.hook] = sight.hook;
+		hops.doubles[(hop >> 1) | HopF64.first] = sight.now;
+		hops.doubles[(hop >> 1) | HopF64.last] = sight.now;
+		hops.words[hop | HopAt.packets] = 1;
+		hops.words[hop | HopAt.bytes] = rows.length[i] as number;
+		hops.words[hop | HopAt.tuple] = sight.tuple;
+		hops.words[hop | HopAt.outer] = rows.outer[i] as number;
+		hops.words[hop | HopAt.branch] = branch;
+		hops.words[hop | HopAt.header] = (rows.ttl[i] as number) | ((rows.vlan[i] as number) << 8);
+		hops.words[hop | HopAt.coverLow] = 0xffffffff;
+		hops.words[hop | HopAt.coverHigh] = 0xffffffff;
+		const last = paths.words[path | PathAt.lastHop] as number;
+		if (last === 0) paths.words[path | PathAt.firstHop] = hop;
+		else hops.words[last | HopAt.next] = hop;
+		paths.words[path | PathAt.lastHop] = hop;
+		paths.doubles[(path >> 1) | PathF64.latest] = sight.now;
+		paths.words[path | PathAt.subscribers] =
+			(paths.words[path | PathAt.subscribers] as number) | (rows.subscribers[i] as number);
 		return hop;
 	}
 
 	/** One more skb at a hop of the path. */
 	addTo(path: number, hop: number, sight: Sight): void {
 		const { paths, hops } = this.#shop;
-		hops.words[hop + HopAt.packets] = (hops.words[hop + HopAt.packets] as number) + 1;
-		hops.words[hop + HopAt.bytes] = (hops.words[hop + HopAt.bytes] as number) + sight.length;
-		hops.doubles[(hop >> 1) + HopF64.last] = sight.now;
-		paths.doubles[(path >> 1) + PathF64.latest] = sight.now;
-		paths.words[path + PathAt.subscribers] =
-			(paths.words[path + PathAt.subscribers] as number) | (sight.rows.subscribers[sight.i] as number);
+		hops.words[hop | HopAt.packets] = (hops.words[hop | HopAt.packets] as number) + 1;
+		hops.words[hop | HopAt.bytes] = (hops.words[hop | HopAt.bytes] as number) + sight.length;
+		hops.doubles[(hop >> 1) | HopF64.last] = sight.now;
+		paths.doubles[(path >> 1) | PathF64.latest] = sight.now;
+		paths.words[path | PathAt.subscribers] =
+			(paths.words[path | PathAt.subscribers] as number) | (sight.rows.subscribers[sight.i] as number);
 	}
 
 	/** 0: it has not passed there. */
 	hopAt(path: number, hook: number, branch: number): number {
 		const { paths, hops } = this.#shop;
-		let hop = paths.words[path + PathAt.firstHop] as number;
-		while (hop !== 0 && (hops.words[hop + HopAt.hook] !== hook || hops.words[hop + HopAt.branch] !== branch))
-			hop = hops.words[hop + HopAt.next] as number;
+		let hop = paths.words[path | PathAt.firstHop] as number;
+		while (hop !== 0 && (hops.words[hop | HopAt.hook] !== hook || hops.words[hop | HopAt.branch] !== branch))
+			hop = hops.words[hop | HopAt.next] as number;
 		return hop;
 	}
 
@@ -232,7 +235,7 @@ export class OpenPaths {
 	settleAt(path: number, hook: number, tuple: number): void {
 		const { paths, dues, facts } = this.#shop;
 		const next = dues.next(hook, tuple);
-		const marks = paths.words[path + PathAt.marks] as number;
+		const marks = paths.words[path | PathAt.marks] as number;
 		if (next === Next.wait || next === Next.across) {
 			if ((marks & Mark.fragments) !== 0) return;
 			const crowded = this.#listing.list(path, next, hook, facts.kind(tuple));
@@ -259,26 +262,26 @@ export class OpenPaths {
 	/** It has arrived before the clock of its sender showed all of it leaving: that was the last of it. */
 	#finishIfSeen(path: number): void {
 		const { paths } = this.#shop;
-		if (paths.words[path + PathAt.state] === State.open && this.#isSeenWhole(path)) this.#finishAt(path, Next.arrived);
+		if (paths.words[path | PathAt.state] === State.open && this.#isSeenWhole(path)) this.#finishAt(path, Next.arrived);
 	}
 
 	/** Has every hop seen all of it? */
 	#isSeenWhole(path: number): boolean {
 		const { paths, hops } = this.#shop;
-		let hop = paths.words[path + PathAt.firstHop] as number;
+		let hop = paths.words[path | PathAt.firstHop] as number;
 		while (
 			hop !== 0 &&
-			hops.words[hop + HopAt.coverLow] === 0xffffffff &&
-			hops.words[hop + HopAt.coverHigh] === 0xffffffff
+			hops.words[hop | HopAt.coverLow] === 0xffffffff &&
+			hops.words[hop | HopAt.coverHigh] === 0xffffffff
 		) {
-			hop = hops.words[hop + HopAt.next] as number;
+			hop = hops.words[hop | HopAt.next] as number;
 		}
 		return hop === 0;
 	}
 
 	mark(path: number, mark: number): void {
 		const { paths } = this.#shop;
-		paths.words[path + PathAt.marks] = (paths.words[path + PathAt.marks] as number) | mark;
+		paths.words[path | PathAt.marks] = (paths.words[path | PathAt.marks] as number) | mark;
 	}
 
 	/** NAT made `after` of `before`: all that is known of one holds for the other. */
@@ -295,40 +298,74 @@ export class OpenPaths {
 		const { protocol, now } = sight;
 		if (this.#listing.isStrong(path, protocol) && (protocol === Protocol.tcp || now - since < ID_WRAP_NS)) return;
 		const from = hooks.source[
-			hops.words[(paths.words[path + PathAt.lastHop] as number) + HopAt.hook] as number
+			hops.words[(paths.words[path | PathAt.lastHop] as number) | HopAt.hook] as number
 		] as number;
 		if (losses.touches(from, since, now) || losses.touches(sight.source, since, now)) this.mark(path, Mark.ambiguous);
 	}
 
 	/** Says how the open path ended, as far as is known. */
 	judge(path: number, occasion: Occasion): void {
-		const { dropped, closing, sight } = this.#shop;
+		const { dropped, closing, sight, paths } = this.#shop;
 		const drop = dropped.size === 0 ? undefined : dropped.get(path);
-		if (drop === undefined) {
-			const judgement = closing.suspect(path, sight.now, occasion);
-			this.#doubtLoss(path, judgement);
-			this.#close(path, judgement);
-		} else this.#close(path, closing.dropped(this.hopAt(path, drop.hook.id, 0), drop.report));
+		if (drop !== undefined) {
+			this.#close(path, closing.dropped(this.hopAt(path, drop.hook.id, 0), drop.report));
+			return;
+		}
+		const judgement = closing.suspect(path, sight.now, occasion);
+		const equal = Mark.keyed | Mark.shared;
+		const oneOfMany = judgement.verdict === "lost" && ((paths.words[path | PathAt.marks] as number) & equal) === equal;
+		if (!oneOfMany) this.#close(path, judgement);
+		else this.#closeOneOfMany(path, judgement);
 	}
 
-	/** Of packets that nothing tells apart one is missing; order alone says that it was this one. */
-	#doubtLoss(path: number, { verdict }: Judgement): void {
-		const equal = Mark.keyed | Mark.shared;
-		if (verdict === "lost" && ((this.#shop.paths.words[path + PathAt.marks] as number) & equal) === equal) {
-			this.mark(path, Mark.ambiguous);
+	/**
+	 * Of packets that nothing tells apart one is missing; order alone says that it was this one, and of which path each
+	 * that arrived before it was the rest.
+	 */
+	#closeOneOfMany(path: number, judgement: Judgement): void {
+		const { paths, closing } = this.#shop;
+		// On a node pointers tell them apart: what was lost there has come that far, as all others have.
+		const before = judgement.due?.kind === "leaves" ? this.#equalsBefore(path) : [];
+		this.mark(path, Mark.ambiguous);
+		this.#close(path, judgement);
+		for (const other of before) {
+			this.mark(other, Mark.ambiguous);
+			const arrived = paths.words[other | PathAt.verdict] === verdictIndex("delivered");
+			this.revise(other, arrived ? closing.arrived(other) : closing.gone(other));
 		}
+	}
+
+	/** Equal packets that were told by their order, back to where none was under way; oldest first. */
+	#equalsBefore(path: number): number[] {
+		const { paths, facts, ordered, limits } = this.#shop;
+		const { words, signed, doubles } = paths;
+		const found: number[] = [];
+		let begun = doubles[(path >> 1) | PathF64.first] as number;
+		ordered.newestFirst((other) => {
+			const isEqual =
+				signed[other | PathAt.keyA] === signed[path | PathAt.keyA] &&
+				signed[other | PathAt.keyB] === signed[path | PathAt.keyB] &&
+				facts.sameDirection(words[other | PathAt.tuple] as number, words[path | PathAt.tuple] as number);
+			if (!isEqual) return true;
+			// By as much as clocks may be wrong it may have been otherwise.
+			if ((doubles[(other >> 1) | PathF64.latest] as number) + limits.orphanNs < begun) return false;
+			begun = Math.min(begun, doubles[(other >> 1) | PathF64.first] as number);
+			if (((words[other | PathAt.marks] as number) & Mark.ambiguous) === 0) found.push(other);
+			return true;
+		});
+		return found.reverse();
 	}
 
 	/** The kernel threw away what the carrier carried: the end of its path, unless copies or other segments go on. */
 	drop(carrier: number, report: DropReport): void {
 		const { carriers, paths, closing, dropped, hooks } = this.#shop;
-		const path = carriers.words[carrier + CarrierAt.path] as number;
-		const marks = paths.words[path + PathAt.marks] as number;
+		const path = carriers.words[carrier | CarrierAt.path] as number;
+		const marks = paths.words[path | PathAt.marks] as number;
 		if ((marks & Mark.flooded) !== 0) return;
-		const hook = carriers.words[carrier + CarrierAt.hook] as number;
-		const hop = this.hopAt(path, hook, carriers.words[carrier + CarrierAt.branch] as number);
-		const isAll = carriers.words[carrier + CarrierAt.whole] === 1 && (marks & Mark.fragments) === 0;
-		if (paths.words[path + PathAt.state] === State.closed) this.revise(path, closing.dropped(hop, report));
+		const hook = carriers.words[carrier | CarrierAt.hook] as number;
+		const hop = this.hopAt(path, hook, carriers.words[carrier | CarrierAt.branch] as number);
+		const isAll = carriers.words[carrier | CarrierAt.whole] === 1 && (marks & Mark.fragments) === 0;
+		if (paths.words[path | PathAt.state] === State.closed) this.revise(path, closing.dropped(hop, report));
 		else if (isAll && (marks & Mark.orphan) === 0) this.#close(path, closing.dropped(hop, report));
 		// Of an orphan it is the end, but where it came from may still be told.
 		else dropped.set(path, { report, hook: hooks.get(hook), isAll });
@@ -346,12 +383,12 @@ export class OpenPaths {
 	/** What was said of a closed path no longer holds. */
 	revise(path: number, judgement: Judgement): void {
 		const { paths, counters, view, sink } = this.#shop;
-		paths.words[path + PathAt.revision] = (paths.words[path + PathAt.revision] as number) + 1;
+		paths.words[path | PathAt.revision] = (paths.words[path | PathAt.revision] as number) + 1;
 		const verdict = verdictIndex(judgement.verdict);
-		count(counters.verdicts, paths.words[path + PathAt.verdict] as number, -1);
+		count(counters.verdicts, paths.words[path | PathAt.verdict] as number, -1);
 		count(counters.verdicts, verdict, 1);
 		counters.revised++;
-		paths.words[path + PathAt.verdict] = verdict;
+		paths.words[path | PathAt.verdict] = verdict;
 		sink.revise(view.show(path, judgement));
 	}
 
@@ -359,8 +396,8 @@ export class OpenPaths {
 	free(path: number): void {
 		const { paths, carriers } = this.#shop;
 		if (path === 0) return;
-		for (let carrier = paths.words[path + PathAt.carrier] as number; carrier !== 0; ) {
-			const next = carriers.words[carrier + CarrierAt.sibling] as number;
+		for (let carrier = paths.words[path | PathAt.carrier] as number; carrier !== 0; ) {
+			const next = carriers.words[carrier | CarrierAt.sibling] as number;
 			carriers.free(carrier);
 			carrier = next;
 		}
@@ -382,12 +419,13 @@ export class OpenPaths {
 
 	/** Room for a path, if need be by giving up the oldest. */
 	#allocate(): number {
-		const { paths, suspects, flooded, orphans, closed } = this.#shop;
+		const { paths, suspects, flooded, orphans, closed, ordered } = this.#shop;
 		while (paths.full && !closed.isEmpty) this.free(closed.take());
+		while (paths.full && !ordered.isEmpty) this.free(ordered.take());
 		if (paths.full) {
 			const oldest = suspects.oldest || flooded.oldest || orphans.oldest;
 			this.#giveUp(oldest);
-			if (paths.words[oldest + PathAt.state] !== State.free) this.free(oldest);
+			if (paths.words[oldest | PathAt.state] !== State.free) this.free(oldest);
 		}
 		return paths.allocate();
 	}
@@ -403,29 +441,37 @@ export class OpenPaths {
 	}
 
 	#close(path: number, judgement: Judgement): void {
-		const { paths, suspects, flooded, orphans, closed, dropped, counters, view, sink, sight } = this.#shop;
-		if (((paths.words[path + PathAt.marks] as number) & (Mark.keyed | Mark.ranged)) !== 0) this.#listing.unlist(path);
+		const { paths, suspects, flooded, orphans, closed, ordered, dropped, counters, view, sink, sight } = this.#shop;
+		if (((paths.words[path | PathAt.marks] as number) & (Mark.keyed | Mark.ranged)) !== 0) this.#listing.unlist(path);
 		if (suspects.has(path)) suspects.remove(path);
 		else if (flooded.has(path)) flooded.remove(path);
 		else if (orphans.has(path)) orphans.remove(path);
 		if (dropped.size > 0) dropped.delete(path);
-		if (((paths.words[path + PathAt.marks] as number) & Mark.fragments) !== 0) this.#shop.datagrams.remove(path);
-		paths.words[path + PathAt.state] = State.closed;
+		if (((paths.words[path | PathAt.marks] as number) & Mark.fragments) !== 0) this.#shop.datagrams.remove(path);
+		paths.words[path | PathAt.state] = State.closed;
 		const verdict = verdictIndex(judgement.verdict);
-		paths.words[path + PathAt.verdict] = verdict;
+		paths.words[path | PathAt.verdict] = verdict;
 		count(counters.verdicts, verdict, 1);
 		sink.path(view.show(path, judgement));
-		if (paths.words[path + PathAt.carrier] === 0) {
+		const doubtful = this.#mayBeDoubted(path);
+		if (paths.words[path | PathAt.carrier] === 0 && !doubtful) {
 			this.#release(path);
 			return;
 		}
-		const forgotten = closed.add(path, sight.now);
+		const forgotten = (doubtful ? ordered : closed).add(path, sight.now);
 		if (forgotten !== 0) this.free(forgotten);
+	}
+
+	/** It rests on order, and has arrived: when another is missing, it may be the one. */
+	#mayBeDoubted(path: number): boolean {
+		const { paths } = this.#shop;
+		if (((paths.words[path | PathAt.marks] as number) & (Mark.order | Mark.ambiguous)) !== Mark.order) return false;
+		return (paths.words[path | PathAt.verdict] as number) <= FORWARDED;
 	}
 
 	#release(path: number): void {
 		const { paths, hops } = this.#shop;
-		hops.freeList(paths.words[path + PathAt.firstHop] as number);
+		hops.freeList(paths.words[path | PathAt.firstHop] as number);
 		paths.free(path);
 	}
 }

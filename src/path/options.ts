@@ -6,6 +6,8 @@ export interface Limits {
 	readonly rangesPerDirection: number;
 	/** Closed paths that a late report can still revise: a power of two. */
 	readonly closedPaths: number;
+	/** Closed paths that were joined by order, and of which a later loss makes that uncertain: a power of two. */
+	readonly orderedPaths: number;
 	/** How long a path waits for its next hook before it is judged, ns. */
 	suspectNs: number;
 	/** How long an arrival waits for its departure, when another node is watched, ns: as wrong as clocks may be. */
@@ -18,6 +20,7 @@ export const DEFAULT_LIMITS: Limits = {
 	maxPaths: 2 ** 18,
 	rangesPerDirection: 2 ** 12,
 	closedPaths: 2 ** 13,
+	orderedPaths: 2 ** 11,
 	suspectNs: 2e9,
 	orphanNs: 1e6,
 	floodNs: 100e6,

@@ -33,6 +33,8 @@ export interface Workshop extends Tables {
 	readonly flooded: WaitingList;
 	readonly orphans: WaitingList;
 	readonly closed: ClosedRing;
+	/** Of them, those that were joined by order: whether or not anything still carries them. */
+	readonly ordered: ClosedRing;
 	readonly dues: DueCache;
 	readonly closing: Closing;
 	readonly losses: Losses;

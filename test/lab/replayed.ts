@@ -4,6 +4,7 @@ import { askQuestion } from "../../src/collector/question.js";
 import type { FlowRecord } from "../../src/flow/record.js";
 import { FlowTable } from "../../src/flow/table.js";
 import type { Hook } from "../../src/packet/hook.js";
+import type { PathView } from "../../src/path/path-view.js";
 import { replayFrom } from "../../src/recording/file.js";
 import type { Wiring } from "../../src/wiring/model.js";
 
@@ -13,7 +14,8 @@ export async function flowsOf(file: string): Promise<readonly FlowRecord[]> {
 	const wirings = new Map<string, Wiring>();
 	let cluster: Cluster | null = null;
 	const question = askQuestion({ from: "any", to: "any", filter: "", namespace: "default" });
-	const pipeline = new Pipeline({ questions: [question], everyPath: true, path: (view) => flows.path(view) });
+	const tell = (view: PathView) => (view.revision === 0 ? flows.path(view) : flows.revise(view));
+	const pipeline = new Pipeline({ questions: [question], everyPath: true, path: tell });
 	const flows: FlowTable = new FlowTable({
 		tuples: pipeline.tuples,
 		outers: pipeline.outers,

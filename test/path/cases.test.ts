@@ -163,6 +163,36 @@ test("identical datagrams rest on order; once something was lost in between they
 	assert.ok(doubted.every(({ evidence }) => evidence === "ambiguous"));
 });
 
+test("one of identical datagrams is lost: of which packet those before it were the rest is ambiguous, too", () => {
+	const datagram = { protocol: UDP, payload: 20, ipId: 0, hash: 4 };
+	const simulator = new Simulator();
+	const send = (count: number, lost = -1) => {
+		for (let n = 0; n < count; n++) simulator.send(datagram, n === lost ? OTHER_NODE.slice(0, 4) : OTHER_NODE);
+		// Longer than clocks may be wrong: nothing is under way.
+		simulator.now += 20e6;
+	};
+	send(2);
+	send(5, 2);
+	send(1);
+	simulator.now += 5e9;
+	send(1);
+	const { paths, told } = run(simulator);
+	assert.deepEqual(
+		paths.map(({ verdict, evidence, revision }) => `${verdict} ${evidence} ${revision}`),
+		[
+			...["delivered exact 0", "delivered order 0"],
+			...Array(4).fill("delivered ambiguous 1"),
+			...["delivered ambiguous 1", "lost ambiguous 0", "delivered exact 0"],
+		],
+	);
+	const revised = told.filter(({ revision }) => revision > 0).map(({ serial }) => serial);
+	assert.deepEqual(
+		revised,
+		[...revised].sort((a, b) => a - b),
+		"oldest first",
+	);
+});
+
 test("datagrams that differ in their payload are exact without any ID", () => {
 	const simulator = new Simulator();
 	for (let n = 0; n < 5; n++) {
