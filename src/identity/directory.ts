@@ -6,6 +6,7 @@ import { NO_PORTALS, type Portals } from "./kube-proxy.js";
 import { NamesDirectory } from "./names.js";
 import type { IdentitySource } from "./owner.js";
 import { type Resolution, type ResolvedPod, resolvePods } from "./resolve.js";
+import { StaleClaims } from "./stale.js";
 
 /** What the sources of one node say now. */
 export interface Evidence {
@@ -21,6 +22,8 @@ export interface Evidence {
 	readonly nodeNames: ReadonlyMap<string, string>;
 	/** What sources could not read. */
 	readonly warnings: readonly string[];
+	/** Every source has been asked once; absent: not yet. */
+	readonly isWhole?: boolean;
 }
 
 /** All but the wiring, as plain data: crosses to another machine, where `NodeDirectory.from` knows the same of the node. */
@@ -45,6 +48,7 @@ export class NodeDirectory extends NamesDirectory {
 	#resolution: Resolution = { pods: [], onHost: [], unexplained: [], stale: [] };
 	#portals = NO_PORTALS;
 	#warnings: readonly string[] = [];
+	readonly #stale = new StaleClaims();
 	#view: WiringView | null = null;
 	#evidence: Evidence | null = null;
 
@@ -81,7 +85,23 @@ export class NodeDirectory extends NamesDirectory {
 		const conflicts = this.#resolution.pods.flatMap((pod) =>
 			pod.conflicts.map((conflict) => `${pod.namespace}/${pod.name} (${pod.device}): ${conflict}`),
 		);
-		this.#warnings = [...evidence.warnings, ...bounded(conflicts)];
+		this.#warnings = [
+			...evidence.warnings,
+			...bounded(conflicts),
+			...bounded(this.#stale.lines(view, this.#resolution.stale, nowMs)),
+			...this.#namelessness(),
+		];
+	}
+
+	/** Pods are there, and nobody who knows pods is: it may be that we look in the wrong place. */
+	#namelessness(): readonly string[] {
+		const { pods, unexplained } = this.#resolution;
+		const { claims = [], isWhole = false } = this.#evidence ?? {};
+		return isWhole && pods.length + unexplained.length > 0 && !claims.some(({ pod }) => pod !== null)
+			? [
+					"no container runtime answers, and there is no CNI result cache: pods are called by their network namespaces (in a container, --host-root says where the host's files are)",
+				]
+			: [];
 	}
 
 	/**

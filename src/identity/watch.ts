@@ -59,6 +59,7 @@ export class IdentityWatch {
 	#isDue = false;
 	/** How often the sources have been asked about a veth that more will be known of. */
 	#attempts = new Map<number, number>();
+	#isWhole = false;
 	#closed = false;
 
 	constructor(options: IdentityOptions, wiring: Wiring, onChange: () => void) {
@@ -118,6 +119,7 @@ export class IdentityWatch {
 		if (this.#closed) return;
 		await Promise.all([this.#takePortals(this.#rules.read()), ...this.#runtimes.map((runtime) => runtime.ask())]);
 		if (this.#closed) return;
+		this.#isWhole = true;
 		// Names of nodes may have been filled in meanwhile: the first answer of all counts, changed or not.
 		this.#update();
 		this.#slowly();
@@ -220,6 +222,7 @@ export class IdentityWatch {
 				leases,
 				delegates,
 				subnetEnv,
+				isWhole: this.#isWhole,
 				portals: this.#portals,
 				nodeNames: new Map([...hosts, ...(this.#options.nodeNames ?? [])]),
 				warnings: [...cache.warnings, ...runtimes.flatMap(({ warnings }) => warnings), ...this.#portalWarnings],

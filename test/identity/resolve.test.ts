@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Claim, UNCLAIMED } from "../../src/identity/claim.js";
-import { NodeDirectory } from "../../src/identity/directory.js";
+import { type Evidence, NodeDirectory } from "../../src/identity/directory.js";
 import { flannelNodes } from "../../src/identity/flannel.js";
 import { NO_PORTALS } from "../../src/identity/kube-proxy.js";
 import { MergedDirectory } from "../../src/identity/merged.js";
@@ -182,6 +182,46 @@ test("a directory answers by address, namespace, device, glob, service and node"
 	assert.equal(one.nodeByAddress("192.168.66.12")?.name, "192.168.66.12");
 	assert.equal(one.nodeByAddress("10.244.2.77")?.name, "192.168.66.12");
 	assert.equal(one.nodeByAddress("203.0.113.1"), null);
+});
+
+function told(claims: readonly Claim[], warnings: readonly string[] = []): Evidence {
+	return {
+		...{ wiring, claims, warnings, leases: NO_LEASES, subnetEnv: null, portals: NO_PORTALS, nodeNames: new Map() },
+		isWhole: true,
+	};
+}
+
+test("a source that tells of a pod that is gone is told of, once it is no passing moment", () => {
+	const made = new NodeDirectory();
+	const old = cache("old", 9, { device: "vethgone", addresses: ["10.244.1.99"] });
+	const claims = [cache("client", 1), old];
+	made.update(told(claims), 10_000);
+	assert.deepEqual(made.warnings, [], "it may be being deleted");
+	made.update(told(claims), 16_000);
+	assert.deepEqual(made.warnings, ["default/old (cni-cache): no pod here is it; it is gone, or out of sight"]);
+	assert.equal(made.podByAddress("10.244.1.99", 16_000), null);
+	made.update(told([cache("client", 1)]), 17_000);
+	assert.deepEqual(made.warnings, []);
+	made.update(told(claims), 18_000);
+	assert.deepEqual(made.warnings, [], "another time begins anew");
+});
+
+test("a pod in the node's own network is not missed", () => {
+	const made = new NodeDirectory();
+	const claim: Claim = {
+		...{ ...UNCLAIMED, source: "cri", sandbox: "b".repeat(64), addresses: ["192.168.66.11"] },
+		pod: { namespace: "kube-system", name: "kube-proxy" },
+	};
+	for (const now of [10_000, 20_000]) made.update(told([cache("client", 1), claim]), now);
+	assert.deepEqual(made.warnings, []);
+});
+
+test("pods, and nobody who knows them: that is said, with where to look", () => {
+	const made = new NodeDirectory();
+	made.update(told([], ["/run/containerd/containerd.sock: no answer; pods are named without it"]), 10_000);
+	assert.match(made.warnings.join("\n"), /^\/run\/containerd.*\nno container runtime answers.*--host-root/);
+	made.update(told([cache("client", 1)]), 11_000);
+	assert.deepEqual(made.warnings, []);
 });
 
 test("several nodes' directories: each node knows its own name", () => {
