@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError, Option } from "commander";
+import { agentAddress, type LabClocks } from "../lab/agents.js";
 import { exitStatus } from "../lab/command.js";
 import { LabError } from "../lab/error.js";
 import { Lab } from "../lab/lab.js";
@@ -17,6 +18,7 @@ export function define(command: Command): Command {
 	defineDown(command.command("down"));
 	defineStatus(command.command("status"));
 	defineExec(command.command("exec"));
+	defineAgents(command.command("agents"));
 	return command;
 }
 
@@ -31,8 +33,19 @@ Examples:
   sudo weft lab exec default/client -- ping -c 3 10.244.2.2
   sudo weft lab exec default/client -- ip address
   sudo weft lab exec node:node-a -- bridge fdb show dev flannel.1
-  sudo weft trace --lab default/client default/server
+  sudo weft trace --lab default/client default/server  both nodes in this process: no agent is needed
+  sudo weft lab agents up --clocks apart               an agent in each node, each with a clock of its own
   sudo weft lab down`;
+
+const agentExamples = `
+weft trace --lab needs no agents: it hooks all nodes of the lab itself. These are for what is asked through agents: they
+run inside the nodes, as on a cluster, until "down" or the lab's end.
+
+Examples:
+  sudo weft lab agents up
+  sudo weft lab agents status
+  sudo weft relay --lab --listen unix:/tmp/relay.sock
+  sudo weft trace client server --agent unix:/run/weft/lab/lab/node-a/weft.sock --agent unix:/run/weft/lab/lab/node-b/weft.sock`;
 
 function defineUp(command: Command): void {
 	named(command)
@@ -96,6 +109,38 @@ function defineExec(command: Command): void {
 			// What follows the place belongs to the command, the "--" before it too.
 			const [first, ...rest] = words;
 			process.exitCode = await inForeground(lab, where, first === "--" ? rest : words);
+		});
+}
+
+function defineAgents(command: Command): void {
+	command.description("A weft agent in each node.").addHelpText("after", agentExamples);
+	named(command.command("up"))
+		.description("Start those that do not run, and wait until they answer.")
+		.addOption(
+			new Option("--clocks <how>", "shared: this machine's; apart: each node's is off and drifts, as real ones do")
+				.choices(["shared", "apart"])
+				.default("shared"),
+		)
+		.action(async ({ name, clocks }: { name: string; clocks: LabClocks }) => {
+			const lab = await Lab.open(name);
+			await lab.startAgents(clocks);
+			for (const { node } of lab.nodes) note(`${node.name}  ${agentAddress(name, node.name)}`);
+			const options = lab.nodes.map(({ node }) => `--agent ${agentAddress(name, node.name)}`);
+			note(`try: weft trace default/client default/server ${options.join(" ")}`);
+		});
+	named(command.command("down"))
+		.description("End them.")
+		.action(async ({ name }: { name: string }) => {
+			const ended = await (await Lab.open(name)).stopAgents();
+			note(ended === 0 ? "none runs" : `ended ${ended} agents`);
+		});
+	named(command.command("status"))
+		.description("What each says of itself; exit status 0 when all answer.")
+		.addOption(shared.output())
+		.action(async ({ name, output }: { name: string; output: "text" | "json" }) => {
+			const { tellStatus } = await import("./status.js");
+			const addresses = (await Lab.open(name)).nodes.map(({ node }) => agentAddress(name, node.name));
+			await tellStatus(addresses, { tls: null, insecure: false }, output);
 		});
 }
 

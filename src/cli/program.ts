@@ -81,7 +81,7 @@ const commands: readonly Listed[] = [
 	},
 	{
 		name: "lab",
-		usage: "lab up|down|status|exec",
+		usage: "lab up|down|status|exec|agents",
 		summary: "a flannel cluster on this machine",
 		load: () => import("./lab.js"),
 	},

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { DEFAULT_LAB, labDirectory } from "../lab/plan.js";
+import { DEFAULT_LAB } from "../lab/plan.js";
 import { sanitize } from "../render/sanitize.js";
 import { parseAddress, type RpcAddress } from "../rpc/address.js";
 import { UsageError } from "./errors.js";
@@ -33,7 +33,11 @@ export function define(command: Command): void {
 				.argParser(collect)
 				.default([] as string[], "none"),
 		)
-		.addOption(new Option("--lab [name]", "the agents of a lab's nodes").argParser((name) => name || DEFAULT_LAB))
+		.addOption(
+			new Option("--lab [name]", "the agents of a lab's nodes: weft lab agents up").argParser(
+				(name) => name || DEFAULT_LAB,
+			),
+		)
 		.addHelpText("after", help)
 		.action(serve);
 }
@@ -71,11 +75,12 @@ async function serve(options: Options): Promise<void> {
 	}
 }
 
-/** Where `weft agent` listens for a lab's node. */
+/** Those of `weft lab agents up`. */
 async function labAgents(lab: string): Promise<readonly string[]> {
+	const { agentAddress } = await import("../lab/agents.js");
 	const { labNodes } = await import("../lab/nodes.js");
 	const nodes = await labNodes(lab);
-	return nodes.map(({ name }) => `unix:${labDirectory(lab)}/${name}/weft.sock`);
+	return nodes.map(({ name }) => agentAddress(lab, name));
 }
 
 function collect(value: string, previous: readonly string[]): string[] {

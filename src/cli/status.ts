@@ -3,6 +3,7 @@ import type { AgentStatus } from "../collector/agent-status.js";
 import { jsonLine } from "../render/json.js";
 import { wantsColour } from "../render/text/colours.js";
 import { statusLines } from "../render/text/status.js";
+import type { Protection } from "../rpc/credentials.js";
 import { CliError } from "./errors.js";
 import { addShared } from "./options.js";
 import { LineOutput } from "./output.js";
@@ -39,11 +40,20 @@ async function run(options: Options): Promise<void> {
 			"start one with weft agent, or name others with --agent ADDR",
 		);
 	}
+	await tellStatus(addresses, protection, options.output);
+}
+
+/** Prints what agents, or relays, say of themselves. @throws CliError when one does not answer */
+export async function tellStatus(
+	addresses: readonly string[],
+	protection: Protection,
+	form: "text" | "json",
+): Promise<void> {
 	const { askStatus } = await import("../rpc/client/status.js");
 	const answers = await Promise.all(addresses.map((address) => askStatus(address, protection)));
 	const agents = answers.flatMap((answer) => answer.agents);
 	const output = new LineOutput(process.stdout);
-	output.always(options.output === "json" ? agents.map(jsonLine) : textOf(agents));
+	output.always(form === "json" ? agents.map(jsonLine) : textOf(agents));
 	const failures = answers.flatMap(({ failure }) => failure ?? []);
 	if (failures.length > 0) throw new CliError(failures.join("; "), null);
 }

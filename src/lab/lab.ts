@@ -1,3 +1,4 @@
+import { CLOCKS_APART, type LabClocks, purposeOf, startAgent } from "./agents.js";
 import { build, resolve, restoreServices } from "./build.js";
 import { LabError } from "./error.js";
 import * as faults from "./faults.js";
@@ -275,6 +276,44 @@ export class Lab {
 		return docker.removeContainer(this.name, this.node(node).node, name);
 	}
 
+	/** A `weft agent` in each node, on a socket of its own (agentAddress); those that run are left alone. */
+	startAgents(clocks: LabClocks = "shared"): Promise<void> {
+		return this.#inTurn(async () => {
+			const running = new Set(await this.#agents());
+			const missing = this.nodes.filter(({ node }) => !running.has(node.name));
+			const started = await Promise.allSettled(
+				missing.map((space) => {
+					const at = this.#state.nodes.indexOf(space.node) % CLOCKS_APART.length;
+					return startAgent(this.name, space, clocks === "apart" ? (CLOCKS_APART[at] ?? null) : null);
+				}),
+			);
+			const fresh = started.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+			const replaced = new Set(missing.map(({ node }) => purposeOf(node.name)));
+			const kept = this.#state.processes.filter(({ purpose }) => !replaced.has(purpose));
+			this.#state = { ...this.#state, processes: [...kept, ...fresh] };
+			await this.save();
+			for (const one of started) if (one.status === "rejected") throw one.reason;
+		});
+	}
+
+	/** Ends them; the number of those that ran. */
+	stopAgents(): Promise<number> {
+		return this.#inTurn(async () => {
+			const purposes = new Set(this.#state.nodes.map(({ name }) => purposeOf(name)));
+			const agents = this.#state.processes.filter(({ purpose }) => purposes.has(purpose));
+			const pids = new Set(agents.map(({ pid }) => pid));
+			// A pid may be another's by now: it must be in the node, too.
+			const find = async () => (await processesIn(agents.map(({ netns }) => netns))).filter((pid) => pids.has(pid));
+			const ended = await endProcesses(find);
+			this.#state = {
+				...this.#state,
+				processes: this.#state.processes.filter(({ purpose }) => !purposes.has(purpose)),
+			};
+			await this.save();
+			return ended;
+		});
+	}
+
 	/** Removes the lab, this object's own servers included. */
 	down(): Promise<Removed> {
 		return tearDown(this.name);
@@ -303,6 +342,13 @@ export class Lab {
 		await endProcesses(async () => (await processesIn([pod.netns])).filter((pid) => !contained.has(pid)));
 		const processes = this.#state.processes.filter((process) => process.netns !== pod.netns);
 		this.#state = { ...this.#state, processes };
+	}
+
+	/** Names of the nodes whose agents run. */
+	async #agents(): Promise<readonly string[]> {
+		const pids = new Set(await processesIn(this.#state.nodes.map(({ netns }) => netns)));
+		const running = new Set(this.#state.processes.filter(({ pid }) => pids.has(pid)).map(({ purpose }) => purpose));
+		return this.#state.nodes.map(({ name }) => name).filter((name) => running.has(purposeOf(name)));
 	}
 
 	async #podsBecome(pods: readonly LabPod[], changed: LabPod): Promise<void> {
