@@ -26,7 +26,7 @@ const PROTECTION = { tls: null, insecure: false } as const;
 export class SightingsClient {
 	readonly #channel: Channel;
 	readonly #call: ReturnType<Channel["streamSightings"]>;
-	/** CPU time when it was ready: starting is no event's cost. */
+	/** CPU time when it was marked. */
 	#begun = 0;
 	readonly #ready: Promise<void>;
 	readonly #decoder = new BatchDecoder({
@@ -38,6 +38,7 @@ export class SightingsClient {
 	#settle: () => void = () => {};
 	#events = 0;
 	#lost = 0;
+	#lostBefore = 0;
 
 	private constructor(address: string, from: string, to: string) {
 		this.#channel = new Channel(address, PROTECTION);
@@ -55,8 +56,15 @@ export class SightingsClient {
 	static async start(address: string, from: string, to: string): Promise<SightingsClient> {
 		const client = new SightingsClient(address, from, to);
 		await client.#ready;
-		client.#begun = cpuNs();
+		client.mark();
 		return client;
+	}
+
+	/** What comes from here on counts. */
+	mark(): void {
+		this.#begun = cpuNs();
+		this.#events = 0;
+		this.#lostBefore = this.#lost;
 	}
 
 	async stop(): Promise<Received> {
@@ -64,7 +72,7 @@ export class SightingsClient {
 		this.#call.write(encode("StreamSightingsRequest", { finish: true }));
 		await ended;
 		this.#channel.close();
-		return { whole: this.#events, torn: 0, lost: this.#lost, cpuNs: cpuNs() - this.#begun };
+		return { whole: this.#events, torn: 0, lost: this.#lost - this.#lostBefore, cpuNs: cpuNs() - this.#begun };
 	}
 
 	#hear(bytes: Buffer): void {
@@ -97,13 +105,14 @@ const QUIET_MS = 1000;
 export class PathsClient {
 	readonly #channel: Channel;
 	readonly #call: ReturnType<Channel["stream"]>;
-	/** CPU time when it was ready: starting is no event's cost. */
+	/** CPU time when it was marked. */
 	#begun = 0;
 	readonly #ready: Promise<void>;
 	#settle: () => void = () => {};
 	#whole = 0;
 	#torn = 0;
 	#lost = 0;
+	#lostBefore = 0;
 
 	private constructor(address: string, from: string, to: string) {
 		this.#channel = new Channel(address, PROTECTION);
@@ -120,8 +129,16 @@ export class PathsClient {
 	static async start(address: string, from: string, to: string): Promise<PathsClient> {
 		const client = new PathsClient(address, from, to);
 		await client.#ready;
-		client.#begun = cpuNs();
+		client.mark();
 		return client;
+	}
+
+	/** What comes from here on counts. */
+	mark(): void {
+		this.#begun = cpuNs();
+		this.#whole = 0;
+		this.#torn = 0;
+		this.#lostBefore = this.#lost;
 	}
 
 	/** When nothing has come for a while: on a busy machine the last paths take their time. */
@@ -130,7 +147,7 @@ export class PathsClient {
 		this.#call.on("error", () => undefined);
 		this.#call.cancel();
 		this.#channel.close();
-		return { whole: this.#whole, torn: this.#torn, lost: this.#lost, cpuNs: cpuNs() - this.#begun };
+		return { whole: this.#whole, torn: this.#torn, lost: this.#lost - this.#lostBefore, cpuNs: cpuNs() - this.#begun };
 	}
 
 	#hear(bytes: Buffer): void {
