@@ -16,7 +16,7 @@ A tree of each node: bridges with what is plugged in and whose it is, the tunnel
 bridges with nothing on them, and links that nobody explains. Every name says where it comes from.
 
 Examples:
-  sudo weft topology                                   this node; without sudo where a local weft agent lets you
+  sudo weft topology                                   this node, by its agent if one answers here
   sudo weft topology --watch                           again whenever something comes or goes
   sudo weft topology --lab                             all nodes of the lab
   weft topology --agent unix:/run/weft/a.sock --agent unix:/run/weft/b.sock

@@ -45,7 +45,7 @@ test("a node as a tree: bridge, veth, pod and its containers; the idle bridge; t
 		"node-a  192.168.66.11  pods 10.244.1.0/24",
 		"├─ docker0 (3)  bridge, 172.17.0.1/16, MTU 1450, nothing plugged in",
 		"├─ cni0 (5)  bridge, 10.244.1.1/24, MTU 1450, 1 port",
-		"│  └─ veth61dfc48a (7) ↔ eth0  default/client  10.244.1.2  cri, cni-cache agree",
+		"│  └─ veth61dfc48a (7) ↔ eth0  default/client  10.244.1.2  cri, cni-cache agree  netns x",
 		"│     └─ container main  c0ffee000000  busybox",
 		"└─ flannel.1 (4)  VXLAN 1, UDP port 8472, MTU 1450 over eth0",
 		"   └─ node-b  192.168.66.12  pods 10.244.2.0/24  VTEP 8e:02:00:00:00:02",
@@ -66,7 +66,7 @@ test("sources that disagree are shown to, with what each says; so is a link that
 	).join("\n");
 	assert.match(
 		lines,
-		/default\/client {2}10\.244\.1\.2 {2}cri, cni-cache disagree\n.*! cni-cache calls it default\/old/,
+		/default\/client {2}10\.244\.1\.2 {2}cri, cni-cache disagree {2}netns x\n.*! cni-cache calls it default\/old/,
 	);
 	assert.match(lines, /links that nobody explains\n.*veth9 \(9\) {2}its other end cannot be told/);
 	assert.match(lines, /! \/run\/docker\.sock: did not answer within 2 s$/);

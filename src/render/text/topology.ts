@@ -97,6 +97,7 @@ function portBranch(topology: NodeTopology, port: Device): Branch {
 		.add(`${pod.namespace}/${pod.name}`, "bold")
 		.add(`  ${pod.addresses.join("  ")}`);
 	line.add(`  ${evidence(pod)}`, pod.conflicts.length === 0 ? "dim" : "yellow");
+	if (port.peer?.path != null) line.add(`  netns ${namespaceName(port.peer.path)}`, "dim");
 	return {
 		line,
 		below: [
@@ -109,6 +110,12 @@ function portBranch(topology: NodeTopology, port: Device): Branch {
 			...pod.conflicts.map((conflict) => ({ line: new Line().add(`! ${conflict}`, "yellow"), below: [] })),
 		],
 	};
+}
+
+/** As ip-netns(8) calls it, else the process that is in it. */
+function namespaceName(path: string): string {
+	const pid = /^\/proc\/(\d+)\/ns\/net$/.exec(path)?.[1];
+	return pid === undefined ? (path.split("/").at(-1) ?? path) : `of process ${pid}`;
 }
 
 function evidence({ sources, conflicts }: PodAttachment): string {
