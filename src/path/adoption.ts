@@ -30,7 +30,7 @@ export class Adoption {
 		if (orphan !== 0) {
 			this.#takeOver(path, orphan);
 			if (this.#open.endDropped(path)) return;
-		} else if (((paths.words[path + PathAt.marks] as number) & Mark.ranged) === 0 || !this.#gather(path)) return;
+		} else if (((paths.words[path | PathAt.marks] as number) & Mark.ranged) === 0 || !this.#gather(path)) return;
 		this.#settle(path);
 	}
 
@@ -38,62 +38,62 @@ export class Adoption {
 	expire(orphan: number): void {
 		const { paths, orphans, suspects, flooded } = this.#shop;
 		orphans.remove(orphan);
-		const marks = paths.words[orphan + PathAt.marks] as number;
+		const marks = paths.words[orphan | PathAt.marks] as number;
 		if ((marks & Mark.adopted) !== 0) {
 			this.#discard(orphan);
 			return;
 		}
-		paths.words[orphan + PathAt.marks] = marks & ~Mark.orphan;
+		paths.words[orphan | PathAt.marks] = marks & ~Mark.orphan;
 		const list = (marks & Mark.flooded) === 0 ? suspects : flooded;
-		list.add(orphan, paths.doubles[(orphan >> 1) + PathF64.since] as number);
+		list.add(orphan, paths.doubles[(orphan >> 1) | PathF64.since] as number);
 		if (!this.#open.endDropped(orphan)) this.#settle(orphan);
 	}
 
 	/** An orphan with the same fields that this path can have become; 0: none. */
 	#equal(path: number): number {
 		const { paths, keys } = this.#shop;
-		let orphan = keys.find(paths.signed[path + PathAt.keyA] as number, paths.signed[path + PathAt.keyB] as number);
-		while (orphan !== 0 && !this.#fits(path, orphan, true)) orphan = paths.words[orphan + PathAt.sameNext] as number;
+		let orphan = keys.find(paths.signed[path | PathAt.keyA] as number, paths.signed[path | PathAt.keyB] as number);
+		while (orphan !== 0 && !this.#fits(path, orphan, true)) orphan = paths.words[orphan | PathAt.sameNext] as number;
 		return orphan;
 	}
 
 	#fits(path: number, orphan: number, isWhole: boolean): boolean {
 		const { paths, hops, hooks, facts } = this.#shop;
-		if (orphan === path || ((paths.words[orphan + PathAt.marks] as number) & Mark.orphan) === 0) return false;
-		const last = paths.words[path + PathAt.lastHop] as number;
-		const first = paths.words[orphan + PathAt.firstHop] as number;
-		const entry = hops.words[first + HopAt.hook] as number;
+		if (orphan === path || ((paths.words[orphan | PathAt.marks] as number) & Mark.orphan) === 0) return false;
+		const last = paths.words[path | PathAt.lastHop] as number;
+		const first = paths.words[orphan | PathAt.firstHop] as number;
+		const entry = hops.words[first | HopAt.hook] as number;
 		// A part of it may have come there after it left; a whole cannot come twice, nor where it has just been.
 		const partly = this.#open.hopAt(path, entry, 0) !== 0;
-		if (partly ? isWhole : hooks.source[hops.words[last + HopAt.hook] as number] === hooks.source[entry]) return false;
-		return facts.sameDirection(hops.words[last + HopAt.tuple] as number, hops.words[first + HopAt.tuple] as number);
+		if (partly ? isWhole : hooks.source[hops.words[last | HopAt.hook] as number] === hooks.source[entry]) return false;
+		return facts.sameDirection(hops.words[last | HopAt.tuple] as number, hops.words[first | HopAt.tuple] as number);
 	}
 
 	/** The orphan is this path's rest, as a whole. */
 	#takeOver(path: number, orphan: number): void {
 		const { paths, hops, suspects, flooded } = this.#shop;
-		const marks = paths.words[orphan + PathAt.marks] as number;
+		const marks = paths.words[orphan | PathAt.marks] as number;
 		if (this.#isAlone(orphan, path) || this.#isAlone(path, orphan)) this.#noteCrossing(path, orphan);
 		else this.#open.mark(path, Mark.order);
 		this.#open.mark(path, Mark.manifold | (marks & (Mark.order | Mark.ambiguous | Mark.flooded)));
-		hops.words[(paths.words[path + PathAt.lastHop] as number) + HopAt.next] = paths.words[
-			orphan + PathAt.firstHop
+		hops.words[(paths.words[path | PathAt.lastHop] as number) | HopAt.next] = paths.words[
+			orphan | PathAt.firstHop
 		] as number;
-		paths.words[path + PathAt.lastHop] = paths.words[orphan + PathAt.lastHop] as number;
-		paths.doubles[(path >> 1) + PathF64.latest] = Math.max(
-			paths.doubles[(path >> 1) + PathF64.latest] as number,
-			paths.doubles[(orphan >> 1) + PathF64.latest] as number,
+		paths.words[path | PathAt.lastHop] = paths.words[orphan | PathAt.lastHop] as number;
+		paths.doubles[(path >> 1) | PathF64.latest] = Math.max(
+			paths.doubles[(path >> 1) | PathF64.latest] as number,
+			paths.doubles[(orphan >> 1) | PathF64.latest] as number,
 		);
-		paths.words[path + PathAt.subscribers] =
-			(paths.words[path + PathAt.subscribers] as number) | (paths.words[orphan + PathAt.subscribers] as number);
-		paths.words[path + PathAt.branches] = paths.words[orphan + PathAt.branches] as number;
+		paths.words[path | PathAt.subscribers] =
+			(paths.words[path | PathAt.subscribers] as number) | (paths.words[orphan | PathAt.subscribers] as number);
+		paths.words[path | PathAt.branches] = paths.words[orphan | PathAt.branches] as number;
 		if ((marks & Mark.flooded) !== 0 && suspects.has(path)) {
 			suspects.remove(path);
-			flooded.add(path, paths.doubles[(orphan >> 1) + PathF64.since] as number);
+			flooded.add(path, paths.doubles[(orphan >> 1) | PathF64.since] as number);
 		}
 		this.#handOver(orphan, path, 1);
 		this.#passDrop(orphan, path, true);
-		paths.words[orphan + PathAt.firstHop] = 0;
+		paths.words[orphan | PathAt.firstHop] = 0;
 		this.#discard(orphan);
 	}
 
@@ -101,37 +101,37 @@ export class Adoption {
 	#isAlone(first: number, second: number): boolean {
 		const { paths } = this.#shop;
 		return (
-			paths.words[first + PathAt.samePrevious] === 0 &&
-			paths.words[first + PathAt.sameNext] === second &&
-			paths.words[second + PathAt.sameNext] === 0
+			paths.words[first | PathAt.samePrevious] === 0 &&
+			paths.words[first | PathAt.sameNext] === second &&
+			paths.words[second | PathAt.sameNext] === 0
 		);
 	}
 
 	#noteCrossing(path: number, orphan: number): void {
 		const { paths, hops, hooks, crossings } = this.#shop;
-		const left = paths.words[path + PathAt.lastHop] as number;
-		const came = paths.words[orphan + PathAt.firstHop] as number;
-		const from = hooks.source[hops.words[left + HopAt.hook] as number] as number;
-		const to = hooks.source[hops.words[came + HopAt.hook] as number] as number;
+		const left = paths.words[path | PathAt.lastHop] as number;
+		const came = paths.words[orphan | PathAt.firstHop] as number;
+		const from = hooks.source[hops.words[left | HopAt.hook] as number] as number;
+		const to = hooks.source[hops.words[came | HopAt.hook] as number] as number;
 		crossings.note(
 			from,
-			hops.doubles[(left >> 1) + HopF64.first] as number,
+			hops.doubles[(left >> 1) | HopF64.first] as number,
 			to,
-			hops.doubles[(came >> 1) + HopF64.first] as number,
+			hops.doubles[(came >> 1) | HopF64.first] as number,
 		);
 	}
 
 	/** Copies the hops of every orphan that holds a part of the path. Returns whether there were any. */
 	#gather(path: number): boolean {
 		const { paths, facts, ranges } = this.#shop;
-		const start = paths.words[path + PathAt.rangeStart] as number;
-		const span = paths.words[path + PathAt.rangeSpan] as number;
-		const count = ranges.overlapping(facts.root(paths.words[path + PathAt.tuple] as number), start, span);
+		const start = paths.words[path | PathAt.rangeStart] as number;
+		const span = paths.words[path | PathAt.rangeSpan] as number;
+		const count = ranges.overlapping(facts.root(paths.words[path | PathAt.tuple] as number), start, span);
 		const orphans = Array.from(ranges.found.subarray(0, count)).filter((other) => this.#isPart(path, other));
 		for (const orphan of orphans) {
 			this.#copyHops(orphan, path);
-			const ahead = ((paths.words[orphan + PathAt.rangeStart] as number) - start) | 0;
-			const inside = ahead >= 0 && ahead + (paths.words[orphan + PathAt.rangeSpan] as number) <= span;
+			const ahead = ((paths.words[orphan | PathAt.rangeStart] as number) - start) | 0;
+			const inside = ahead >= 0 && ahead + (paths.words[orphan | PathAt.rangeSpan] as number) <= span;
 			this.#handOver(orphan, inside ? path : orphan, 0);
 			if (inside) this.#passDrop(orphan, path, false);
 			if (inside) this.#discard(orphan);
@@ -143,46 +143,46 @@ export class Adoption {
 	#isPart(path: number, orphan: number): boolean {
 		const { paths, facts } = this.#shop;
 		if (!this.#fits(path, orphan, false)) return false;
-		if ((facts.kind(paths.words[path + PathAt.tuple] as number) & 0xff) !== Protocol.tcp)
-			return paths.words[path + PathAt.ipId] !== 0;
-		if (paths.words[path + PathAt.tsval] !== paths.words[orphan + PathAt.tsval]) return false;
-		const [segments, ipId] = [paths.words[orphan + PathAt.segments], paths.words[orphan + PathAt.ipId]];
+		if ((facts.kind(paths.words[path | PathAt.tuple] as number) & 0xff) !== Protocol.tcp)
+			return paths.words[path | PathAt.ipId] !== 0;
+		if (paths.words[path | PathAt.tsval] !== paths.words[orphan | PathAt.tsval]) return false;
+		const [segments, ipId] = [paths.words[orphan | PathAt.segments], paths.words[orphan | PathAt.ipId]];
 		return !isOtherSegment(paths, path, segments as number, ipId as number);
 	}
 
 	#copyHops(orphan: number, path: number): void {
 		const { paths, hops } = this.#shop;
 		const ahead =
-			((paths.words[orphan + PathAt.rangeStart] as number) - (paths.words[path + PathAt.rangeStart] as number)) | 0;
-		const unit = paths.words[path + PathAt.unit] as number;
+			((paths.words[orphan | PathAt.rangeStart] as number) - (paths.words[path | PathAt.rangeStart] as number)) | 0;
+		const unit = paths.words[path | PathAt.unit] as number;
 		const from = Math.max(0, Math.floor(ahead / unit));
 		const to = Math.ceil(
 			Math.min(
-				paths.words[path + PathAt.rangeSpan] as number,
-				ahead + (paths.words[orphan + PathAt.rangeSpan] as number),
+				paths.words[path | PathAt.rangeSpan] as number,
+				ahead + (paths.words[orphan | PathAt.rangeSpan] as number),
 			) / unit,
 		);
 		for (
-			let hop = paths.words[orphan + PathAt.firstHop] as number;
+			let hop = paths.words[orphan | PathAt.firstHop] as number;
 			hop !== 0;
-			hop = hops.words[hop + HopAt.next] as number
+			hop = hops.words[hop | HopAt.next] as number
 		) {
 			const own = this.#open.hopAt(
 				path,
-				hops.words[hop + HopAt.hook] as number,
-				hops.words[hop + HopAt.branch] as number,
+				hops.words[hop | HopAt.hook] as number,
+				hops.words[hop | HopAt.branch] as number,
 			);
 			const target = own === 0 ? this.#newHop(path, hop) : own;
 			if (own !== 0) this.#addHop(own, hop, from === 0);
 			if (ahead < 0)
-				hops.words[target + HopAt.leadingPackets] =
-					(hops.words[target + HopAt.leadingPackets] as number) + (hops.words[hop + HopAt.packets] as number);
-			if (hops.words[hop + HopAt.coverLow] === 0xffffffff && hops.words[hop + HopAt.coverHigh] === 0xffffffff)
+				hops.words[target | HopAt.leadingPackets] =
+					(hops.words[target | HopAt.leadingPackets] as number) + (hops.words[hop | HopAt.packets] as number);
+			if (hops.words[hop | HopAt.coverLow] === 0xffffffff && hops.words[hop | HopAt.coverHigh] === 0xffffffff)
 				this.#coverUnits(path, target, from, to);
 		}
-		paths.doubles[(path >> 1) + PathF64.latest] = Math.max(
-			paths.doubles[(path >> 1) + PathF64.latest] as number,
-			paths.doubles[(orphan >> 1) + PathF64.latest] as number,
+		paths.doubles[(path >> 1) | PathF64.latest] = Math.max(
+			paths.doubles[(path >> 1) | PathF64.latest] as number,
+			paths.doubles[(orphan >> 1) | PathF64.latest] as number,
 		);
 		this.#open.mark(path, Mark.manifold);
 	}
@@ -190,43 +190,43 @@ export class Adoption {
 	#newHop(path: number, from: number): number {
 		const { paths, hops } = this.#shop;
 		const hop = hops.allocate();
-		hops.words[hop + HopAt.hook] = hops.words[from + HopAt.hook] as number;
-		hops.doubles[(hop >> 1) + HopF64.first] = hops.doubles[(from >> 1) + HopF64.first] as number;
-		hops.doubles[(hop >> 1) + HopF64.last] = hops.doubles[(from >> 1) + HopF64.last] as number;
-		hops.words[hop + HopAt.packets] = hops.words[from + HopAt.packets] as number;
-		hops.words[hop + HopAt.bytes] = hops.words[from + HopAt.bytes] as number;
-		hops.words[hop + HopAt.tuple] = hops.words[from + HopAt.tuple] as number;
-		hops.words[hop + HopAt.outer] = hops.words[from + HopAt.outer] as number;
-		hops.words[hop + HopAt.branch] = hops.words[from + HopAt.branch] as number;
-		hops.words[hop + HopAt.coverLow] = 0;
-		hops.words[hop + HopAt.coverHigh] = 0;
-		hops.words[(paths.words[path + PathAt.lastHop] as number) + HopAt.next] = hop;
-		paths.words[path + PathAt.lastHop] = hop;
+		hops.words[hop | HopAt.hook] = hops.words[from | HopAt.hook] as number;
+		hops.doubles[(hop >> 1) | HopF64.first] = hops.doubles[(from >> 1) | HopF64.first] as number;
+		hops.doubles[(hop >> 1) | HopF64.last] = hops.doubles[(from >> 1) | HopF64.last] as number;
+		hops.words[hop | HopAt.packets] = hops.words[from | HopAt.packets] as number;
+		hops.words[hop | HopAt.bytes] = hops.words[from | HopAt.bytes] as number;
+		hops.words[hop | HopAt.tuple] = hops.words[from | HopAt.tuple] as number;
+		hops.words[hop | HopAt.outer] = hops.words[from | HopAt.outer] as number;
+		hops.words[hop | HopAt.branch] = hops.words[from | HopAt.branch] as number;
+		hops.words[hop | HopAt.coverLow] = 0;
+		hops.words[hop | HopAt.coverHigh] = 0;
+		hops.words[(paths.words[path | PathAt.lastHop] as number) | HopAt.next] = hop;
+		paths.words[path | PathAt.lastHop] = hop;
 		return hop;
 	}
 
 	/** What began before the orphan's range was counted with the orphan before it. */
 	#addHop(hop: number, from: number, isFront: boolean): void {
 		const { hops } = this.#shop;
-		const packets = (hops.words[from + HopAt.packets] as number) - (hops.words[from + HopAt.leadingPackets] as number);
-		const bytes = (hops.words[from + HopAt.bytes] as number) - (hops.words[from + HopAt.leadingBytes] as number);
-		hops.words[hop + HopAt.packets] = (hops.words[hop + HopAt.packets] as number) + packets;
-		hops.words[hop + HopAt.bytes] = (hops.words[hop + HopAt.bytes] as number) + bytes;
-		hops.doubles[(hop >> 1) + HopF64.last] = Math.max(
-			hops.doubles[(hop >> 1) + HopF64.last] as number,
-			hops.doubles[(from >> 1) + HopF64.last] as number,
+		const packets = (hops.words[from | HopAt.packets] as number) - (hops.words[from | HopAt.leadingPackets] as number);
+		const bytes = (hops.words[from | HopAt.bytes] as number) - (hops.words[from | HopAt.leadingBytes] as number);
+		hops.words[hop | HopAt.packets] = (hops.words[hop | HopAt.packets] as number) + packets;
+		hops.words[hop | HopAt.bytes] = (hops.words[hop | HopAt.bytes] as number) + bytes;
+		hops.doubles[(hop >> 1) | HopF64.last] = Math.max(
+			hops.doubles[(hop >> 1) | HopF64.last] as number,
+			hops.doubles[(from >> 1) | HopF64.last] as number,
 		);
-		if (isFront) hops.doubles[(hop >> 1) + HopF64.first] = hops.doubles[(from >> 1) + HopF64.first] as number;
+		if (isFront) hops.doubles[(hop >> 1) | HopF64.first] = hops.doubles[(from >> 1) | HopF64.first] as number;
 	}
 
 	#coverUnits(path: number, hop: number, from: number, to: number): void {
 		const { paths, hops } = this.#shop;
-		const low = ((hops.words[hop + HopAt.coverLow] as number) | lowBits(from, to)) >>> 0;
-		const high = ((hops.words[hop + HopAt.coverHigh] as number) | highBits(from, to)) >>> 0;
-		const units = unitsOf(paths.words[path + PathAt.rangeSpan] as number, paths.words[path + PathAt.unit] as number);
+		const low = ((hops.words[hop | HopAt.coverLow] as number) | lowBits(from, to)) >>> 0;
+		const high = ((hops.words[hop | HopAt.coverHigh] as number) | highBits(from, to)) >>> 0;
+		const units = unitsOf(paths.words[path | PathAt.rangeSpan] as number, paths.words[path | PathAt.unit] as number);
 		const complete = low === lowBits(0, units) && high === highBits(0, units);
-		hops.words[hop + HopAt.coverLow] = complete ? 0xffffffff : low;
-		hops.words[hop + HopAt.coverHigh] = complete ? 0xffffffff : high;
+		hops.words[hop | HopAt.coverLow] = complete ? 0xffffffff : low;
+		hops.words[hop | HopAt.coverHigh] = complete ? 0xffffffff : high;
 	}
 
 	/** The orphan's skbs carry `to` from now on. @param whole 1: each carries all of it */
@@ -234,18 +234,18 @@ export class Adoption {
 		const { paths, carriers } = this.#shop;
 		let last = 0;
 		for (
-			let carrier = paths.words[orphan + PathAt.carrier] as number;
+			let carrier = paths.words[orphan | PathAt.carrier] as number;
 			carrier !== 0;
-			carrier = carriers.words[carrier + CarrierAt.sibling] as number
+			carrier = carriers.words[carrier | CarrierAt.sibling] as number
 		) {
-			carriers.words[carrier + CarrierAt.path] = to;
-			if (whole === 0) carriers.words[carrier + CarrierAt.whole] = 0;
+			carriers.words[carrier | CarrierAt.path] = to;
+			if (whole === 0) carriers.words[carrier | CarrierAt.whole] = 0;
 			last = carrier;
 		}
 		if (to === orphan || last === 0) return;
-		carriers.words[last + CarrierAt.sibling] = paths.words[to + PathAt.carrier] as number;
-		paths.words[to + PathAt.carrier] = paths.words[orphan + PathAt.carrier] as number;
-		paths.words[orphan + PathAt.carrier] = 0;
+		carriers.words[last | CarrierAt.sibling] = paths.words[to | PathAt.carrier] as number;
+		paths.words[to | PathAt.carrier] = paths.words[orphan | PathAt.carrier] as number;
+		paths.words[orphan | PathAt.carrier] = 0;
 	}
 
 	/** What the kernel threw away of the orphan it threw away of the path. */
@@ -266,11 +266,11 @@ export class Adoption {
 	/** Ends the path if its newest whole hop is where it was to go. */
 	#settle(path: number): void {
 		const { paths, hops, dues } = this.#shop;
-		const hop = paths.words[path + PathAt.lastHop] as number;
-		if (hops.words[hop + HopAt.coverLow] !== 0xffffffff || hops.words[hop + HopAt.coverHigh] !== 0xffffffff) return;
-		const hook = hops.words[hop + HopAt.hook] as number;
-		const tuple = hops.words[hop + HopAt.tuple] as number;
-		if (paths.words[path + PathAt.state] !== State.open) return;
+		const hop = paths.words[path | PathAt.lastHop] as number;
+		if (hops.words[hop | HopAt.coverLow] !== 0xffffffff || hops.words[hop | HopAt.coverHigh] !== 0xffffffff) return;
+		const hook = hops.words[hop | HopAt.hook] as number;
+		const tuple = hops.words[hop | HopAt.tuple] as number;
+		if (paths.words[path | PathAt.state] !== State.open) return;
 		const next = dues.next(hook, tuple);
 		if (next !== Next.wait) this.#open.settleAt(path, hook, tuple);
 	}

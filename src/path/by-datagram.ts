@@ -36,13 +36,13 @@ export class ByDatagram {
 	/** A pointer is seen again and does not carry the same packet: does it carry the same datagram? */
 	follow(carrier: number, sight: Sight): boolean {
 		const { carriers, hooks, datagrams } = this.#shop;
-		const datagram = datagrams.of(carriers.words[carrier + CarrierAt.path] as number);
+		const datagram = datagrams.of(carriers.words[carrier | CarrierAt.path] as number);
 		if (datagram === undefined) return false;
-		if (sight.rank <= (carriers.words[carrier + CarrierAt.rank] as number) || !this.#isPart(datagram, sight))
+		if (sight.rank <= (carriers.words[carrier | CarrierAt.rank] as number) || !this.#isPart(datagram, sight))
 			return false;
 		if (
 			hooks.egress[sight.hook] === 0 &&
-			!hooks.entersAfter(sight.hook, carriers.words[carrier + CarrierAt.hook] as number)
+			!hooks.entersAfter(sight.hook, carriers.words[carrier | CarrierAt.hook] as number)
 		)
 			return false;
 		this.#open.move(carrier, sight);
@@ -103,9 +103,9 @@ export class ByDatagram {
 			total: 0,
 		};
 		datagrams.add(datagram);
-		const hop = paths.words[path + PathAt.firstHop] as number;
-		hops.words[hop + HopAt.coverLow] = 0;
-		hops.words[hop + HopAt.coverHigh] = 0;
+		const hop = paths.words[path | PathAt.firstHop] as number;
+		hops.words[hop | HopAt.coverLow] = 0;
+		hops.words[hop | HopAt.coverHigh] = 0;
 		this.#note(datagram, hop, sight);
 	}
 
@@ -135,14 +135,14 @@ export class ByDatagram {
 		const { paths, hops, hooks } = this.#shop;
 		const hop = this.#open.hopAt(datagram.path, sight.hook, 0);
 		if (hop !== 0) return !this.#hasSeen(hop, sight);
-		const last = hops.words[(paths.words[datagram.path + PathAt.lastHop] as number) + HopAt.hook] as number;
+		const last = hops.words[(paths.words[datagram.path | PathAt.lastHop] as number) | HopAt.hook] as number;
 		return hooks.source[last] !== sight.source || sight.rank > (hooks.rank[last] as number);
 	}
 
 	#hasSeen(hop: number, sight: Sight): boolean {
 		const { hops } = this.#shop;
 		const unit = Math.floor(offsetOf(sight) / UNIT_BYTES);
-		const word = (unit < 32 ? hops.words[hop + HopAt.coverLow] : hops.words[hop + HopAt.coverHigh]) as number;
+		const word = (unit < 32 ? hops.words[hop | HopAt.coverLow] : hops.words[hop | HopAt.coverHigh]) as number;
 		return ((word >>> (unit & 31)) & 1) === 1;
 	}
 
@@ -154,25 +154,25 @@ export class ByDatagram {
 		let hop = open.hopAt(path, sight.hook, 0);
 		if (hop === 0) {
 			hop = open.append(path, sight, 0);
-			hops.words[hop + HopAt.coverLow] = 0;
-			hops.words[hop + HopAt.coverHigh] = 0;
+			hops.words[hop | HopAt.coverLow] = 0;
+			hops.words[hop | HopAt.coverHigh] = 0;
 		} else {
 			open.addTo(path, hop, sight);
 			if (offsetOf(sight) === 0) {
-				hops.doubles[(hop >> 1) + HopF64.first] = sight.now;
-				hops.words[hop + HopAt.tuple] = sight.tuple;
+				hops.doubles[(hop >> 1) | HopF64.first] = sight.now;
+				hops.words[hop | HopAt.tuple] = sight.tuple;
 			}
 		}
 		this.#note(datagram, hop, sight);
 		if (!isLater(sight)) this.#learn(path, hop, sight);
-		if (this.#isWhole(datagram, hop)) open.settleAt(path, sight.hook, hops.words[hop + HopAt.tuple] as number);
+		if (this.#isWhole(datagram, hop)) open.settleAt(path, sight.hook, hops.words[hop | HopAt.tuple] as number);
 	}
 
 	/** A face with ports at a later hop tells NAT, once the first hop has shown its own. */
 	#learn(path: number, hop: number, sight: Sight): void {
 		const { paths, facts, tuples } = this.#shop;
-		const first = paths.words[path + PathAt.tuple] as number;
-		if (hop === paths.words[path + PathAt.firstHop] || first === sight.tuple || tuples.sourcePort(first) === 0) return;
+		const first = paths.words[path | PathAt.tuple] as number;
+		if (hop === paths.words[path | PathAt.firstHop] || first === sight.tuple || tuples.sourcePort(first) === 0) return;
 		if (facts.isNat(first, sight.tuple)) this.#open.alias(first, sight.tuple);
 	}
 
@@ -182,22 +182,22 @@ export class ByDatagram {
 		const offset = offsetOf(sight);
 		const unit = Math.floor(offset / UNIT_BYTES);
 		if (unit < 32)
-			hops.words[hop + HopAt.coverLow] = ((hops.words[hop + HopAt.coverLow] as number) | (1 << unit)) >>> 0;
-		else hops.words[hop + HopAt.coverHigh] = ((hops.words[hop + HopAt.coverHigh] as number) | (1 << (unit & 31))) >>> 0;
-		hops.words[hop + HopAt.leadingBytes] = (hops.words[hop + HopAt.leadingBytes] as number) + bytesOf(sight);
+			hops.words[hop | HopAt.coverLow] = ((hops.words[hop | HopAt.coverLow] as number) | (1 << unit)) >>> 0;
+		else hops.words[hop | HopAt.coverHigh] = ((hops.words[hop | HopAt.coverHigh] as number) | (1 << (unit & 31))) >>> 0;
+		hops.words[hop | HopAt.leadingBytes] = (hops.words[hop | HopAt.leadingBytes] as number) + bytesOf(sight);
 		if (isLast(sight)) datagram.total = Math.max(datagram.total, offset + bytesOf(sight));
-		paths.words[datagram.path + PathAt.total] = datagram.total;
+		paths.words[datagram.path | PathAt.total] = datagram.total;
 		if (offset === 0 && datagram.head === null) datagrams.setHead(datagram, hashOf(sight), sight.sequence);
-		if (hop === paths.words[datagram.path + PathAt.firstHop]) {
-			paths.words[datagram.path + PathAt.payload] =
-				(hops.words[hop + HopAt.leadingBytes] as number) - (HEADER_BYTES[datagram.protocol] ?? 0);
-			paths.words[datagram.path + PathAt.length] = hops.words[hop + HopAt.bytes] as number;
-			if (offset === 0) paths.words[datagram.path + PathAt.tuple] = sight.tuple;
+		if (hop === paths.words[datagram.path | PathAt.firstHop]) {
+			paths.words[datagram.path | PathAt.payload] =
+				(hops.words[hop | HopAt.leadingBytes] as number) - (HEADER_BYTES[datagram.protocol] ?? 0);
+			paths.words[datagram.path | PathAt.length] = hops.words[hop | HopAt.bytes] as number;
+			if (offset === 0) paths.words[datagram.path | PathAt.tuple] = sight.tuple;
 		}
 	}
 
 	#isWhole(datagram: Datagram, hop: number): boolean {
-		const seen = this.#shop.hops.words[hop + HopAt.leadingBytes] as number;
+		const seen = this.#shop.hops.words[hop | HopAt.leadingBytes] as number;
 		return datagram.total > 0 && seen >= datagram.total - MAX_OPTIONS;
 	}
 }

@@ -33,26 +33,26 @@ export class ByKey {
 		const counted = sight.ipId !== 0;
 		let tries = MAX_CANDIDATES;
 		for (
-			let path = counted ? (paths.words[first + PathAt.groupTail] as number) : first;
+			let path = counted ? (paths.words[first | PathAt.groupTail] as number) : first;
 			path !== 0 && tries > 0;
 			tries--
 		) {
 			const candidate = path;
-			path = (counted ? paths.words[path + PathAt.samePrevious] : paths.words[path + PathAt.sameNext]) as number;
-			const last = paths.words[candidate + PathAt.lastHop] as number;
-			const lastHook = hops.words[last + HopAt.hook] as number;
+			path = (counted ? paths.words[path | PathAt.samePrevious] : paths.words[path | PathAt.sameNext]) as number;
+			const last = paths.words[candidate | PathAt.lastHop] as number;
+			const lastHook = hops.words[last | HopAt.hook] as number;
 			const reallocated = hooks.source[lastHook] === sight.source;
 			if (reallocated && !this.#isReallocated(lastHook, sight)) continue;
 			if (!this.#isSamePacket(candidate, sight) || !this.#isAcross(candidate, sight)) continue;
 			if (reallocated) this.#freed(candidate, lastHook);
-			const before = hops.words[last + HopAt.tuple] as number;
+			const before = hops.words[last | HopAt.tuple] as number;
 			if (!facts.sameDirection(before, sight.tuple)) open.alias(before, sight.tuple);
-			open.doubt(candidate, sight, paths.doubles[(candidate >> 1) + PathF64.latest] as number);
-			if (((paths.words[candidate + PathAt.marks] as number) & Mark.shared) !== 0) open.mark(candidate, Mark.order);
+			open.doubt(candidate, sight, paths.doubles[(candidate >> 1) | PathF64.latest] as number);
+			if (((paths.words[candidate | PathAt.marks] as number) & Mark.shared) !== 0) open.mark(candidate, Mark.order);
 			else
 				crossings.note(
 					hooks.source[lastHook] as number,
-					hops.doubles[(last >> 1) + HopF64.first] as number,
+					hops.doubles[(last >> 1) | HopF64.first] as number,
 					sight.source,
 					sight.now,
 				);
@@ -73,7 +73,7 @@ export class ByKey {
 		for (let n = 0; n < recentAt.depth; n++) {
 			const path = recentAt.at(before, n);
 			if (path === 0) return false;
-			if (paths.words[path + PathAt.state] !== State.open) continue;
+			if (paths.words[path | PathAt.state] !== State.open) continue;
 			if (!this.#isSamePacket(path, sight) || !this.#isBranch(path, before, sight)) continue;
 			this.#branchOff(path, sight);
 			return true;
@@ -84,11 +84,11 @@ export class ByKey {
 	#branchOff(path: number, sight: Sight): void {
 		const { paths, carriers, suspects, flooded } = this.#shop;
 		const open = this.#open;
-		const branch = Math.min(255, (paths.words[path + PathAt.branches] as number) + 1);
-		paths.words[path + PathAt.branches] = branch;
-		carriers.words[open.carry(path, sight) + CarrierAt.branch] = branch;
+		const branch = Math.min(255, (paths.words[path | PathAt.branches] as number) + 1);
+		paths.words[path | PathAt.branches] = branch;
+		carriers.words[open.carry(path, sight) | CarrierAt.branch] = branch;
 		// An orphan goes on waiting for its sender; its mark says what it is when that has come, or its time is over.
-		if (((paths.words[path + PathAt.marks] as number) & Mark.flooded) === 0 && suspects.has(path)) {
+		if (((paths.words[path | PathAt.marks] as number) & Mark.flooded) === 0 && suspects.has(path)) {
 			suspects.remove(path);
 			flooded.add(path, sight.now);
 		}
@@ -110,49 +110,49 @@ export class ByKey {
 		const { paths, hops, facts } = this.#shop;
 		let passed = false;
 		for (
-			let hop = paths.words[path + PathAt.firstHop] as number;
+			let hop = paths.words[path | PathAt.firstHop] as number;
 			hop !== 0;
-			hop = hops.words[hop + HopAt.next] as number
+			hop = hops.words[hop | HopAt.next] as number
 		) {
-			if (hops.words[hop + HopAt.hook] === sight.hook) return false;
+			if (hops.words[hop | HopAt.hook] === sight.hook) return false;
 			passed =
 				passed ||
-				(hops.words[hop + HopAt.hook] === before &&
-					facts.sameDirection(hops.words[hop + HopAt.tuple] as number, sight.tuple));
+				(hops.words[hop | HopAt.hook] === before &&
+					facts.sameDirection(hops.words[hop | HopAt.tuple] as number, sight.tuple));
 		}
 		return passed;
 	}
 
 	#isSamePacket(path: number, sight: Sight): boolean {
 		const { paths, facts } = this.#shop;
-		return isSamePacket(paths, path, facts.kind(paths.words[path + PathAt.tuple] as number), sight);
+		return isSamePacket(paths, path, facts.kind(paths.words[path | PathAt.tuple] as number), sight);
 	}
 
 	/** Can the path, last seen elsewhere, have come to this hook? */
 	#isAcross(path: number, sight: Sight): boolean {
 		const { paths, hops, hooks, facts, dues } = this.#shop;
 		for (
-			let hop = paths.words[path + PathAt.firstHop] as number;
+			let hop = paths.words[path | PathAt.firstHop] as number;
 			hop !== 0;
-			hop = hops.words[hop + HopAt.next] as number
+			hop = hops.words[hop | HopAt.next] as number
 		) {
-			if (hops.words[hop + HopAt.hook] === sight.hook) return false;
+			if (hops.words[hop | HopAt.hook] === sight.hook) return false;
 		}
-		const last = paths.words[path + PathAt.lastHop] as number;
-		const tuple = hops.words[last + HopAt.tuple] as number;
-		const hook = hops.words[last + HopAt.hook] as number;
+		const last = paths.words[path | PathAt.lastHop] as number;
+		const tuple = hops.words[last | HopAt.tuple] as number;
+		const hook = hops.words[last | HopAt.hook] as number;
 		if (hooks.source[hook] !== sight.source && dues.next(hook, tuple) !== Next.across) return false;
 		if (facts.sameDirection(tuple, sight.tuple)) return true;
 		// NAT where nobody looks: 96 bits of numbers that only this connection has speak for themselves.
 		if (hooks.egress[hook] === 1 || sight.protocol !== Protocol.tcp) return false;
-		return paths.words[path + PathAt.acknowledgement] !== 0 && paths.words[path + PathAt.tsval] !== 0;
+		return paths.words[path | PathAt.acknowledgement] !== 0 && paths.words[path | PathAt.tsval] !== 0;
 	}
 
 	/** The old skb is the kernel's again: what it carries from now on, even an equal packet, is another. */
 	#freed(path: number, hook: number): void {
 		const { paths, carriers } = this.#shop;
-		const carrier = paths.words[path + PathAt.carrier] as number;
-		if (carrier !== 0 && carriers.words[carrier + CarrierAt.hook] === hook) this.#open.dropCarrier(carrier);
+		const carrier = paths.words[path | PathAt.carrier] as number;
+		if (carrier !== 0 && carriers.words[carrier | CarrierAt.hook] === hook) this.#open.dropCarrier(carrier);
 	}
 
 	/** Did a packet last seen at `before` of the same node come to the tunnel under another pointer? */

@@ -20,13 +20,13 @@ export class ByPointer {
 		const { hooks, carriers } = this.#shop;
 		if (!this.#isSamePacket(carrier, sight)) return false;
 		const { hook, rank } = sight;
-		const last = carriers.words[carrier + CarrierAt.hook] as number;
-		const before = carriers.words[carrier + CarrierAt.rank] as number;
+		const last = carriers.words[carrier | CarrierAt.hook] as number;
+		const before = carriers.words[carrier | CarrierAt.rank] as number;
 		if (rank <= before && !isNextHost(rank, before, hook, last)) return false;
 		// Behind a pod's veth there is only the pod.
 		if (before === Rank.podEgress && rank !== Rank.insideIngress) return false;
-		const tuple = carriers.words[carrier + CarrierAt.tuple] as number;
-		const cameBy = carriers.words[carrier + CarrierAt.cameBy] as number;
+		const tuple = carriers.words[carrier | CarrierAt.tuple] as number;
+		const cameBy = carriers.words[carrier | CarrierAt.cameBy] as number;
 		const { ingress } = sight;
 		if (tuple !== sight.tuple && !this.#isTranslated(carrier, tuple, sight, cameBy, ingress)) return false;
 		if (hooks.egress[hook] === 0) return hooks.entersAfter(hook, last);
@@ -36,21 +36,21 @@ export class ByPointer {
 	/** A carrier of a whole path carries that path's packet; others have a key of their own. */
 	#isSamePacket(carrier: number, sight: Sight): boolean {
 		const { carriers, paths, facts } = this.#shop;
-		if (carriers.words[carrier + CarrierAt.whole] === 0) {
+		if (carriers.words[carrier | CarrierAt.whole] === 0) {
 			return (
-				carriers.signed[carrier + CarrierAt.keyA] === sight.keyA &&
-				carriers.signed[carrier + CarrierAt.keyB] === sight.keyB
+				carriers.signed[carrier | CarrierAt.keyA] === sight.keyA &&
+				carriers.signed[carrier | CarrierAt.keyB] === sight.keyB
 			);
 		}
-		const path = carriers.words[carrier + CarrierAt.path] as number;
-		return isSamePacket(paths, path, facts.kind(carriers.words[carrier + CarrierAt.tuple] as number), sight);
+		const path = carriers.words[carrier | CarrierAt.path] as number;
+		return isSamePacket(paths, path, facts.kind(carriers.words[carrier | CarrierAt.tuple] as number), sight);
 	}
 
 	/** Is this another face of the same packet? Not of one that has arrived, nor did the node make what came to it. */
 	#isTranslated(carrier: number, before: number, sight: Sight, cameBy: number, ingress: number): boolean {
 		const { facts, hooks, carriers, paths } = this.#shop;
 		if (facts.sameDirection(before, sight.tuple)) return true;
-		if (paths.words[(carriers.words[carrier + CarrierAt.path] as number) + PathAt.state] !== State.open) return false;
+		if (paths.words[(carriers.words[carrier | CarrierAt.path] as number) | PathAt.state] !== State.open) return false;
 		if (hooks.egress[sight.hook] === 1 && ingress === 0 && cameBy !== 0) return false;
 		return facts.isNat(before, sight.tuple);
 	}

@@ -45,7 +45,7 @@ export class ByRange {
 			const path = found[n] as number;
 			open.mark(path, Mark.manifold);
 			const complete = this.#cover(path, sight);
-			if (paths.words[path + PathAt.state] !== State.open) continue;
+			if (paths.words[path | PathAt.state] !== State.open) continue;
 			if (complete) open.settle(path, sight);
 			else open.adopt(path, sight);
 		}
@@ -77,28 +77,28 @@ export class ByRange {
 		const { paths, hops, hooks, dues } = this.#shop;
 		const hop = this.#open.hopAt(path, sight.hook, 0);
 		if (sight.protocol === Protocol.tcp) {
-			if (paths.words[path + PathAt.tsval] !== sight.tsval) return false;
+			if (paths.words[path | PathAt.tsval] !== sight.tsval) return false;
 			if (isOtherSegment(paths, path, sight.segments, sight.ipId)) return false;
 		} else if (!this.#isDatagramPart(path, hop, sight)) return false;
 		if (hop !== 0) return this.#hasRoom(path, hop);
-		const lastHop = paths.words[path + PathAt.lastHop] as number;
-		const last = hops.words[lastHop + HopAt.hook] as number;
+		const lastHop = paths.words[path | PathAt.lastHop] as number;
+		const last = hops.words[lastHop | HopAt.hook] as number;
 		if (hooks.source[last] !== sight.source)
-			return dues.next(last, hops.words[lastHop + HopAt.tuple] as number) === Next.across;
-		if ((paths.words[path + PathAt.segments] as number) < 2 && sight.segments < 2) return false;
+			return dues.next(last, hops.words[lastHop | HopAt.tuple] as number) === Next.across;
+		if ((paths.words[path | PathAt.segments] as number) < 2 && sight.segments < 2) return false;
 		return sight.rank > (hooks.rank[last] as number);
 	}
 
 	/** Segments of UDP have the size that the socket asked for, the last one less. */
 	#isDatagramPart(path: number, hop: number, sight: Sight): boolean {
 		const { paths } = this.#shop;
-		const numbered = paths.words[path + PathAt.ipId] !== 0;
+		const numbered = paths.words[path | PathAt.ipId] !== 0;
 		if (!numbered && sight.ipId !== 0) return false;
-		const gsoSize = paths.words[path + PathAt.gsoSize] as number;
+		const gsoSize = paths.words[path | PathAt.gsoSize] as number;
 		if (sight.segments > 1) return sight.gsoSize === gsoSize;
-		const place = numbered ? (sight.ipId - (paths.words[path + PathAt.ipId] as number)) & 0xffff : this.#unitsSeen(hop);
-		const isLast = place === (paths.words[path + PathAt.segments] as number) - 1;
-		return sight.payload === (isLast ? (paths.words[path + PathAt.payload] as number) - place * gsoSize : gsoSize);
+		const place = numbered ? (sight.ipId - (paths.words[path | PathAt.ipId] as number)) & 0xffff : this.#unitsSeen(hop);
+		const isLast = place === (paths.words[path | PathAt.segments] as number) - 1;
+		return sight.payload === (isLast ? (paths.words[path | PathAt.payload] as number) - place * gsoSize : gsoSize);
 	}
 
 	/** Among paths with the same bytes (a retransmission within one tick of TSval) the IP ID decides, else the order. */
@@ -123,28 +123,28 @@ export class ByRange {
 
 	/** It stands for a path that is not known yet, or for parts of others: no rival. */
 	#isOrphan(path: number): boolean {
-		return ((this.#shop.paths.words[path + PathAt.marks] as number) & Mark.orphan) !== 0;
+		return ((this.#shop.paths.words[path | PathAt.marks] as number) & Mark.orphan) !== 0;
 	}
 
 	#prefers(a: number, b: number, sight: Sight): boolean {
 		const { paths } = this.#shop;
 		const fitsA = this.#idFits(a, sight);
 		if (fitsA !== this.#idFits(b, sight)) return fitsA;
-		return (paths.doubles[(a >> 1) + PathF64.serial] as number) < (paths.doubles[(b >> 1) + PathF64.serial] as number);
+		return (paths.doubles[(a >> 1) | PathF64.serial] as number) < (paths.doubles[(b >> 1) | PathF64.serial] as number);
 	}
 
 	#idFits(path: number, sight: Sight): boolean {
 		const { paths } = this.#shop;
-		const own = paths.words[path + PathAt.ipId] as number;
+		const own = paths.words[path | PathAt.ipId] as number;
 		if (sight.ipId === 0 || own === 0) return false;
 		const ahead = (sight.ipId - own) & 0xffff;
-		return ahead < (paths.words[path + PathAt.segments] as number) || ONE_ID - ahead < sight.segments;
+		return ahead < (paths.words[path | PathAt.segments] as number) || ONE_ID - ahead < sight.segments;
 	}
 
 	#overlap(a: number, b: number): boolean {
 		const { words } = this.#shop.paths;
-		const ahead = ((words[b + PathAt.rangeStart] as number) - (words[a + PathAt.rangeStart] as number)) | 0;
-		return ahead < (words[a + PathAt.rangeSpan] as number) && ahead + (words[b + PathAt.rangeSpan] as number) > 0;
+		const ahead = ((words[b | PathAt.rangeStart] as number) - (words[a | PathAt.rangeStart] as number)) | 0;
+		return ahead < (words[a | PathAt.rangeSpan] as number) && ahead + (words[b | PathAt.rangeSpan] as number) > 0;
 	}
 
 	/** Has the hop not seen all of these units yet? */
@@ -155,8 +155,8 @@ export class ByRange {
 		const low = lowBits(from, to);
 		const high = highBits(from, to);
 		return (
-			((hops.words[hop + HopAt.coverLow] as number) & low) >>> 0 !== low ||
-			((hops.words[hop + HopAt.coverHigh] as number) & high) >>> 0 !== high
+			((hops.words[hop | HopAt.coverLow] as number) & low) >>> 0 !== low ||
+			((hops.words[hop | HopAt.coverHigh] as number) & high) >>> 0 !== high
 		);
 	}
 
@@ -164,31 +164,31 @@ export class ByRange {
 	#fromUnit(path: number, hop: number): number {
 		const { paths } = this.#shop;
 		if (this.#isUnnumbered(path)) return this.#unitsSeen(hop);
-		const ahead = (this.#start - (paths.words[path + PathAt.rangeStart] as number)) | 0;
-		return ahead <= 0 ? 0 : Math.floor(ahead / (paths.words[path + PathAt.unit] as number));
+		const ahead = (this.#start - (paths.words[path | PathAt.rangeStart] as number)) | 0;
+		return ahead <= 0 ? 0 : Math.floor(ahead / (paths.words[path | PathAt.unit] as number));
 	}
 
 	/** The unit behind the last that it holds. */
 	#toUnit(path: number, from: number): number {
 		const { paths } = this.#shop;
-		const unit = paths.words[path + PathAt.unit] as number;
+		const unit = paths.words[path | PathAt.unit] as number;
 		if (this.#isUnnumbered(path)) return from + 1;
-		const ahead = (this.#start - (paths.words[path + PathAt.rangeStart] as number)) | 0;
-		return Math.ceil(Math.min(paths.words[path + PathAt.rangeSpan] as number, ahead + this.#span) / unit);
+		const ahead = (this.#start - (paths.words[path | PathAt.rangeStart] as number)) | 0;
+		return Math.ceil(Math.min(paths.words[path | PathAt.rangeSpan] as number, ahead + this.#span) / unit);
 	}
 
 	/** UDP GSO without IP IDs: its segments come in order. */
 	#isUnnumbered(path: number): boolean {
 		const { paths } = this.#shop;
 		return (
-			paths.words[path + PathAt.ipId] === 0 &&
-			paths.words[path + PathAt.unit] === ONE_ID &&
-			paths.words[path + PathAt.rangeStart] === 0
+			paths.words[path | PathAt.ipId] === 0 &&
+			paths.words[path | PathAt.unit] === ONE_ID &&
+			paths.words[path | PathAt.rangeStart] === 0
 		);
 	}
 
 	#unitsSeen(hop: number): number {
-		return hop === 0 ? 0 : (this.#shop.hops.words[hop + HopAt.packets] as number);
+		return hop === 0 ? 0 : (this.#shop.hops.words[hop | HopAt.packets] as number);
 	}
 
 	/** Adds the sighting to the path's hop here; returns whether that has seen the whole range now. */
@@ -201,23 +201,23 @@ export class ByRange {
 		if (this.#isUnnumbered(path)) open.mark(path, Mark.order);
 		if (hop === 0) {
 			hop = open.append(path, sight, 0);
-			hops.words[hop + HopAt.coverLow] = 0;
-			hops.words[hop + HopAt.coverHigh] = 0;
+			hops.words[hop | HopAt.coverLow] = 0;
+			hops.words[hop | HopAt.coverHigh] = 0;
 		} else {
 			open.addTo(path, hop, sight);
-			if (from === 0 && ((hops.words[hop + HopAt.coverLow] as number) & 1) === 0)
-				hops.doubles[(hop >> 1) + HopF64.first] = sight.now;
+			if (from === 0 && ((hops.words[hop | HopAt.coverLow] as number) & 1) === 0)
+				hops.doubles[(hop >> 1) | HopF64.first] = sight.now;
 		}
-		if (((this.#start - (paths.words[path + PathAt.rangeStart] as number)) | 0) < 0) {
-			hops.words[hop + HopAt.leadingPackets] = (hops.words[hop + HopAt.leadingPackets] as number) + 1;
-			hops.words[hop + HopAt.leadingBytes] = (hops.words[hop + HopAt.leadingBytes] as number) + sight.length;
+		if (((this.#start - (paths.words[path | PathAt.rangeStart] as number)) | 0) < 0) {
+			hops.words[hop | HopAt.leadingPackets] = (hops.words[hop | HopAt.leadingPackets] as number) + 1;
+			hops.words[hop | HopAt.leadingBytes] = (hops.words[hop | HopAt.leadingBytes] as number) + sight.length;
 		}
-		const low = ((hops.words[hop + HopAt.coverLow] as number) | lowBits(from, to)) >>> 0;
-		const high = ((hops.words[hop + HopAt.coverHigh] as number) | highBits(from, to)) >>> 0;
-		const units = unitsOf(paths.words[path + PathAt.rangeSpan] as number, paths.words[path + PathAt.unit] as number);
+		const low = ((hops.words[hop | HopAt.coverLow] as number) | lowBits(from, to)) >>> 0;
+		const high = ((hops.words[hop | HopAt.coverHigh] as number) | highBits(from, to)) >>> 0;
+		const units = unitsOf(paths.words[path | PathAt.rangeSpan] as number, paths.words[path | PathAt.unit] as number);
 		const complete = low === lowBits(0, units) && high === highBits(0, units);
-		hops.words[hop + HopAt.coverLow] = complete ? 0xffffffff : low;
-		hops.words[hop + HopAt.coverHigh] = complete ? 0xffffffff : high;
+		hops.words[hop | HopAt.coverLow] = complete ? 0xffffffff : low;
+		hops.words[hop | HopAt.coverHigh] = complete ? 0xffffffff : high;
 		return complete;
 	}
 }

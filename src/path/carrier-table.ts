@@ -56,12 +56,12 @@ export class CarrierTable extends Records {
 		let id = this.#buckets[this.#bucket(source, low, high)] as number;
 		while (id !== 0) {
 			if (
-				this.words[id + CarrierAt.low] === low &&
-				this.words[id + CarrierAt.high] === high &&
-				this.words[id + CarrierAt.source] === source
+				this.words[id | CarrierAt.low] === low &&
+				this.words[id | CarrierAt.high] === high &&
+				this.words[id | CarrierAt.source] === source
 			)
 				return id;
-			id = this.words[id + CarrierAt.next] as number;
+			id = this.words[id | CarrierAt.next] as number;
 		}
 		return 0;
 	}
@@ -69,7 +69,7 @@ export class CarrierTable extends Records {
 	/** A new carrier for a pointer that has none; the caller sets what is not a parameter, `sibling` included. */
 	add(source: number, low: number, high: number): number {
 		let id = this.#free;
-		if (id !== 0) this.#free = this.words[id + CarrierAt.next] as number;
+		if (id !== 0) this.#free = this.words[id | CarrierAt.next] as number;
 		else {
 			if (this.#last === this.highest) {
 				this.grow(this.capacity * 2);
@@ -79,11 +79,11 @@ export class CarrierTable extends Records {
 			this.#last = id;
 		}
 		this.used++;
-		this.words[id + CarrierAt.source] = source;
-		this.words[id + CarrierAt.low] = low;
-		this.words[id + CarrierAt.high] = high;
+		this.words[id | CarrierAt.source] = source;
+		this.words[id | CarrierAt.low] = low;
+		this.words[id | CarrierAt.high] = high;
 		const bucket = this.#bucket(source, low, high);
-		this.words[id + CarrierAt.next] = this.#buckets[bucket] as number;
+		this.words[id | CarrierAt.next] = this.#buckets[bucket] as number;
 		this.#buckets[bucket] = id;
 		return id;
 	}
@@ -91,18 +91,18 @@ export class CarrierTable extends Records {
 	/** Forgets the pointer. Unlinking from the path is the caller's. */
 	free(id: number): void {
 		const bucket = this.#bucket(
-			this.words[id + CarrierAt.source] as number,
-			this.words[id + CarrierAt.low] as number,
-			this.words[id + CarrierAt.high] as number,
+			this.words[id | CarrierAt.source] as number,
+			this.words[id | CarrierAt.low] as number,
+			this.words[id | CarrierAt.high] as number,
 		);
 		let at = this.#buckets[bucket] as number;
-		if (at === id) this.#buckets[bucket] = this.words[id + CarrierAt.next] as number;
+		if (at === id) this.#buckets[bucket] = this.words[id | CarrierAt.next] as number;
 		else {
-			while (this.words[at + CarrierAt.next] !== id) at = this.words[at + CarrierAt.next] as number;
-			this.words[at + CarrierAt.next] = this.words[id + CarrierAt.next] as number;
+			while (this.words[at | CarrierAt.next] !== id) at = this.words[at | CarrierAt.next] as number;
+			this.words[at | CarrierAt.next] = this.words[id | CarrierAt.next] as number;
 		}
 		this.used--;
-		this.words[id + CarrierAt.next] = this.#free;
+		this.words[id | CarrierAt.next] = this.#free;
 		this.#free = id;
 	}
 
@@ -117,11 +117,11 @@ export class CarrierTable extends Records {
 		this.#mask = this.capacity * 2 - 1;
 		for (let id = SIZE; id <= this.#last; id += SIZE) {
 			const bucket = this.#bucket(
-				this.words[id + CarrierAt.source] as number,
-				this.words[id + CarrierAt.low] as number,
-				this.words[id + CarrierAt.high] as number,
+				this.words[id | CarrierAt.source] as number,
+				this.words[id | CarrierAt.low] as number,
+				this.words[id | CarrierAt.high] as number,
 			);
-			this.words[id + CarrierAt.next] = this.#buckets[bucket] as number;
+			this.words[id | CarrierAt.next] = this.#buckets[bucket] as number;
 			this.#buckets[bucket] = id;
 		}
 	}

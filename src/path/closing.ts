@@ -28,7 +28,7 @@ export class Closing {
 
 	/** The terminal hook saw it. */
 	arrived(path: number): Judgement {
-		if (((this.#paths.words[path + PathAt.marks] as number) & Mark.midway) !== 0) return this.#midway(path);
+		if (((this.#paths.words[path | PathAt.marks] as number) & Mark.midway) !== 0) return this.#midway(path);
 		return this.#say("delivered", null, 0);
 	}
 
@@ -41,8 +41,8 @@ export class Closing {
 
 	/** It went where nobody looks. */
 	gone(path: number): Judgement {
-		if (((this.#paths.words[path + PathAt.marks] as number) & Mark.midway) !== 0) return this.#midway(path);
-		const hop = this.#paths.words[path + PathAt.lastHop] as number;
+		if (((this.#paths.words[path | PathAt.marks] as number) & Mark.midway) !== 0) return this.#midway(path);
+		const hop = this.#paths.words[path | PathAt.lastHop] as number;
 		const judgement = this.#say("forwarded", "notWatched", hop);
 		judgement.due = this.#dueAt(hop);
 		return judgement;
@@ -50,15 +50,15 @@ export class Closing {
 
 	/** @param until joiner time up to which all hooks have told what they saw */
 	suspect(path: number, until: number, occasion: Occasion): Judgement {
-		const marks = this.#paths.words[path + PathAt.marks] as number;
+		const marks = this.#paths.words[path | PathAt.marks] as number;
 		if ((marks & Mark.arrived) !== 0) return this.arrived(path);
-		const hop = this.#paths.words[path + PathAt.lastHop] as number;
+		const hop = this.#paths.words[path | PathAt.lastHop] as number;
 		if (occasion === "full") return this.#say("incomplete", "tableFull", hop);
 		if ((marks & Mark.midway) !== 0) return this.#midway(path);
 		const partial = this.#lastWhole(path);
 		if (partial !== 0) return this.#partly(path, partial, until, occasion);
 		const due = this.#dueAt(hop);
-		const hook = this.#hops.words[hop + HopAt.hook] as number;
+		const hook = this.#hops.words[hop | HopAt.hook] as number;
 		const judgement = this.#say("incomplete", "wayUnknown", hop);
 		judgement.due = due;
 		switch (due.kind) {
@@ -78,7 +78,7 @@ export class Closing {
 				if (
 					this.#losses.touches(
 						this.#hooks.source[hook] as number,
-						this.#paths.doubles[(path >> 1) + PathF64.first] as number,
+						this.#paths.doubles[(path >> 1) | PathF64.first] as number,
 						until,
 					)
 				) {
@@ -114,7 +114,7 @@ export class Closing {
 		candidates: readonly number[],
 	): Judgement {
 		if (occasion === "end") return this.#set(judgement, "incomplete", "tracingEnded");
-		const latest = this.#paths.doubles[(path >> 1) + PathF64.latest] as number;
+		const latest = this.#paths.doubles[(path >> 1) | PathF64.latest] as number;
 		let watching = false;
 		for (const hook of candidates) {
 			if (this.#losses.touches(this.#hooks.source[hook] as number, latest, until)) {
@@ -127,13 +127,13 @@ export class Closing {
 
 	/** Its segments did not all arrive behind `whole`. */
 	#partly(path: number, whole: number, until: number, occasion: Occasion): Judgement {
-		const next = this.#hops.words[whole + HopAt.next] as number;
-		const hook = this.#hooks.get(this.#hops.words[next + HopAt.hook] as number);
+		const next = this.#hops.words[whole | HopAt.next] as number;
+		const hook = this.#hooks.get(this.#hops.words[next | HopAt.hook] as number);
 		const judgement = this.#say("lost", "partly", whole);
 		judgement.expected = `${hook.device}→${hook.direction === "ingress" ? "i" : "e"}`;
 		const lossy = this.#losses.touches(
 			this.#hooks.source[hook.id] as number,
-			this.#paths.doubles[(path >> 1) + PathF64.first] as number,
+			this.#paths.doubles[(path >> 1) | PathF64.first] as number,
 			until,
 		);
 		if (lossy) return this.#set(judgement, "incomplete", "eventsLost");
@@ -143,10 +143,10 @@ export class Closing {
 
 	/** The last hop that saw the whole range, when its successor did not; 0: no such. */
 	#lastWhole(path: number): number {
-		if (((this.#paths.words[path + PathAt.marks] as number) & (Mark.manifold | Mark.fragments)) === 0) return 0;
+		if (((this.#paths.words[path | PathAt.marks] as number) & (Mark.manifold | Mark.fragments)) === 0) return 0;
 		const { words } = this.#hops;
-		for (let hop = this.#paths.words[path + PathAt.firstHop] as number; ; ) {
-			const following = words[hop + HopAt.next] as number;
+		for (let hop = this.#paths.words[path | PathAt.firstHop] as number; ; ) {
+			const following = words[hop | HopAt.next] as number;
 			if (following === 0) return 0;
 			if (this.#isWhole(path, hop) && !this.#isWhole(path, following)) return hop;
 			hop = following;
@@ -155,23 +155,23 @@ export class Closing {
 
 	#isWhole(path: number, hop: number): boolean {
 		const { words } = this.#hops;
-		if (((this.#paths.words[path + PathAt.marks] as number) & Mark.fragments) === 0) {
-			return words[hop + HopAt.coverLow] === 0xffffffff && words[hop + HopAt.coverHigh] === 0xffffffff;
+		if (((this.#paths.words[path | PathAt.marks] as number) & Mark.fragments) === 0) {
+			return words[hop | HopAt.coverLow] === 0xffffffff && words[hop | HopAt.coverHigh] === 0xffffffff;
 		}
-		const total = this.#paths.words[path + PathAt.total] as number;
-		return total > 0 && (words[hop + HopAt.leadingBytes] as number) >= total - MAX_OPTIONS;
+		const total = this.#paths.words[path | PathAt.total] as number;
+		return total > 0 && (words[hop | HopAt.leadingBytes] as number) >= total - MAX_OPTIONS;
 	}
 
 	#midway(path: number): Judgement {
-		const first = this.#paths.words[path + PathAt.firstHop] as number;
-		const source = this.#hooks.source[this.#hops.words[first + HopAt.hook] as number] as number;
-		const time = this.#paths.doubles[(path >> 1) + PathF64.first] as number;
+		const first = this.#paths.words[path | PathAt.firstHop] as number;
+		const source = this.#hooks.source[this.#hops.words[first | HopAt.hook] as number] as number;
+		const time = this.#paths.doubles[(path >> 1) | PathF64.first] as number;
 		const lossy = this.#losses.touches(source, time - 1e9, time);
 		return this.#say("incomplete", lossy ? "eventsLost" : "tracingBegan", 0);
 	}
 
 	#dueAt(hop: number): Judgement["due"] & object {
-		return this.#dues.due(this.#hops.words[hop + HopAt.hook] as number, this.#hops.words[hop + HopAt.tuple] as number);
+		return this.#dues.due(this.#hops.words[hop | HopAt.hook] as number, this.#hops.words[hop | HopAt.tuple] as number);
 	}
 
 	/** Hooks by which packets enter a node from the wire; all nodes' when it has no name. */

@@ -44,29 +44,29 @@ export class HopTable extends Records {
 	allocate(): number {
 		this.used++;
 		let id = this.#free;
-		if (id !== 0) this.#free = this.words[id + HopAt.next] as number;
+		if (id !== 0) this.#free = this.words[id | HopAt.next] as number;
 		else {
 			if (this.#last === this.highest) this.grow(this.capacity * 2);
 			id = this.#last + SIZE;
 			this.#last = id;
 		}
 		const { words } = this;
-		words[id + HopAt.next] = 0;
-		words[id + HopAt.leadingPackets] = 0;
-		words[id + HopAt.leadingBytes] = 0;
+		words[id | HopAt.next] = 0;
+		words[id | HopAt.leadingPackets] = 0;
+		words[id | HopAt.leadingBytes] = 0;
 		return id;
 	}
 
 	free(id: number): void {
 		this.used--;
-		this.words[id + HopAt.next] = this.#free;
+		this.words[id | HopAt.next] = this.#free;
 		this.#free = id;
 	}
 
 	/** Frees a whole list. */
 	freeList(first: number): void {
 		while (first !== 0) {
-			const next = this.words[first + HopAt.next] as number;
+			const next = this.words[first | HopAt.next] as number;
 			this.free(first);
 			first = next;
 		}

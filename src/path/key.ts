@@ -16,14 +16,14 @@ const STEADY_FLAGS = 0xff & ~(TcpFlag.ece | TcpFlag.cwr);
 export function isSamePacket(paths: PathTable, path: number, pathKind: number, sight: Sight): boolean {
 	const { rows, i, kind } = sight;
 	return (
-		paths.words[path + PathAt.ipId] === rows.ipId[i] &&
-		paths.words[path + PathAt.sequence] === rows.sequence[i] &&
-		paths.words[path + PathAt.payload] === rows.payload[i] &&
-		paths.words[path + PathAt.acknowledgement] === rows.acknowledgement[i] &&
-		paths.words[path + PathAt.tsval] === rows.tsval[i] &&
-		paths.words[path + PathAt.window] === rows.window[i] &&
-		(((paths.words[path + PathAt.tcpFlags] as number) ^ (rows.tcpFlags[i] as number)) & STEADY_FLAGS) === 0 &&
-		(paths.words[path + PathAt.hash] === rows.hash[i] || (kind & Kind.icmpError) !== 0) &&
+		paths.words[path | PathAt.ipId] === rows.ipId[i] &&
+		paths.words[path | PathAt.sequence] === rows.sequence[i] &&
+		paths.words[path | PathAt.payload] === rows.payload[i] &&
+		paths.words[path | PathAt.acknowledgement] === rows.acknowledgement[i] &&
+		paths.words[path | PathAt.tsval] === rows.tsval[i] &&
+		paths.words[path | PathAt.window] === rows.window[i] &&
+		(((paths.words[path | PathAt.tcpFlags] as number) ^ (rows.tcpFlags[i] as number)) & STEADY_FLAGS) === 0 &&
+		(paths.words[path | PathAt.hash] === rows.hash[i] || (kind & Kind.icmpError) !== 0) &&
 		((pathKind ^ kind) & Kind.packet) === 0
 	);
 }
@@ -33,37 +33,37 @@ export function isSamePacket(paths: PathTable, path: number, pathKind: number, s
  * skb the ID says less: hardware may repeat it.
  */
 export function isOtherSegment(paths: PathTable, path: number, segments: number, ipId: number): boolean {
-	const own = paths.words[path + PathAt.ipId] as number;
-	const single = segments < 2 && (paths.words[path + PathAt.segments] as number) < 2;
+	const own = paths.words[path | PathAt.ipId] as number;
+	const single = segments < 2 && (paths.words[path | PathAt.segments] as number) < 2;
 	return single && own !== 0 && ipId !== 0 && own !== ipId;
 }
 
 /** The fields of a sighting as a path keeps them, in place. */
 export function setPacket(paths: PathTable, path: number, sight: Sight): void {
 	const { rows, i } = sight;
-	paths.words[path + PathAt.ipId] = rows.ipId[i] as number;
-	paths.words[path + PathAt.sequence] = rows.sequence[i] as number;
-	paths.words[path + PathAt.payload] = rows.payload[i] as number;
-	paths.words[path + PathAt.acknowledgement] = rows.acknowledgement[i] as number;
-	paths.words[path + PathAt.tsval] = rows.tsval[i] as number;
-	paths.words[path + PathAt.window] = rows.window[i] as number;
-	paths.words[path + PathAt.tcpFlags] = rows.tcpFlags[i] as number;
-	paths.words[path + PathAt.hash] = rows.hash[i] as number;
+	paths.words[path | PathAt.ipId] = rows.ipId[i] as number;
+	paths.words[path | PathAt.sequence] = rows.sequence[i] as number;
+	paths.words[path | PathAt.payload] = rows.payload[i] as number;
+	paths.words[path | PathAt.acknowledgement] = rows.acknowledgement[i] as number;
+	paths.words[path | PathAt.tsval] = rows.tsval[i] as number;
+	paths.words[path | PathAt.window] = rows.window[i] as number;
+	paths.words[path | PathAt.tcpFlags] = rows.tcpFlags[i] as number;
+	paths.words[path | PathAt.hash] = rows.hash[i] as number;
 }
 
 /** Sets the key of a path from its fields. @param kind of its tuple */
 export function setKey(paths: PathTable, path: number, kind: number): void {
-	const sequence = paths.words[path + PathAt.sequence] as number;
-	const acknowledgement = paths.words[path + PathAt.acknowledgement] as number;
-	const tsval = paths.words[path + PathAt.tsval] as number;
-	const hash = (kind & Kind.icmpError) === 0 ? (paths.words[path + PathAt.hash] as number) : 0;
-	const id = (paths.words[path + PathAt.ipId] as number) ^ (kind << 16);
-	const payload = paths.words[path + PathAt.payload] as number;
+	const sequence = paths.words[path | PathAt.sequence] as number;
+	const acknowledgement = paths.words[path | PathAt.acknowledgement] as number;
+	const tsval = paths.words[path | PathAt.tsval] as number;
+	const hash = (kind & Kind.icmpError) === 0 ? (paths.words[path | PathAt.hash] as number) : 0;
+	const id = (paths.words[path | PathAt.ipId] as number) ^ (kind << 16);
+	const payload = paths.words[path | PathAt.payload] as number;
 	const shape =
-		((paths.words[path + PathAt.window] as number) << 8) |
-		((paths.words[path + PathAt.tcpFlags] as number) & STEADY_FLAGS);
-	paths.signed[path + PathAt.keyA] = mixA(sequence, acknowledgement, tsval, hash, id, payload, shape);
-	paths.signed[path + PathAt.keyB] = mixB(sequence, acknowledgement, tsval, hash, id, payload, shape);
+		((paths.words[path | PathAt.window] as number) << 8) |
+		((paths.words[path | PathAt.tcpFlags] as number) & STEADY_FLAGS);
+	paths.signed[path | PathAt.keyA] = mixA(sequence, acknowledgement, tsval, hash, id, payload, shape);
+	paths.signed[path | PathAt.keyB] = mixB(sequence, acknowledgement, tsval, hash, id, payload, shape);
 }
 
 export function keyA({ rows, i, kind }: Sight): number {

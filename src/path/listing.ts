@@ -25,9 +25,9 @@ export class Listing {
 		const egress = hooks.egress[hook] === 1;
 		if (rank === Rank.bridgeEgress || (!egress && hooks.master[hook] !== 0)) recentAt.note(hook, path);
 		const leaving = next === Next.across || (egress && rank >= Rank.tunnelEgress);
-		const marks = paths.words[path + PathAt.marks] as number;
+		const marks = paths.words[path | PathAt.marks] as number;
 		if ((marks & Mark.keyed) === 0 && (leaving || this.#mayBeReallocated(path, hook, rank))) {
-			setKey(paths, path, facts.kind(paths.words[path + PathAt.tuple] as number));
+			setKey(paths, path, facts.kind(paths.words[path | PathAt.tuple] as number));
 			keys.add(path);
 			this.#noteWeak(path, kind & 0xff);
 		}
@@ -37,27 +37,27 @@ export class Listing {
 
 	unlist(path: number): void {
 		const { paths, keys, facts, ranges } = this.#shop;
-		const marks = paths.words[path + PathAt.marks] as number;
+		const marks = paths.words[path | PathAt.marks] as number;
 		if ((marks & Mark.keyed) !== 0) keys.remove(path);
-		if ((marks & Mark.ranged) !== 0) ranges.remove(facts.root(paths.words[path + PathAt.tuple] as number), path);
-		paths.words[path + PathAt.marks] = (paths.words[path + PathAt.marks] as number) & ~(Mark.keyed | Mark.ranged);
+		if ((marks & Mark.ranged) !== 0) ranges.remove(facts.root(paths.words[path | PathAt.tuple] as number), path);
+		paths.words[path | PathAt.marks] = (paths.words[path | PathAt.marks] as number) & ~(Mark.keyed | Mark.ranged);
 	}
 
 	/** Sets the range: TCP bytes, or IP IDs of UDP, and the unit in which hops tell how much they saw. */
 	#setRange(path: number, protocol: number): void {
 		const { paths } = this.#shop;
-		const segments = paths.words[path + PathAt.segments] as number;
-		const gsoSize = paths.words[path + PathAt.gsoSize] as number;
-		const payload = paths.words[path + PathAt.payload] as number;
+		const segments = paths.words[path | PathAt.segments] as number;
+		const gsoSize = paths.words[path | PathAt.gsoSize] as number;
+		const payload = paths.words[path | PathAt.payload] as number;
 		const each = Math.ceil(segments / 64);
 		if (protocol === Protocol.tcp) {
-			paths.words[path + PathAt.rangeStart] = paths.words[path + PathAt.sequence] as number;
-			paths.words[path + PathAt.rangeSpan] = payload;
-			paths.words[path + PathAt.unit] = gsoSize > 0 && segments > 1 ? gsoSize * each : payload;
+			paths.words[path | PathAt.rangeStart] = paths.words[path | PathAt.sequence] as number;
+			paths.words[path | PathAt.rangeSpan] = payload;
+			paths.words[path | PathAt.unit] = gsoSize > 0 && segments > 1 ? gsoSize * each : payload;
 		} else {
-			paths.words[path + PathAt.rangeStart] = ((paths.words[path + PathAt.ipId] as number) << 16) >>> 0;
-			paths.words[path + PathAt.rangeSpan] = (segments << 16) >>> 0;
-			paths.words[path + PathAt.unit] = (each << 16) >>> 0;
+			paths.words[path | PathAt.rangeStart] = ((paths.words[path | PathAt.ipId] as number) << 16) >>> 0;
+			paths.words[path | PathAt.rangeSpan] = (segments << 16) >>> 0;
+			paths.words[path | PathAt.unit] = (each << 16) >>> 0;
 		}
 	}
 
@@ -67,8 +67,8 @@ export class Listing {
 	 */
 	isStrong(path: number, protocol: number): boolean {
 		const { paths } = this.#shop;
-		if (paths.words[path + PathAt.ipId] !== 0) return true;
-		return (protocol === Protocol.icmp || protocol === Protocol.icmpv6) && paths.words[path + PathAt.sequence] !== 0;
+		if (paths.words[path | PathAt.ipId] !== 0) return true;
+		return (protocol === Protocol.icmp || protocol === Protocol.icmpv6) && paths.words[path | PathAt.sequence] !== 0;
 	}
 
 	/** May segments be merged, or a big skb be cut, before it leaves this node? */
@@ -76,7 +76,7 @@ export class Listing {
 		const { paths, hooks } = this.#shop;
 		if (rank === Rank.nicIngress || rank === Rank.tunnelIngress) return true;
 		return (
-			(paths.words[path + PathAt.segments] as number) > 1 &&
+			(paths.words[path | PathAt.segments] as number) > 1 &&
 			hooks.watchesRank(hooks.source[hook] as number, Rank.nicEgress)
 		);
 	}
@@ -87,7 +87,7 @@ export class Listing {
 	 */
 	#mayBeReallocated(path: number, hook: number, rank: number): boolean {
 		const { paths, hooks } = this.#shop;
-		if (((paths.words[path + PathAt.flags] as number) & EventFlag.familyMask) !== Family.ipv6) return false;
+		if (((paths.words[path | PathAt.flags] as number) & EventFlag.familyMask) !== Family.ipv6) return false;
 		if (rank !== Rank.bridgeIngress && rank !== Rank.hostIngress) return false;
 		return hooks.watchesRank(hooks.source[hook] as number, Rank.tunnelEgress);
 	}
@@ -96,14 +96,14 @@ export class Listing {
 		const { paths, facts, ranges, limits } = this.#shop;
 		const isCut =
 			protocol === Protocol.tcp
-				? (paths.words[path + PathAt.payload] as number) > 0
-				: protocol === Protocol.udp && (paths.words[path + PathAt.segments] as number) > 1;
+				? (paths.words[path | PathAt.payload] as number) > 0
+				: protocol === Protocol.udp && (paths.words[path | PathAt.segments] as number) > 1;
 		if (!isCut) return 0;
 		this.#setRange(path, protocol);
-		const root = facts.root(paths.words[path + PathAt.tuple] as number);
+		const root = facts.root(paths.words[path | PathAt.tuple] as number);
 		const crowded = ranges.count(root) >= limits.rangesPerDirection ? ranges.front(root) : 0;
 		ranges.add(root, path);
-		paths.words[path + PathAt.marks] = (paths.words[path + PathAt.marks] as number) | Mark.ranged;
+		paths.words[path | PathAt.marks] = (paths.words[path | PathAt.marks] as number) | Mark.ranged;
 		return crowded;
 	}
 
@@ -112,11 +112,11 @@ export class Listing {
 		const { paths, recent, limits, sight } = this.#shop;
 		if (this.isStrong(path, protocol)) return;
 		const seen = recent.note(
-			paths.signed[path + PathAt.keyA] as number,
-			paths.signed[path + PathAt.keyB] as number,
+			paths.signed[path | PathAt.keyA] as number,
+			paths.signed[path | PathAt.keyB] as number,
 			sight.now,
 		);
 		if (sight.now - seen < limits.suspectNs)
-			paths.words[path + PathAt.marks] = (paths.words[path + PathAt.marks] as number) | Mark.shared;
+			paths.words[path | PathAt.marks] = (paths.words[path | PathAt.marks] as number) | Mark.shared;
 	}
 }

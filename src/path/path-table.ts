@@ -89,7 +89,7 @@ export const PathAt = {
 	/** Bytes of a datagram behind its IP header, when fragments told; 0: unknown. */
 	total: 42,
 } as const;
-const SIZE = 44;
+const SIZE = 64;
 
 /**
  * Paths as records. A closed path stays (state `closed`) until its pointer carries another packet or newer closed ones
@@ -114,7 +114,7 @@ export class PathTable extends Records {
 	/** 0 when full. The caller sets every member but state, marks, revision, carrier and branches. */
 	allocate(): number {
 		let id = this.#free;
-		if (id !== 0) this.#free = this.words[id + PathAt.newer] as number;
+		if (id !== 0) this.#free = this.words[id | PathAt.newer] as number;
 		else {
 			if (this.#last === this.limit * SIZE) return 0;
 			if (this.#last === this.highest) this.grow(Math.min(this.capacity * 2, this.limit));
@@ -123,18 +123,18 @@ export class PathTable extends Records {
 		}
 		this.used++;
 		const { words } = this;
-		words[id + PathAt.state] = State.open;
-		words[id + PathAt.marks] = 0;
-		words[id + PathAt.revision] = 0;
-		words[id + PathAt.carrier] = 0;
-		words[id + PathAt.branches] = 0;
+		words[id | PathAt.state] = State.open;
+		words[id | PathAt.marks] = 0;
+		words[id | PathAt.revision] = 0;
+		words[id | PathAt.carrier] = 0;
+		words[id | PathAt.branches] = 0;
 		return id;
 	}
 
 	free(id: number): void {
 		this.used--;
-		this.words[id + PathAt.state] = State.free;
-		this.words[id + PathAt.newer] = this.#free;
+		this.words[id | PathAt.state] = State.free;
+		this.words[id | PathAt.newer] = this.#free;
 		this.#free = id;
 	}
 }

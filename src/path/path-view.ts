@@ -82,9 +82,9 @@ export class PathView {
 		this.#judgement = judgement;
 		let count = 0;
 		for (
-			let hop = paths.words[path + PathAt.firstHop] as number;
+			let hop = paths.words[path | PathAt.firstHop] as number;
 			hop !== 0;
-			hop = hops.words[hop + HopAt.next] as number
+			hop = hops.words[hop | HopAt.next] as number
 		) {
 			if (count === this.#order.length) this.#enlarge();
 			this.#order[count++] = hop;
@@ -95,16 +95,16 @@ export class PathView {
 
 	/** Rises with every path of a Joiner; with the revision it names what was said. */
 	get serial(): number {
-		return this.#tables.paths.doubles[(this.#path >> 1) + PathF64.serial] as number;
+		return this.#tables.paths.doubles[(this.#path >> 1) | PathF64.serial] as number;
 	}
 	get revision(): number {
-		return this.#tables.paths.words[this.#path + PathAt.revision] as number;
+		return this.#tables.paths.words[this.#path | PathAt.revision] as number;
 	}
 	get verdict(): Verdict {
 		return this.#judgement.verdict;
 	}
 	get evidence(): Evidence {
-		const marks = this.#tables.paths.words[this.#path + PathAt.marks] as number;
+		const marks = this.#tables.paths.words[this.#path | PathAt.marks] as number;
 		if ((marks & Mark.ambiguous) !== 0) return "ambiguous";
 		return (marks & Mark.order) !== 0 ? "order" : "exact";
 	}
@@ -117,47 +117,47 @@ export class PathView {
 	}
 	/** Bits of the subscribers for whom any of its sightings was. */
 	get subscribers(): number {
-		return this.#tables.paths.words[this.#path + PathAt.subscribers] as number;
+		return this.#tables.paths.words[this.#path | PathAt.subscribers] as number;
 	}
 	/** As it was first seen. */
 	get tuple(): number {
-		return this.#tables.paths.words[this.#path + PathAt.tuple] as number;
+		return this.#tables.paths.words[this.#path | PathAt.tuple] as number;
 	}
 	get ipId(): number {
-		return this.#tables.paths.words[this.#path + PathAt.ipId] as number;
+		return this.#tables.paths.words[this.#path | PathAt.ipId] as number;
 	}
 	get sequence(): number {
-		return this.#tables.paths.words[this.#path + PathAt.sequence] as number;
+		return this.#tables.paths.words[this.#path | PathAt.sequence] as number;
 	}
 	get acknowledgement(): number {
-		return this.#tables.paths.words[this.#path + PathAt.acknowledgement] as number;
+		return this.#tables.paths.words[this.#path | PathAt.acknowledgement] as number;
 	}
 	get tsval(): number {
-		return this.#tables.paths.words[this.#path + PathAt.tsval] as number;
+		return this.#tables.paths.words[this.#path | PathAt.tsval] as number;
 	}
 	/** TCP, unscaled. */
 	get window(): number {
-		return this.#tables.paths.words[this.#path + PathAt.window] as number;
+		return this.#tables.paths.words[this.#path | PathAt.window] as number;
 	}
 	get tcpFlags(): number {
-		return this.#tables.paths.words[this.#path + PathAt.tcpFlags] as number;
+		return this.#tables.paths.words[this.#path | PathAt.tcpFlags] as number;
 	}
 	/** EventFlag bits of the first sighting. */
 	get flags(): number {
-		return this.#tables.paths.words[this.#path + PathAt.flags] as number;
+		return this.#tables.paths.words[this.#path | PathAt.flags] as number;
 	}
 	/** Bytes of the skb at the first hop. */
 	get length(): number {
-		return this.#tables.paths.words[this.#path + PathAt.length] as number;
+		return this.#tables.paths.words[this.#path | PathAt.length] as number;
 	}
 	get payload(): number {
-		return this.#tables.paths.words[this.#path + PathAt.payload] as number;
+		return this.#tables.paths.words[this.#path | PathAt.payload] as number;
 	}
 	get gsoSize(): number {
-		return this.#tables.paths.words[this.#path + PathAt.gsoSize] as number;
+		return this.#tables.paths.words[this.#path | PathAt.gsoSize] as number;
 	}
 	get segments(): number {
-		return this.#tables.paths.words[this.#path + PathAt.segments] as number;
+		return this.#tables.paths.words[this.#path | PathAt.segments] as number;
 	}
 	/** Joiner time, ns. */
 	get firstNs(): number {
@@ -177,39 +177,39 @@ export class PathView {
 	}
 
 	hook(n: number): number {
-		return this.#tables.hops.words[this.#hop(n) + HopAt.hook] as number;
+		return this.#tables.hops.words[this.#hop(n) | HopAt.hook] as number;
 	}
 	/** Joiner time, ns. */
 	first(n: number): number {
-		return this.#tables.hops.doubles[(this.#hop(n) >> 1) + HopF64.first] as number;
+		return this.#tables.hops.doubles[(this.#hop(n) >> 1) | HopF64.first] as number;
 	}
 	last(n: number): number {
-		return this.#tables.hops.doubles[(this.#hop(n) >> 1) + HopF64.last] as number;
+		return this.#tables.hops.doubles[(this.#hop(n) >> 1) | HopF64.last] as number;
 	}
 	packets(n: number): number {
-		return this.#tables.hops.words[this.#hop(n) + HopAt.packets] as number;
+		return this.#tables.hops.words[this.#hop(n) | HopAt.packets] as number;
 	}
 	bytes(n: number): number {
-		return this.#tables.hops.words[this.#hop(n) + HopAt.bytes] as number;
+		return this.#tables.hops.words[this.#hop(n) | HopAt.bytes] as number;
 	}
 	/** Id in the TupleTable. */
 	tupleAt(n: number): number {
-		return this.#tables.hops.words[this.#hop(n) + HopAt.tuple] as number;
+		return this.#tables.hops.words[this.#hop(n) | HopAt.tuple] as number;
 	}
 	/** Id in the OuterTable; 0: no tunnel header. */
 	outerAt(n: number): number {
-		return this.#tables.hops.words[this.#hop(n) + HopAt.outer] as number;
+		return this.#tables.hops.words[this.#hop(n) | HopAt.outer] as number;
 	}
 	/** TTL or hop limit of the first skb there. */
 	ttl(n: number): number {
-		return (this.#tables.hops.words[this.#hop(n) + HopAt.header] as number) & 0xff;
+		return (this.#tables.hops.words[this.#hop(n) | HopAt.header] as number) & 0xff;
 	}
 	/** VLAN id of the first skb there; 0: untagged. */
 	vlan(n: number): number {
-		return (this.#tables.hops.words[this.#hop(n) + HopAt.header] as number) >>> 8;
+		return (this.#tables.hops.words[this.#hop(n) | HopAt.header] as number) >>> 8;
 	}
 	branch(n: number): number {
-		return this.#tables.hops.words[this.#hop(n) + HopAt.branch] as number;
+		return this.#tables.hops.words[this.#hop(n) | HopAt.branch] as number;
 	}
 
 	toPath(): JoinedPath {
@@ -248,7 +248,7 @@ export class PathView {
 	#blame(): Blame {
 		const judgement = this.#judgement;
 		const { hop, due, drop } = judgement;
-		const hook = hop === 0 ? null : this.#tables.hooks.get(this.#tables.hops.words[hop + HopAt.hook] as number);
+		const hook = hop === 0 ? null : this.#tables.hooks.get(this.#tables.hops.words[hop | HopAt.hook] as number);
 		return {
 			node: hook?.node ?? null,
 			device: hook?.device ?? null,

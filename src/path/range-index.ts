@@ -57,8 +57,8 @@ export class RangeIndex {
 			list.longest = 0;
 		}
 		const paths = this.#paths;
-		const start = paths.words[path + PathAt.rangeStart] as number;
-		list.longest = Math.max(list.longest, paths.words[path + PathAt.rangeSpan] as number);
+		const start = paths.words[path | PathAt.rangeStart] as number;
+		list.longest = Math.max(list.longest, paths.words[path | PathAt.rangeSpan] as number);
 		this.#insert(list, this.#lowerBound(list, start, true), path);
 	}
 
@@ -69,7 +69,7 @@ export class RangeIndex {
 		}
 		const list = this.#lists[root];
 		if (list === undefined) return;
-		let at = this.#lowerBound(list, this.#paths.words[path + PathAt.rangeStart] as number, false);
+		let at = this.#lowerBound(list, this.#paths.words[path | PathAt.rangeStart] as number, false);
 		const end = list.first + list.count;
 		while (at < end && list.items[at] !== path) at++;
 		if (at === end) return;
@@ -88,8 +88,8 @@ export class RangeIndex {
 		const only = this.#only[root] as number;
 		if (only !== 0) {
 			this.found[0] = only;
-			const ahead = ((paths.words[only + PathAt.rangeStart] as number) - start) | 0;
-			return ahead < span && ahead + (paths.words[only + PathAt.rangeSpan] as number) > 0 ? 1 : 0;
+			const ahead = ((paths.words[only | PathAt.rangeStart] as number) - start) | 0;
+			return ahead < span && ahead + (paths.words[only | PathAt.rangeSpan] as number) > 0 ? 1 : 0;
 		}
 		const list = this.#lists[root];
 		if (list === undefined || list.count === 0) return 0;
@@ -97,9 +97,9 @@ export class RangeIndex {
 		let n = 0;
 		for (let at = this.#lowerBound(list, (start - list.longest) >>> 0, false); at < end; at++) {
 			const path = list.items[at] as number;
-			const ahead = ((paths.words[path + PathAt.rangeStart] as number) - start) | 0;
+			const ahead = ((paths.words[path | PathAt.rangeStart] as number) - start) | 0;
 			if (ahead >= span) break;
-			if (ahead + (paths.words[path + PathAt.rangeSpan] as number) <= 0) continue;
+			if (ahead + (paths.words[path | PathAt.rangeSpan] as number) <= 0) continue;
 			if (n === this.found.length) this.found = enlarged(this.found);
 			this.found[n++] = path;
 		}
@@ -136,11 +136,11 @@ export class RangeIndex {
 		let low = list.first;
 		let high = list.first + list.count;
 		const bar = after ? 1 : 0;
-		if (high > low && (((words[(list.items[high - 1] as number) + PathAt.rangeStart] as number) - start) | 0) < bar)
+		if (high > low && (((words[(list.items[high - 1] as number) | PathAt.rangeStart] as number) - start) | 0) < bar)
 			return high;
 		while (low < high) {
 			const middle = (low + high) >>> 1;
-			if ((((words[(list.items[middle] as number) + PathAt.rangeStart] as number) - start) | 0) < bar) low = middle + 1;
+			if ((((words[(list.items[middle] as number) | PathAt.rangeStart] as number) - start) | 0) < bar) low = middle + 1;
 			else high = middle;
 		}
 		return low;

@@ -15,30 +15,30 @@ export class WaitingList {
 	}
 
 	has(path: number): boolean {
-		return this.#paths.words[path + PathAt.waiting] === this.#number;
+		return this.#paths.words[path | PathAt.waiting] === this.#number;
 	}
 
 	add(path: number, since: number): void {
 		const paths = this.#paths;
-		paths.words[path + PathAt.waiting] = this.#number;
-		paths.doubles[(path >> 1) + PathF64.since] = since;
-		paths.words[path + PathAt.newer] = 0;
-		paths.words[path + PathAt.older] = this.#newest;
+		paths.words[path | PathAt.waiting] = this.#number;
+		paths.doubles[(path >> 1) | PathF64.since] = since;
+		paths.words[path | PathAt.newer] = 0;
+		paths.words[path | PathAt.older] = this.#newest;
 		if (this.#newest === 0) this.oldest = path;
-		else paths.words[this.#newest + PathAt.newer] = path;
+		else paths.words[this.#newest | PathAt.newer] = path;
 		this.#newest = path;
 		this.count++;
 	}
 
 	remove(path: number): void {
 		const paths = this.#paths;
-		const older = paths.words[path + PathAt.older] as number;
-		const newer = paths.words[path + PathAt.newer] as number;
+		const older = paths.words[path | PathAt.older] as number;
+		const newer = paths.words[path | PathAt.newer] as number;
 		if (older === 0) this.oldest = newer;
-		else paths.words[older + PathAt.newer] = newer;
+		else paths.words[older | PathAt.newer] = newer;
 		if (newer === 0) this.#newest = older;
-		else paths.words[newer + PathAt.older] = older;
-		paths.words[path + PathAt.waiting] = 0;
+		else paths.words[newer | PathAt.older] = older;
+		paths.words[path | PathAt.waiting] = 0;
 		this.count--;
 	}
 }
