@@ -1,6 +1,7 @@
 import { printEnd } from "../filter/end.js";
-import { isGlob } from "../filter/pattern.js";
+import { globMatches, isGlob } from "../filter/pattern.js";
 import { printFilter } from "../filter/print.js";
+import type { Glob } from "../recording/anonymizer.js";
 import type { Json } from "../recording/format.js";
 import { askQuestion, type Question } from "./question.js";
 
@@ -35,11 +36,12 @@ export function recordedQuestion(json: Json): Question {
 	return askQuestion({ from: text("from", ""), to: text("to", ""), filter: text("filter", " "), namespace: "default" });
 }
 
-/** Globs are about letters, of which a pseudonym has others. Null: there is none. */
-export function globIn(question: Question): string | null {
+/** Globs are about letters, of which pseudonyms have others: each part of the names that were asked for by a glob. */
+export function globsIn(question: Question): readonly Glob[] {
 	const recorded = recordQuestion(question) as { readonly [key: string]: readonly Piece[] };
 	const values = Object.values(recorded).flatMap((pieces) => pieces.flatMap(({ value }) => value ?? []));
-	return values.find(isGlob) ?? null;
+	const patterns = new Set(values.flatMap((value) => value.split("/")).filter(isGlob));
+	return [...patterns].map((pattern) => ({ pattern, matches: (name) => globMatches(pattern, name) }));
 }
 
 function piecesOfEnd(text: string): readonly Piece[] {

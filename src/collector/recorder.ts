@@ -6,12 +6,12 @@ import type { DropReport } from "../path/judgement.js";
 import type { JoinedPath } from "../path/path-view.js";
 import { Anonymizer } from "../recording/anonymizer.js";
 import { recordTo } from "../recording/file.js";
-import { type Json, RecordingError } from "../recording/format.js";
+import type { Json } from "../recording/format.js";
 import type { RecordingWriter } from "../recording/writer.js";
 import type { Words } from "./explained.js";
 import type { RecordRequest, World } from "./protocol.js";
 import type { Question } from "./question.js";
-import { globIn, recordQuestion } from "./recorded-question.js";
+import { globsIn, recordQuestion } from "./recorded-question.js";
 
 /** What a recording says of its trace from the start. */
 export interface Beginning {
@@ -43,19 +43,15 @@ export class Recorder {
 	/** What was written last, by kind and node: a world is mostly as it was. */
 	readonly #written = new Map<string, string>();
 
-	/** @throws RecordingError when the file cannot be written, or what was asked cannot be anonymized */
+	/** @throws RecordingError when the file cannot be written */
 	constructor(
 		{ file, anonymize, weft }: RecordRequest,
 		tables: { readonly tuples: TupleTable; readonly outers: OuterTable },
 		{ question, sample, wallClockBase }: Beginning,
 	) {
-		const glob = anonymize ? globIn(question) : null;
-		if (glob !== null) {
-			throw new RecordingError(`${glob} says nothing among replaced names: name a pod, or record without --anonymize`);
-		}
 		const details = { question: recordQuestion(question), sample, wallClockBase: String(wallClockBase) };
 		const createdAt = new Date(Number(wallClockBase / 1_000_000n)).toISOString();
-		const anonymizer = anonymize ? new Anonymizer() : null;
+		const anonymizer = anonymize ? new Anonymizer(undefined, globsIn(question)) : null;
 		this.#file = file;
 		this.#anonymize = anonymize;
 		this.#writer = recordTo(file, tables, { weft, createdAt, details }, { anonymizer });

@@ -5,20 +5,29 @@ import type { SourceId } from "../packet/source.js";
 import { AddressCipher } from "./addresscipher.js";
 import type { Json } from "./format.js";
 
+/** A part of a name with `*` and `?`, as somebody asked for it, and the names that it means. */
+export interface Glob {
+	readonly pattern: string;
+	matches(name: string): boolean;
+}
+
 /**
  * Replaces who, keeps what: the same address, name or MAC is always replaced by the same other one in a recording, so
  * that paths, subnets and wiring still fit together; another recording has another key. Addresses keep their common
  * prefixes (a pod subnet stays one) and their kind. Kept as they are: ports, protocols, times, sizes, IP IDs and sequence
- * numbers, the keyed hashes of payloads, ifindexes and well-known device names.
+ * numbers, the keyed hashes of payloads, ifindexes and well-known device names. A glob becomes another, that means the
+ * other names of those that it meant.
  */
 export class Anonymizer {
 	readonly #key: Uint8Array;
 	readonly #cipher: AddressCipher;
 	readonly #names = new Map<string, string>();
+	readonly #globs: readonly Glob[];
 
-	/** @param key 32 bytes; random by default */
-	constructor(key: Uint8Array = randomBytes(32)) {
+	/** @param key 32 bytes; random by default  @param globs those that what is written may hold */
+	constructor(key: Uint8Array = randomBytes(32), globs: readonly Glob[] = []) {
 		this.#key = key;
+		this.#globs = globs;
 		this.#cipher = new AddressCipher(createHmac("sha256", key).update("addresses").digest().subarray(0, 16));
 	}
 
@@ -41,7 +50,7 @@ export class Anonymizer {
 		if (text === "") return "";
 		let pseudonym = this.#names.get(text);
 		if (pseudonym === undefined) {
-			pseudonym = `x${this.#digest(text).toString("hex").slice(0, 10)}`;
+			pseudonym = `x${this.#tags(text)}${this.#digest(text).toString("hex").slice(0, 10)}`;
 			this.#names.set(text, pseudonym);
 		}
 		return pseudonym;
@@ -57,7 +66,12 @@ export class Anonymizer {
 
 	/** Devices keep names that say only what they are. */
 	device(text: string): string {
-		return DEVICE.test(text) ? text : this.name(text);
+		return DEVICE.test(text) && this.#tags(text) === "" ? text : this.name(text);
+	}
+
+	/** Says of a name which globs mean it: letters that no digest has. */
+	#tags(text: string): string {
+		return this.#globs.map((glob, n) => (glob.matches(text) ? tagOf(n) : "")).join("");
 	}
 
 	/**
@@ -88,6 +102,9 @@ export class Anonymizer {
 	}
 
 	#part(part: string): string {
+		if (ANYTHING.test(part)) return part;
+		const glob = this.#globs.findIndex(({ pattern }) => pattern === part);
+		if (glob >= 0) return `*${tagOf(glob)}*`;
 		return this.#addressOrPrefix(part) ?? (NUMBER.test(part) ? part : this.device(part));
 	}
 
@@ -124,6 +141,12 @@ export class Anonymizer {
 	}
 }
 
+function tagOf(glob: number): string {
+	return `g${glob}z`;
+}
+
+/** Means the same whatever names are. */
+const ANYTHING = /^\*+$/;
 const MAC = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i;
 const NUMBER = /^[0-9.]+$/;
 

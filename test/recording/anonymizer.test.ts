@@ -38,6 +38,29 @@ function encrypt(text: string): string {
 	return formatWords(...cipher.encrypt(parseWords(text) ?? assert.fail(text)));
 }
 
+describe("globs in an anonymized recording", () => {
+	const globOf = (pattern: string) => {
+		const expression = new RegExp(`^${pattern.replaceAll("*", ".*").replaceAll("?", ".")}$`);
+		return { pattern, matches: (name: string) => expression.test(name) };
+	};
+
+	it("mean the other names of those that they meant, and no more", () => {
+		const names = ["web-1", "web-22", "web", "my-web-1", "eth0", "cni0", "db", "prod-eu", "face"];
+		const patterns = ["web-*", "*-1", "?b", "e*", "prod-?u", "*"];
+		const anonymizer = new Anonymizer(KEY, patterns.filter((pattern) => pattern !== "*").map(globOf));
+		for (const pattern of patterns) {
+			const other = anonymizer.json(`prod-eu/${pattern}`) as string;
+			assert.equal(other.split("/")[0], anonymizer.json("prod-eu"));
+			for (const name of names) {
+				const matches = globOf(other.split("/")[1] ?? "").matches(anonymizer.json(name) as string);
+				assert.equal(matches, globOf(pattern).matches(name), `${pattern} and ${name}: ${other}`);
+			}
+		}
+		assert.equal(new Set(names.map((name) => anonymizer.json(name))).size, names.length, "one to one");
+		assert.equal(anonymizer.json("cni0"), "cni0", "what no glob means stays");
+	});
+});
+
 describe("AddressCipher", () => {
 	it("keeps exactly the bits that two addresses share, so it is one to one and subnets stay subnets", () => {
 		const special = (words: AddressWords) => cipher.encrypt(words) === words;
