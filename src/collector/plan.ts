@@ -4,7 +4,7 @@ import { type PathContext, pathTest } from "../filter/path.js";
 import { PathMemo } from "../filter/path-memo.js";
 import { type EndLookup, type ResolvedEnd, resolveEnd, resolveName, translations } from "../filter/resolve.js";
 import { kernelRules } from "../filter/rules.js";
-import type { FilterOf } from "../kernel/hooks.js";
+import type { FilterOf, InstanceFilter } from "../kernel/hooks.js";
 import { formatPrefix, formatWords } from "../packet/addresses.js";
 import { type EndScope, hookPoints } from "../wiring/hookpoints.js";
 import type { HookSite, Wiring } from "../wiring/model.js";
@@ -23,6 +23,7 @@ export interface Plan {
 export interface NodePlan {
 	readonly wiring: Wiring;
 	readonly sites: readonly HookSite[];
+	/** Rules are made when they are first asked for: hooks can be placed before. */
 	readonly filterOf: FilterOf;
 	/** Changes when any program's rules do. */
 	readonly fingerprint: string;
@@ -77,20 +78,26 @@ function planNode(filter: Expression, wiring: Wiring, { from, to, resolve, looku
 		subscribers: SUBSCRIBER,
 		scope: "path" as const,
 	};
-	const host = {
-		rules: kernelRules(filter, { ...common, place: { kind: "host", node } }),
-		matchAll: 0,
-		tunnelPorts: tunnelPorts(wiring.host).slice(0, 4),
+	let known: InstanceFilter | null = null;
+	const host = () => {
+		known ??= {
+			rules: kernelRules(filter, { ...common, place: { kind: "host", node } }),
+			matchAll: 0,
+			tunnelPorts: tunnelPorts(wiring.host).slice(0, 4),
+		};
+		return known;
 	};
 	const filterOf: FilterOf = (netns) =>
 		netns === wiring.host.cookie
-			? host
+			? host()
 			: { rules: kernelRules(filter, { ...common, place: { kind: "inside", netns } }), matchAll: 0, tunnelPorts: [] };
 	return {
 		wiring,
 		sites: hookPoints(wiring, { from: scopeOf(from, node), to: scopeOf(to, node) }),
 		filterOf,
-		fingerprint: JSON.stringify(host, (_, value) => (value instanceof Uint8Array ? [...value] : value)),
+		get fingerprint() {
+			return JSON.stringify(host(), (_, value) => (value instanceof Uint8Array ? [...value] : value));
+		},
 	};
 }
 

@@ -145,11 +145,11 @@ export class Tracer {
 		const name = node.wiring.node;
 		const source = this.#sources.get(name) ?? this.#open(name, plan.nodes.length);
 		const known = this.#fingerprints.get(name);
-		this.#fingerprints.set(name, node.fingerprint);
 		const [lines] = await Promise.all([
 			source.watch(node.sites, node.filterOf),
 			this.#drops.has(name) ? undefined : this.#watchDrops(source, node.wiring),
 		]);
+		this.#fingerprints.set(name, node.fingerprint);
 		// Verifying all programs anew takes its time: what is new on the node is hooked before.
 		if (known !== undefined && known !== node.fingerprint) await source.refilter(node.filterOf);
 		for (const line of lines) this.#send({ kind: "warning", line });
