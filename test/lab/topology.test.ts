@@ -6,12 +6,15 @@ import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
+import { type ClientReadableStream, credentials, loadPackageDefinition } from "@grpc/grpc-js";
+import { loadSync } from "@grpc/proto-loader";
 import type { Explanation } from "../../src/identity/explain/explanation.js";
 import type { NodeTopology } from "../../src/identity/topology.js";
 import type { Lab } from "../../src/lab/lab.js";
 import { weft } from "../cli/run.js";
 import { Agents, end, serving } from "./agents.js";
 import { cluster } from "./cluster.js";
+import { programsOn } from "./programs.js";
 import { runWeft } from "./weft.js";
 
 /** A pod shows this soon after its runtime knows it (issue 6). */
@@ -95,6 +98,31 @@ describe("topology of all nodes, by agents and by a relay", () => {
 			assert.equal(left.trim(), "", "the hooks are gone");
 		});
 	}
+
+	test("WatchDevice, with only the shipped .proto: state, intervals, refusals; hooks go with the client", async () => {
+		for (const address of [agents.address("node-a"), relayed[1] ?? ""]) {
+			const client = foreign(address);
+			const call = client.WatchDevice({ device: "cni0", intervalMs: 200 });
+			const all = await heard(call, (so) => so.filter(({ interval }) => interval?.node === "node-a").length >= 3);
+			assert.equal(all[0]?.state?.phase, "PHASE_READY");
+			for (const { interval } of all) {
+				if (interval == null) continue;
+				assert.ok(interval.durationMs >= 150 && interval.ifindex > 0 && interval.hooked !== null);
+				assert.ok(Number(interval.after.rxPackets) >= Number(interval.before.rxPackets));
+			}
+			call.cancel();
+			await assert.rejects(
+				heard(client.WatchDevice({ device: "veth-nowhere" }), () => false),
+				/NOT_FOUND: device: node-. has no veth-nowhere/,
+			);
+			await assert.rejects(
+				heard(client.WatchDevice({ device: "cni0", intervalMs: 5 }), () => false),
+				/INVALID_ARGUMENT: interval_ms: 5/,
+			);
+			client.close();
+		}
+		await until(async () => (await programsOn(lab())) === 0);
+	});
 
 	test("weft explain --model by agents: the promises, proved by packets that cross nodes", async () => {
 		const checking = runWeft("explain", "--model", ...agents.options, "--watch", "5s", "-o", "json");
@@ -212,6 +240,55 @@ async function comeAndGo(lab: Lab, watching: Watching, name: string): Promise<{ 
 	const deleted = performance.now();
 	await watching.until(() => !watching.pods("node-a").includes(`default/${name}`));
 	return { come, gone: Math.max(0, watching.seenAt("node-a") - deleted) };
+}
+
+interface DeviceMessage {
+	readonly state?: { readonly phase: string } | null;
+	readonly interval?: {
+		readonly node: string;
+		readonly ifindex: number;
+		readonly durationMs: number;
+		readonly before: { readonly rxPackets: string };
+		readonly after: { readonly rxPackets: string };
+		readonly hooked: string | null;
+	} | null;
+}
+
+interface Foreign {
+	WatchDevice(request: { device: string; intervalMs?: number }): ClientReadableStream<DeviceMessage>;
+	close(): void;
+}
+
+/** A client that shares no code with weft. */
+function foreign(address: string): Foreign {
+	const definition = loadSync("weft/v1/tracer.proto", {
+		includeDirs: ["src/rpc/proto"],
+		...{ longs: String, enums: String, defaults: true, oneofs: true },
+	});
+	const package_ = loadPackageDefinition(definition) as unknown as {
+		weft: { v1: { TracerService: new (address: string, how: object) => Foreign } };
+	};
+	return new package_.weft.v1.TracerService(address, credentials.createInsecure());
+}
+
+function heard(
+	call: ClientReadableStream<DeviceMessage>,
+	enough: (all: readonly DeviceMessage[]) => boolean,
+): Promise<readonly DeviceMessage[]> {
+	const all: DeviceMessage[] = [];
+	return new Promise((resolve, reject) => {
+		const timer = setTimeout(() => reject(new Error(`not enough: ${JSON.stringify(all)}`)), 15_000);
+		call.on("error", (error: Error) => {
+			clearTimeout(timer);
+			reject(error);
+		});
+		call.on("data", (message: DeviceMessage) => {
+			all.push(message);
+			if (!enough(all)) return;
+			clearTimeout(timer);
+			resolve(all);
+		});
+	});
 }
 
 /** Runs a script in a mount namespace of its own; "$@" is weft. */
