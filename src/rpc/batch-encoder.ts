@@ -59,6 +59,11 @@ export class BatchEncoder {
 		this.#outerStamp = new Uint32Array(outers.capacity + 1);
 	}
 
+	/** Of the ids in rows that are encoded. */
+	get tuples(): TupleTable {
+		return this.#options.tuples;
+	}
+
 	/**
 	 * Encodes `rows[selected[0…count)]`, sorted by time, in one message, or more when times lie far apart. The last
 	 * message brings the progress.

@@ -164,7 +164,7 @@ describe("an agent's API", () => {
 		for (const [request, expected] of [
 			[{ filter: rules }, /^filter: /],
 			[{ from: { end: "10.244.1.300" } }, /^from\.end: /],
-			[{ sample: 3 }, /^sample: /],
+			[{ sample: 2 ** 20 + 1 }, /^sample: /],
 			[{ hashSalt: Buffer.from([1]), hash_salt: Buffer.from([1]) }, /^hash_salt: /],
 		] as const) {
 			const call = client.StreamSightings();

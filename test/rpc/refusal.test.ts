@@ -20,8 +20,8 @@ describe("a bad request is refused with its field", () => {
 		});
 	}
 
-	test("a sample that is no power of two", () => {
-		assert.throws(() => checkSample(3), { code: 3, message: /^sample: / });
+	test("a sample of too few", () => {
+		assert.throws(() => checkSample(2 ** 20 + 1), { code: 3, message: /^sample: / });
 		assert.deepEqual([checkSample(0), checkSample(1), checkSample(8)], [1, 1, 8]);
 	});
 

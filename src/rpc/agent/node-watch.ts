@@ -26,6 +26,8 @@ import { Subscription } from "./subscription.js";
 /** Bits of weft_event.subscribers. */
 export const MOST_SUBSCRIBERS = 32;
 const STATE_MS = 1000;
+const OTHERS_SALT =
+	"payload hashes are keyed by another subscriber's hash_salt, as the state says: they cannot be compared with those of agents that took yours";
 
 /**
  * The hooks of an agent's node, shared by its subscribers: on while somebody asks, and only those that somebody asks
@@ -65,7 +67,7 @@ export class NodeWatch {
 	}
 
 	async subscribe(order: SubscribeOrder): Promise<void> {
-		const { id, question, cluster, sample, roles } = order;
+		const { id, question, cluster, sample, roles, hashSalt } = order;
 		if (this.#abandoned.has(id)) return;
 		const bit = this.#bits.shift();
 		if (bit === undefined) {
@@ -78,7 +80,8 @@ export class NodeWatch {
 		try {
 			this.#node ??= this.#open(order);
 			const warnings = await this.#apply();
-			this.#begin(subscription, warnings);
+			const isOthers = hashSalt !== null && this.#node !== null && this.#node.hashSalt !== hashSalt;
+			this.#begin(subscription, isOthers ? [...warnings, OTHERS_SALT] : warnings);
 			this.#watchDrops();
 		} catch (cause) {
 			this.#drop(subscription);

@@ -8,7 +8,7 @@ const MOST_RULES = 16;
 
 /** What one program of a namespace looks for, for all subscribers at once; each rule says for whom it stands. */
 export function sharedFilter(subscriptions: readonly Subscription[]): FilterOf {
-	// Whoever asked for fewer gets more; whoever asked for every packet gets every packet.
+	// As many as the one who asks for most; the others' share of them is taken when they are given theirs.
 	const sample = Math.min(...subscriptions.map((one) => one.sample));
 	return (netns) => {
 		const parts = subscriptions.flatMap((one) => (one.plan === null ? [] : [part(one, one.plan.filterOf, netns)]));

@@ -4,8 +4,10 @@ import type { Question } from "../../collector/question.js";
 import type { Role } from "../../packet/hook.js";
 import type { Sightings } from "../../packet/sightings.js";
 import type { LossCause } from "../../packet/source.js";
+import type { TupleTable } from "../../packet/tuples.js";
 import type { BatchEncoder } from "../batch-encoder.js";
 import type { LossMessage, StageMessage } from "../messages.js";
+import { isSampled } from "./sampled.js";
 
 /** Bytes on their way to a subscriber; beyond it, its rows are lost, counted as subscriberSlow. */
 const MOST_WAITING = 8 << 20;
@@ -81,7 +83,7 @@ export class Subscription {
 	 */
 	advance(rows: Sightings | null, watermarkNs: number, wanted: Uint32Array, encoder: BatchEncoder): void {
 		if (watermarkNs < this.sinceNs) return;
-		const count = rows === null ? 0 : this.#select(rows, wanted);
+		const count = rows === null ? 0 : this.#select(rows, wanted, encoder.tuples);
 		if (rows !== null && count > 0) {
 			const first = this.offered;
 			this.offered += count;
@@ -116,14 +118,17 @@ export class Subscription {
 		return { stage: "subscriber", in: offered, out: delivered, lost: [{ cause: "subscriberSlow", count: slow }] };
 	}
 
-	#select(rows: Sightings, wanted: Uint32Array): number {
-		const { subscribers, hook, time, count } = rows;
+	#select(rows: Sightings, wanted: Uint32Array, tuples: TupleTable): number {
+		const { subscribers, hook, time, tuple, count } = rows;
+		const { sample } = this;
 		if (this.#selected.length < count) this.#selected = new Uint32Array(count);
 		const mask = 2 ** this.bit;
 		let selected = 0;
 		for (let i = 0; i < count; i++) {
 			const bits = (subscribers[i] as number) & (wanted[hook[i] as number] as number);
 			if ((bits & mask) === 0 || (time[i] as number) < this.sinceNs) continue;
+			// Others may have asked for more of them.
+			if (sample > 1 && !isSampled(rows, i, tuples.protocol(tuple[i] as number), sample)) continue;
 			this.#selected[selected++] = i;
 		}
 		return selected;
