@@ -107,7 +107,7 @@ describe("topology of all nodes, by agents and by a relay", () => {
 			assert.equal(all[0]?.state?.phase, "PHASE_READY");
 			for (const { interval } of all) {
 				if (interval == null) continue;
-				assert.ok(interval.durationMs >= 150 && interval.ifindex > 0 && interval.hooked !== null);
+				assert.ok(interval.durationMs > 0 && interval.ifindex > 0 && interval.hooked !== null);
 				assert.ok(Number(interval.after.rxPackets) >= Number(interval.before.rxPackets));
 			}
 			call.cancel();
