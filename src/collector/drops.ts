@@ -181,11 +181,13 @@ export class DropsWatch {
 		const kind = this.#kindOf(drop);
 		const answer = node === undefined ? null : await this.#report(drop, node);
 		const count = drop.standsFor;
-		kind.told += count;
 		if (answer === null) {
-			this.#told.consumed += count;
+			// Those alike that it stands for may be real ones: an ARP request dies of a full queue as what floods it does.
+			kind.told++;
+			this.#told.consumed++;
 			return null;
 		}
+		kind.told += count;
 		if (!this.#test(drop)) {
 			this.#told.filtered += count;
 			return null;

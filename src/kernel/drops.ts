@@ -81,6 +81,8 @@ export interface DropCount {
 export interface DropsOptions {
 	/** Bytes of each CPU's ring. Default 256 KiB. */
 	readonly ringBytes?: number;
+	/** Kinds (reason, place and namespace) that are counted apart; further drops have a record each. Default 4096. */
+	readonly kinds?: number;
 	/** The tracer's, to say where a packet was seen last; null: nothing traces. */
 	readonly slots: SlotAccess | null;
 	/** VXLAN's UDP ports on this machine, at most 4. */
@@ -272,7 +274,7 @@ interface Opened {
 	readonly object: BpfObject;
 }
 
-function open({ ringBytes = 256 << 10, slots, tunnelPorts }: DropsOptions): Opened {
+function open({ ringBytes = 256 << 10, kinds, slots, tunnelPorts }: DropsOptions): Opened {
 	const rings = explained("create the rings", () =>
 		addon().createRings({
 			bytesPerRing: ringBytes,
@@ -287,6 +289,7 @@ function open({ ringBytes = 256 << 10, slots, tunnelPorts }: DropsOptions): Open
 	const object = explained("load drops.bpf.o", () => {
 		const opened = addon().openObject(readObject("drops.bpf.o"));
 		for (const map of [rings.outer, ...(slots?.maps ?? [])]) opened.reuseMap(map.name, map);
+		if (kinds !== undefined) opened.setMaxEntries("drop_counts", kinds);
 		opened.setRodata(0, encodeKnobs({ ...IDLE, ...keysOf(slots), tunnelPorts }));
 		return opened;
 	});

@@ -97,6 +97,34 @@ describe("drops", () => {
 		await hooks.close();
 	});
 
+	it("with no room for another kind tells each drop of it, or counts that the ring was full", async () => {
+		const drops = new Drops({ slots: null, tunnelPorts: [], kinds: 1, ringBytes: 4096 });
+		const told: KernelDrop[] = [];
+		drops.watch([netns.cookie as NetnsCookie]);
+		drops.start((some) => told.push(...some));
+		const first = await space.flood({ packets: 100, rate: 1000 });
+		// Now for its own MAC, but from an address that is its own, too: another reason.
+		const [{ address }] = JSON.parse(space.ip("-json", "link", "show", "far")) as [{ address: string }];
+		space.ip("neigh", "change", "10.9.9.2", "lladdr", address, "dev", "near", "nud", "permanent");
+		const second = await space.flood({ packets: 5000 });
+		const counters = await drops.stop();
+		const counts = drops.counts();
+		assert.deepEqual(
+			counts.map(({ reason, count }) => [reason, count]),
+			[["OTHERHOST", first]],
+			"precondition: there is room for one kind",
+		);
+		assert.equal(counters.uncounted, second);
+		const others = told.filter(({ reason }) => reason !== "OTHERHOST");
+		assert.ok(others.every(({ destination, standsFor }) => destination === "10.9.9.2" && standsFor === 1));
+		assert.ok(others.length > 0 && counters.ringFull > 0, "precondition: the ring was full, too");
+		assert.ok(counters.ringFull >= second - others.length, "what was not told is counted");
+		assert.equal(counters.ours, first + second);
+		assert.equal(counters.ours, counters.emitted + counters.ringFull + counters.skipped);
+		assert.equal(counters.emitted, told.length);
+		drops.close();
+	});
+
 	it("knows no function at an address that is none", () => {
 		assert.equal(new KernelSymbols().functionAt(4096n), null);
 	});

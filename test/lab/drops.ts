@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import type { Space } from "../../src/lab/space.js";
 import type { DropReport, DropSummary } from "../../src/latency/drop-report.js";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
@@ -12,6 +13,8 @@ const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 export interface RunningDrops {
 	/** So far, in the order they came. */
 	readonly drops: DropReport[];
+	/** Of the process. */
+	readonly pid: number;
 	/** The drops that come from now on, once one is among them that `wanted` holds for, and then a little longer. */
 	next(wanted: (drop: DropReport) => boolean, patienceMs?: number): Promise<readonly DropReport[]>;
 	/** Ctrl-C. */
@@ -42,6 +45,7 @@ export async function startDrops(...args: string[]): Promise<RunningDrops> {
 	});
 	return {
 		drops,
+		pid: child.pid ?? 0,
 		async next(wanted, patienceMs = 3000) {
 			const before = drops.length;
 			for (const end = Date.now() + patienceMs; Date.now() < end; await sleep(20)) {
@@ -65,4 +69,13 @@ export async function startDrops(...args: string[]): Promise<RunningDrops> {
 			return summary;
 		},
 	};
+}
+
+/** Datagrams that found no socket, by the namespace's own count. */
+export async function noPorts(space: Space): Promise<number> {
+	const [names = [], values = []] = (await space.run("cat", "/proc/net/snmp"))
+		.split("\n")
+		.filter((line) => line.startsWith("Udp:"))
+		.map((line) => line.split(" "));
+	return Number(values[names.indexOf("NoPorts")]);
 }
