@@ -58,14 +58,17 @@ export class Adoption {
 	}
 
 	#fits(path: number, orphan: number, isWhole: boolean): boolean {
-		const { paths, hops, hooks, facts } = this.#shop;
+		const { paths, hops, hooks, facts, dues } = this.#shop;
 		if (orphan === path || ((paths.words[orphan | PathAt.marks] as number) & Mark.orphan) === 0) return false;
 		const last = paths.words[path | PathAt.lastHop] as number;
 		const first = paths.words[orphan | PathAt.firstHop] as number;
 		const entry = hops.words[first | HopAt.hook] as number;
 		// A part of it may have come there after it left; a whole cannot come twice, nor where it has just been.
 		const partly = this.#open.hopAt(path, entry, 0) !== 0;
-		if (partly ? isWhole : hooks.source[hops.words[last | HopAt.hook] as number] === hooks.source[entry]) return false;
+		const left = hops.words[last | HopAt.hook] as number;
+		const elsewhere = hooks.source[left] !== hooks.source[entry];
+		if (partly ? isWhole : !elsewhere) return false;
+		if (elsewhere && !dues.leadsTo(left, hops.words[last | HopAt.tuple] as number, entry)) return false;
 		return facts.sameDirection(hops.words[last | HopAt.tuple] as number, hops.words[first | HopAt.tuple] as number);
 	}
 

@@ -141,7 +141,8 @@ export class ByKey {
 		const last = paths.words[path | PathAt.lastHop] as number;
 		const tuple = hops.words[last | HopAt.tuple] as number;
 		const hook = hops.words[last | HopAt.hook] as number;
-		if (hooks.source[hook] !== sight.source && dues.next(hook, tuple) !== Next.across) return false;
+		const elsewhere = hooks.source[hook] !== sight.source;
+		if (elsewhere && (dues.next(hook, tuple) !== Next.across || !dues.leadsTo(hook, tuple, sight.hook))) return false;
 		if (facts.sameDirection(tuple, sight.tuple)) return true;
 		// NAT where nobody looks: 96 bits of numbers that only this connection has speak for themselves.
 		if (hooks.egress[hook] === 1 || sight.protocol !== Protocol.tcp) return false;

@@ -83,8 +83,10 @@ export class ByRange {
 		if (hop !== 0) return this.#hasRoom(path, hop);
 		const lastHop = paths.words[path | PathAt.lastHop] as number;
 		const last = hops.words[lastHop | HopAt.hook] as number;
-		if (hooks.source[last] !== sight.source)
-			return dues.next(last, hops.words[lastHop | HopAt.tuple] as number) === Next.across;
+		if (hooks.source[last] !== sight.source) {
+			const tuple = hops.words[lastHop | HopAt.tuple] as number;
+			return dues.next(last, tuple) === Next.across && dues.leadsTo(last, tuple, sight.hook);
+		}
 		if ((paths.words[path | PathAt.segments] as number) < 2 && sight.segments < 2) return false;
 		return sight.rank > (hooks.rank[last] as number);
 	}

@@ -27,6 +27,8 @@ export class DueCache {
 	readonly #tuples: TupleTable;
 	/** Pairs: tuple, hook << 8 | answer. Tuples are dense, so neighbours share cache lines. */
 	readonly #slots = new Uint32Array(SETS * 4);
+	/** Where (hook, tuple) leaves to; asked for only among three nodes or more. */
+	readonly #nodes = new Map<number, string | null>();
 	/** 1: arrived, whatever the tuple. */
 	readonly #terminal = new Uint8Array(2 ** 16);
 	#expectationGeneration = NEVER;
@@ -60,6 +62,29 @@ export class DueCache {
 		slots[set] = tuple;
 		slots[set + 1] = (hook << 8) | answer;
 		return answer;
+	}
+
+	/**
+	 * May what `hook` saw leaving come next to `entry`, on another node? Not when it is due on a third one that is watched:
+	 * there it changes, and what arrives behind it has that one's hops before it.
+	 */
+	leadsTo(hook: number, tuple: number, entry: number): boolean {
+		if (this.#hooks.nodes < 3) return true;
+		const node = this.#nodeAfter(hook, tuple);
+		return node === null || node === this.#hooks.get(entry).node;
+	}
+
+	/** The watched node where it is due; null: not known. */
+	#nodeAfter(hook: number, tuple: number): string | null {
+		if (this.#generation !== this.#expectationGeneration) this.#renewAnswers();
+		const key = tuple * 2 ** 16 + hook;
+		const known = this.#nodes.get(key);
+		if (known !== undefined) return known;
+		const due = this.due(hook, tuple);
+		const node = due.kind === "leaves" && this.watchedElsewhere(hook, due) ? due.node : null;
+		if (this.#nodes.size >= SETS) this.#nodes.clear();
+		this.#nodes.set(key, node);
+		return node;
 	}
 
 	/** The whole answer, not cached. */
@@ -123,5 +148,6 @@ export class DueCache {
 	#renewAnswers(): void {
 		this.#expectationGeneration = this.#generation;
 		this.#slots.fill(0);
+		this.#nodes.clear();
 	}
 }

@@ -33,8 +33,10 @@ export interface Packet {
 }
 
 /** A hook by which a packet passes, and what it is to look like there. */
+export type NodeName = "node-a" | "node-b" | "node-c";
+
 export interface Leg {
-	readonly node: "node-a" | "node-b";
+	readonly node: NodeName;
 	/** `vA→i`, `cni0→e` … */
 	readonly hook: string;
 	readonly source: string;
@@ -44,7 +46,7 @@ export interface Leg {
 }
 
 export interface Event {
-	readonly node: "node-a" | "node-b";
+	readonly node: NodeName;
 	readonly time: number;
 	readonly hook: string;
 	readonly skb: number;
@@ -89,7 +91,7 @@ export class Simulator {
 	#nextPointer = 1;
 	#now = 1000;
 
-	constructor(nodes: readonly ("node-a" | "node-b")[] = ["node-a", "node-b"]) {
+	constructor(nodes: readonly NodeName[] = ["node-a", "node-b"]) {
 		for (const node of nodes) {
 			for (const [device, ifindex, role, master] of DEVICES) {
 				for (const direction of ["ingress", "egress"] as const) {

@@ -8,12 +8,16 @@ import type { JoinedPath } from "../../src/path/path-view.js";
 import { OFFLOADS, sendBulk } from "./bulk.js";
 import { JOURNEYS } from "./journeys.js";
 import { assertNoFalseJoin, finish, hooksOf, type Run, run } from "./run.js";
-import { type Event, type Packet, Simulator, TCP, UDP, WIRE_NS } from "./simulator.js";
+import { type Event, type Leg, type NodeName, type Packet, Simulator, TCP, UDP, WIRE_NS } from "./simulator.js";
 
-/** The clock of node-b is off by so much, and the Joiner knows no better than the bound. */
-function skewed(simulator: Simulator, offNs: number): { readonly events: Event[]; readonly outcome: Run } {
+/** The clock of a node is off by so much, and the Joiner knows no better than the bound. */
+function skewed(
+	simulator: Simulator,
+	offNs: number,
+	late = "node-b",
+): { readonly events: Event[]; readonly outcome: Run } {
 	const events = simulator.events.map((event) =>
-		event.node === "node-b" ? { ...event, time: event.time + offNs } : event,
+		event.node === late ? { ...event, time: event.time + offNs } : event,
 	);
 	const clocks = new Set<string>();
 	const outcome = run(
@@ -131,6 +135,38 @@ for (const offNs of [-250_000, -100_000, -19_000, 100_000]) {
 				[14, "delivered", 8],
 				[15, "delivered", 8],
 			],
+		);
+		assert.equal(assertNoFalseJoin(simulator, outcome.paths, events), 0);
+	});
+}
+
+for (const [late, offNs] of [
+	["node-b", -30_000],
+	["node-b", -60_000],
+	["node-b", 60_000],
+	["node-c", -30_000],
+	["node-c", 60_000],
+] as const) {
+	test(`a NodePort of a third node, the clock of ${late} off by ${offNs / 1000} µs: no path leaves that node out`, () => {
+		const simulator = new Simulator(["node-a", "node-b", "node-c"]);
+		const on = (node: NodeName, source: string, destination: string, ...hooks: string[]): Leg[] =>
+			hooks.map((hook) => ({ node, hook, source, destination }));
+		const legs = [
+			...on("node-a", "10.244.1.2:40000", "192.168.66.13:30080", "vA→i", "cni0→i"),
+			...on("node-a", "192.168.66.11:40000", "192.168.66.13:30080", "eth0→e"),
+			...on("node-c", "192.168.66.11:40000", "192.168.66.13:30080", "eth0→i"),
+			...on("node-c", "10.244.3.0:40000", "10.244.2.3:8080", "flannel.1→e", "eth0→e"),
+			...on("node-b", "10.244.3.0:40000", "10.244.2.3:8080", "eth0→i", "flannel.1→i", "cni0→e", "vB→e"),
+		];
+		for (let n = 0; n < 6; n++) {
+			const segment = { protocol: TCP, acknowledgement: 3, tsval: 4 + n, ipId: 9 + n };
+			simulator.send({ ...segment, payload: n % 2 === 0 ? 100 : 0, sequence: 7 + n * 100 }, legs);
+			simulator.now += 1e6;
+		}
+		const { outcome, events } = skewed(simulator, offNs, late);
+		assert.deepEqual(
+			outcome.paths.map(({ verdict, hops }) => [verdict, hops.length]),
+			Array(6).fill(["delivered", legs.length]),
 		);
 		assert.equal(assertNoFalseJoin(simulator, outcome.paths, events), 0);
 	});
