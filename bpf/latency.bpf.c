@@ -331,13 +331,13 @@ static __always_inline void weft_leave_note(struct weft_hop *hop, struct __sk_bu
  * What weft_parse says of a plain packet, as far as fingerprints need it. Not the addresses: NAT changes them,
  * and only grouping by flow looks at them.
  */
-static __always_inline int weft_parse_plain(struct __sk_buff *skb, struct weft_packet *packet)
+static __always_inline int weft_parse_briefly(struct __sk_buff *skb, struct weft_packet *packet)
 {
 	const struct weft_ipv4 *header = weft_plain_header(skb);
 	const union weft_transport *transport = (const void *)(header + 1);
 	__u32 size = 8;
 
-	if (knobs.group_by == WEFT_GROUP_FLOW || !header)
+	if (!header)
 		return 0;
 	packet->parse = WEFT_PARSE_OK;
 	packet->flags = 0;
@@ -360,8 +360,10 @@ static __always_inline int weft_parse_plain(struct __sk_buff *skb, struct weft_p
 /* Sequence numbers tell TCP segments apart; of others the payload has to. */
 static __always_inline void weft_read_fingerprint(struct __sk_buff *skb, struct weft_packet *packet)
 {
-	if (!weft_parse_plain(skb, packet))
+	if (knobs.group_by == WEFT_GROUP_FLOW)
 		weft_parse(skb, packet);
+	else if (!weft_parse_briefly(skb, packet))
+		weft_parse_any(skb, packet);
 	packet->payload_hash = 0;
 	if (!packet->parse && packet->protocol != IPPROTO_TCP)
 		packet->payload_hash = weft_hash_payload(skb, packet->payload, packet->payload_length);
