@@ -227,17 +227,30 @@ static __always_inline int weft_is_network(__be16 protocol)
 	       protocol == bpf_htons(ETH_P_8021AD);
 }
 
-/* The exact count of drops alike on this CPU; null where there is no room for another kind. */
-static __always_inline struct weft_drop_count *weft_count_drop(const struct weft_drop_place *place)
+static __always_inline struct weft_drop_key weft_drop_key_of(const struct weft_drop_place *place)
 {
-	struct weft_drop_key key = {
+	return (struct weft_drop_key){
 		.location = place->location,
 		.reason = place->reason,
 		.netns = place->netns,
 	};
-	struct weft_drop_count *count = bpf_map_lookup_elem(&drop_counts, &key);
+}
+
+/* Of drops alike on this CPU; null where there are none yet. */
+static __always_inline struct weft_drop_count *weft_drop_count_of(const struct weft_drop_place *place)
+{
+	struct weft_drop_key key = weft_drop_key_of(place);
+
+	return bpf_map_lookup_elem(&drop_counts, &key);
+}
+
+/* The exact count of drops alike on this CPU; null where there is no room for another kind. */
+static __always_inline struct weft_drop_count *weft_count_drop(const struct weft_drop_place *place)
+{
+	struct weft_drop_count *count = weft_drop_count_of(place);
 
 	if (!count) {
+		struct weft_drop_key key = weft_drop_key_of(place);
 		struct weft_drop_count first = {};
 
 		bpf_map_update_elem(&drop_counts, &key, &first, BPF_NOEXIST);
@@ -353,7 +366,8 @@ int weft_drops(__u64 *ctx)
 	struct weft_drop_place place = {.location = ctx[1]};
 	const struct sock *rx_sk = 0;
 	struct weft_drop_count *count;
-	__u32 *netns;
+	__u32 *netns, skipped;
+	int recorded;
 
 	if (!counters)
 		return 0;
@@ -379,14 +393,16 @@ int weft_drops(__u64 *ctx)
 	count = weft_count_drop(&place);
 	if (!count) {
 		counters->uncounted++;
-		weft_record_drop(skb, &place, counters, 0);
 	} else if (!weft_has_record(count)) {
 		count->skipped++;
 		counters->skipped++;
-	} else if (weft_record_drop(skb, &place, counters, count->skipped)) {
-		count->skipped = 0;
-	} else {
-		count->skipped++; /* the next record stands for it too */
+		return 0;
 	}
+	skipped = count ? count->skipped : 0;
+	recorded = weft_record_drop(skb, &place, counters, skipped);
+	/* Found anew, not kept: with it or without, the verifier would look at all of the above twice. */
+	count = weft_drop_count_of(&place);
+	if (count)
+		count->skipped = recorded ? 0 : skipped + 1; /* the next record stands for it too */
 	return 0;
 }
