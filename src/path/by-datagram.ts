@@ -18,6 +18,8 @@ const HEADER_BYTES: Readonly<Record<number, number>> = {
 };
 /** One bit of coverage: fragments are longer but for the last, so no two begin in one. */
 const UNIT_BYTES = 1024;
+/** Waiting paths that are looked at for the whole that a fragment was cut from. */
+const MAX_CUT_CANDIDATES = 256;
 
 /**
  * Joins fragments. A datagram is one path, however many skbs carry it: conntrack reassembles it on its way and cuts it
@@ -58,7 +60,72 @@ export class ByDatagram {
 			this.#add(datagram, sight);
 			return true;
 		}
-		return isFragment(sight) && this.#joinCutAnew(sight);
+		return isFragment(sight) && (this.#joinCutAnew(sight) || this.#joinCutHere(sight));
+	}
+
+	/**
+	 * A router cuts what was whole before, where the next device's MTU is smaller: at a tunnel (ip_do_fragment in
+	 * net/ipv4/ip_output.c; in IPv6 only who sends may). The fragments come microseconds behind the whole, with its ID;
+	 * nothing is kept of whole datagrams for them but that they wait.
+	 */
+	#joinCutHere(sight: Sight): boolean {
+		const { paths, suspects } = this.#shop;
+		if ((sight.flags & EventFlag.familyMask) !== Family.ipv4) return false;
+		let path = suspects.newest;
+		for (let tries = MAX_CUT_CANDIDATES; path !== 0 && tries > 0; tries--) {
+			if (this.#isCutOf(path, sight)) {
+				this.#cut(path, sight);
+				return true;
+			}
+			path = paths.words[path | PathAt.older] as number;
+		}
+		return false;
+	}
+
+	/** Is it a part of this whole datagram, which was seen last on the same node and not this far? */
+	#isCutOf(path: number, sight: Sight): boolean {
+		const { paths, hops, hooks, facts, tuples } = this.#shop;
+		const { words } = paths;
+		const last = words[path | PathAt.lastHop] as number;
+		const hook = hops.words[last | HopAt.hook] as number;
+		const tuple = hops.words[last | HopAt.tuple] as number;
+		return (
+			words[path | PathAt.ipId] === sight.ipId &&
+			((words[path | PathAt.marks] as number) & Mark.fragments) === 0 &&
+			(facts.kind(tuple) & 0xff) === sight.protocol &&
+			(words[path | PathAt.payload] as number) + (HEADER_BYTES[sight.protocol] ?? 0) >=
+				offsetOf(sight) + bytesOf(sight) &&
+			hooks.source[hook] === sight.source &&
+			sight.rank > (hooks.rank[hook] as number) &&
+			[0, 1, 2, 3, 4, 5, 6, 7].every((word) => tuples.word(tuple, word) === tuples.word(sight.tuple, word))
+		);
+	}
+
+	/** The path is a datagram from now on, of which every hop so far has seen all. */
+	#cut(path: number, sight: Sight): void {
+		const { paths, hops, datagrams } = this.#shop;
+		const total = (paths.words[path | PathAt.payload] as number) + (HEADER_BYTES[sight.protocol] ?? 0);
+		const datagram: Datagram = {
+			path,
+			ids: [sight.ipId],
+			head: null,
+			protocol: sight.protocol,
+			family: sight.flags & EventFlag.familyMask,
+			faces: [paths.words[path | PathAt.tuple] as number],
+			total,
+		};
+		this.#open.becomeFragments(path);
+		paths.words[path | PathAt.total] = leastOf(datagram);
+		for (
+			let hop = paths.words[path | PathAt.firstHop] as number;
+			hop !== 0;
+			hop = hops.words[hop | HopAt.next] as number
+		) {
+			hops.words[hop | HopAt.leadingBytes] = total;
+		}
+		datagrams.add(datagram);
+		this.#open.carry(path, sight);
+		this.#add(datagram, sight);
 	}
 
 	/**
@@ -186,7 +253,7 @@ export class ByDatagram {
 		else hops.words[hop | HopAt.coverHigh] = ((hops.words[hop | HopAt.coverHigh] as number) | (1 << (unit & 31))) >>> 0;
 		hops.words[hop | HopAt.leadingBytes] = (hops.words[hop | HopAt.leadingBytes] as number) + bytesOf(sight);
 		if (isLast(sight)) datagram.total = Math.max(datagram.total, offset + bytesOf(sight));
-		paths.words[datagram.path | PathAt.total] = datagram.total;
+		paths.words[datagram.path | PathAt.total] = leastOf(datagram);
 		if (offset === 0 && datagram.head === null) datagrams.setHead(datagram, hashOf(sight), sight.sequence);
 		if (hop === paths.words[datagram.path | PathAt.firstHop]) {
 			paths.words[datagram.path | PathAt.payload] =
@@ -198,7 +265,7 @@ export class ByDatagram {
 
 	#isWhole(datagram: Datagram, hop: number): boolean {
 		const seen = this.#shop.hops.words[hop | HopAt.leadingBytes] as number;
-		return datagram.total > 0 && seen >= datagram.total - MAX_OPTIONS;
+		return datagram.total > 0 && seen >= leastOf(datagram);
 	}
 }
 
@@ -221,6 +288,11 @@ function offsetOf(sight: Sight): number {
 
 function hashOf({ rows, i }: Sight): number {
 	return rows.hash[i] as number;
+}
+
+/** Bytes that a hop has to see of it at the least: of TCP's options no column tells. 0: not known yet. */
+function leastOf({ total, protocol }: Datagram): number {
+	return protocol === Protocol.tcp ? Math.max(0, total - MAX_OPTIONS) : total;
 }
 
 /** Bytes behind the IP headers. */

@@ -1,4 +1,3 @@
-import { MAX_OPTIONS } from "./datagram-index.js";
 import type { DueCache } from "./due-cache.js";
 import { type HookTable, Rank } from "./hook-table.js";
 import { HopAt, type HopTable } from "./hop-table.js";
@@ -159,7 +158,7 @@ export class Closing {
 			return words[hop | HopAt.coverLow] === 0xffffffff && words[hop | HopAt.coverHigh] === 0xffffffff;
 		}
 		const total = this.#paths.words[path | PathAt.total] as number;
-		return total > 0 && (words[hop | HopAt.leadingBytes] as number) >= total - MAX_OPTIONS;
+		return total > 0 && (words[hop | HopAt.leadingBytes] as number) >= total;
 	}
 
 	#midway(path: number): Judgement {

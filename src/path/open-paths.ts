@@ -71,6 +71,12 @@ export class OpenPaths {
 		return path;
 	}
 
+	/** The open path, whole so far, goes on in fragments: those are found otherwise than by key or range. */
+	becomeFragments(path: number): void {
+		this.#listing.unlist(path);
+		this.mark(path, Mark.fragments);
+	}
+
 	#begin(sight: Sight): number {
 		const { paths, hooks } = this.#shop;
 		const { rows, i, hook, tuple } = sight;

@@ -86,7 +86,7 @@ export const PathAt = {
 	rangeSpan: 40,
 	/** Span of one bit of a hop's coverage. */
 	unit: 41,
-	/** Bytes of a datagram behind its IP header, when fragments told; 0: unknown. */
+	/** Bytes behind the IP header that a hop has to see of a datagram, when fragments told; 0: unknown. */
 	total: 42,
 } as const;
 const SIZE = 64;

@@ -14,6 +14,11 @@ export class WaitingList {
 		this.#number = number;
 	}
 
+	/** 0: none waits. The one before it is its `older`. */
+	get newest(): number {
+		return this.#newest;
+	}
+
 	has(path: number): boolean {
 		return this.#paths.words[path | PathAt.waiting] === this.#number;
 	}

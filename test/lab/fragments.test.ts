@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Path } from "../../src/path/path.js";
+import { packet } from "../bpf/packet.js";
 import { cluster } from "./cluster.js";
+import { checksummed, inject, linkAddresses } from "./frames.js";
 import { assertNothingLost, countByHook, hookName, packetsByHook, recorded } from "./recorded.js";
 import type { Sighting } from "./sightings.js";
 
@@ -82,6 +84,39 @@ describe("fragments", () => {
 			}
 		});
 	}
+
+	test("a datagram for which only the tunnel is too small: whole until there, one path", async () => {
+		const [client, node] = [lab().pod("default/client"), lab().node("node-a")];
+		const server = lab().pod("default/server").pod.address.ipv4;
+		await lab().serve("default/server", { protocol: "udp", port: 9300, as: "sink" });
+		const setMtu = async (mtu: number) => {
+			await client.ip([`link set eth0 mtu ${mtu}`]);
+			await node.ip([`link set ${client.pod.device} mtu ${mtu}`, `link set cni0 mtu ${mtu}`]);
+		};
+		const ends = { source: client.pod.address.ipv4, destination: server };
+		const frame = packet()
+			.ethernet(await linkAddresses(client, server))
+			.ipv4({ ...ends, id: 77 })
+			.udp({ source: 4800, destination: 9300 })
+			.payload(1440)
+			.build();
+		await setMtu(1500);
+		try {
+			const trace = await recorded(lab(), `host ${server}`, () => inject(client, "eth0", [checksummed(frame)]));
+			assertNothingLost(trace);
+			const parts = trace.sightings.filter(({ tuple, ipId }) => tuple.destination === server && ipId === 77);
+			const counts = countByHook(lab(), parts);
+			assert.deepEqual([counts["cni0→i a"], counts["flannel→e a"]], [1, 2], "precondition: it was cut at the tunnel");
+			const paths = trace.paths.filter(({ packet: { ipId } }) => ipId === 77);
+			assert.equal(paths.length, 1, JSON.stringify(paths.map((path) => packetsByHook(lab(), path))));
+			const [path] = paths as [Path];
+			assert.deepEqual(packetsByHook(lab(), path), counts, "every fragment is in its hop");
+			assert.deepEqual([path.hops.length, path.verdict, path.evidence], [8, "delivered", "exact"]);
+			assert.deepEqual([path.flow.destination.port, path.packet.payload], [9300, 1440]);
+		} finally {
+			await setMtu(1450);
+		}
+	});
 });
 
 function isFragmentOf({ tuple, length, flags }: Sighting, source: string): boolean {

@@ -139,3 +139,57 @@ test("a fragment that is lost on the wire is a part lost", () => {
 	assert.equal(paths[0]?.blame?.node, "node-a");
 	assert.match(paths[0]?.blame?.reason ?? "", /a part of it was lost/);
 });
+
+/** A datagram of 1480 bytes that is too long for the tunnel: whole until its node's bridge, in two parts behind it. */
+function sendCutAtTunnel(simulator: Simulator, legs: readonly Leg[], ipId: number): void {
+	const number = simulator.sent.push({ hooks: [], fate: "whole" }) - 1;
+	const [whole, total] = [simulator.takePointer("node-a"), 1480];
+	let pointers = [0, 1].map(() => simulator.takePointer("node-a"));
+	for (const [n, leg] of legs.entries()) {
+		const before = legs[n - 1];
+		if (before !== undefined && before.node !== leg.node) {
+			pointers = [0, 1].map(() => simulator.takePointer(leg.node));
+			simulator.now += 20_000;
+		}
+		const ingress = iifAt(simulator, legs, n);
+		const common = { protocol: UDP, family: Family.ipv4, ipId };
+		if (n < 2) {
+			simulator.emit(leg, { ...common, payload: total - 8, hash: ipId }, { skb: whole, ingress, truth: [number] });
+		} else {
+			const first = { ...common, payload: 1400, hash: ipId };
+			const flags = EventFlag.fragment | EventFlag.moreFragments;
+			simulator.emit(leg, first, { skb: pointers[0] ?? 0, ingress, truth: [number], flags });
+			const rest = { ...common, payload: total - 1408, sequence: 1408, hash: ipId + 1 };
+			const later = EventFlag.fragment | EventFlag.laterFragment;
+			const skb = pointers[1] ?? 0;
+			simulator.emit(withoutPorts(leg), rest, { skb, ingress, truth: [number], flags: later });
+		}
+		simulator.now += 500;
+	}
+	simulator.learn({ protocol: UDP, payload: 0, ipId, family: Family.ipv4 }, legs);
+}
+
+test("a datagram that is cut only at the tunnel is one path", () => {
+	const simulator = new Simulator();
+	const legs = JOURNEYS[JOURNEY]?.(40_000) ?? [];
+	const others = JOURNEYS["pod to pod, other node"]?.(40_001) ?? [];
+	for (let n = 0; n < 3; n++) {
+		sendCutAtTunnel(simulator, legs, 100 + n);
+		simulator.send({ protocol: UDP, payload: 1472, ipId: 100 + n, hash: 7 }, others);
+	}
+	const { paths } = run(simulator);
+	assert.equal(paths.length, 6);
+	for (const path of paths.filter(({ payload, hops }) => payload === 1472 && hops.at(-1)?.packets === 2)) {
+		assert.deepEqual(
+			hooksOf(simulator, path),
+			legs.map((leg) => `${leg.node}/${leg.hook}`),
+		);
+		assert.deepEqual(
+			path.hops.map(({ packets }) => packets),
+			[1, 1, 2, 2, 2, 2, 2, 2],
+		);
+		assert.deepEqual([path.verdict, path.evidence], ["delivered", "exact"]);
+	}
+	assert.equal(paths.filter(({ hops }) => hops.at(-1)?.packets === 2).length, 3);
+	assert.ok(paths.every(({ verdict, hops }) => verdict === "delivered" && hops.length === 8));
+});
