@@ -1,16 +1,19 @@
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { kubelet } from "../../src/lab/kubelet.js";
 import type { Lab } from "../../src/lab/lab.js";
+import type { NodePlan } from "../../src/lab/plan.js";
 import type { LabPod } from "../../src/lab/state.js";
 import { checkSurroundings } from "../../src/lab/surroundings.js";
 import { followNode, until } from "./follow.js";
 
 /** Made and deleted side by side, as a rollout does it. */
 const AT_ONCE = 4;
-/** Pods that each keeps alive: addresses and names of veths are used again and again. */
+/** Pods that each keeps alive. */
 const LIVE = 2;
 /** What a run may leave on the heap: names are kept for a minute, for late packets. */
 const MOST_KEPT = 16 * 1024 * 1024;
@@ -20,64 +23,94 @@ export interface Churn {
 	/** On a machine that is slow it ends after `forMs`, with `least` pods at the least. */
 	readonly least: number;
 	readonly forMs: number;
+	/** What a pod does once it has its name; `at`: 0, 1, 2 …, as in churn-0. */
+	live?(pod: LabPod, at: number): Promise<unknown>;
+}
+
+/** A pod that was, and when: ms since 1970. */
+export interface Lived {
+	readonly pod: LabPod;
+	readonly fromMs: number;
+	/** Its runtime has removed it. */
+	untilMs: number;
 }
 
 /**
  * Makes and deletes pods on node-a as its kubelet would, and demands at each step that whoever is named is named right;
- * in the end nothing of them may be kept: no namespace, no descriptor, no memory. Returns how many there were.
+ * in the end nothing of them may be kept: no namespace, no descriptor, no memory. Addresses are used again and again.
  */
-export async function churn(lab: Lab, { pods, least, forMs }: Churn): Promise<number> {
+export async function churn(lab: Lab, { pods, least, forMs, live: act }: Churn): Promise<readonly Lived[]> {
 	const { node } = lab.node("node-a");
 	const { plugins } = await checkSurroundings(lab.state);
 	const { add, remove } = kubelet(lab.state.name, lab.state.runtime, plugins);
 	const { wiring, identity, close } = followNode(lab, "node-a");
-	const live = new Set<LabPod>();
-	const uids = new Set<string>();
+	const live = new Set<Lived>();
+	const all: Lived[] = [];
 	const cookies = new Set<string>();
 	const deadline = performance.now() + forMs;
 	let begun = 0;
-	const end = async (pod: LabPod | undefined) => {
-		if (pod === undefined) return;
-		live.delete(pod);
-		await remove(node, pod);
+	const end = async (one: Lived | undefined) => {
+		if (one === undefined) return;
+		live.delete(one);
+		await remove(node, one.pod);
+		one.untilMs = Date.now();
+		await forgetLeases(node);
 	};
 	const check = () => {
-		for (const one of live) {
-			const found = identity.directory.podByAddress(one.address.ipv4, Date.now());
-			assert.ok(found?.uid == null || found.uid === one.uid, `${one.name} is called ${found?.name}`);
-			if (found?.netns != null) cookies.add(found.netns);
+		for (const { pod } of live) {
+			const { uid, name } = pod;
+			const byAddress = identity.directory.podByAddress(pod.address.ipv4, Date.now());
+			const byDevice = identity.directory.podByDevice("node-a", pod.ifindex, Date.now());
+			for (const found of [byAddress, byDevice]) {
+				assert.ok(found?.uid == null || found.uid === uid, `${name} is called ${found?.name}`);
+				if (found?.netns != null) cookies.add(found.netns);
+			}
 		}
 	};
 	const work = async () => {
-		const own: LabPod[] = [];
+		const own: Lived[] = [];
 		while (begun < pods && (begun < least || performance.now() < deadline)) {
-			const name = `churn-${begun++}`;
+			const at = begun++;
+			const name = `churn-${at}`;
+			const fromMs = Date.now();
 			const pod = await add(node, { namespace: "default", name, node: node.name, hostPorts: [] });
-			live.add(pod);
-			own.push(pod);
-			uids.add(pod.uid);
+			const lived = { pod, fromMs, untilMs: Number.POSITIVE_INFINITY };
+			live.add(lived);
+			own.push(lived);
+			all.push(lived);
 			await until(() => identity.directory.podByDevice("node-a", pod.ifindex, Date.now())?.name === name);
+			check();
+			await act?.(pod, at);
 			check();
 			if (own.length > LIVE) await end(own.shift());
 		}
 	};
 	try {
 		await identity.ready;
+		await forgetLeases(node);
 		const before = { descriptors: descriptors(), namespaces: wiring.wiring.others.length, heap: heap() };
 		await Promise.all(Array.from({ length: AT_ONCE }, work));
 		await Promise.all([...live].map(end));
 		await until(() => identity.directory.pods("default/churn-*").length === 0);
 		await until(() => wiring.wiring.others.length <= before.namespaces);
-		assert.equal(uids.size, begun);
+		assert.equal(new Set(all.map(({ pod }) => pod.uid)).size, begun);
+		const addresses = new Set(all.map(({ pod }) => pod.address.ipv4));
+		assert.ok(addresses.size < begun / 2, `precondition: ${addresses.size} addresses for ${begun} pods`);
 		assert.ok(cookies.size >= begun, "each had a namespace of its own");
 		assert.ok(descriptors() <= before.descriptors + 2, `${before.descriptors} descriptors, then ${descriptors()}`);
 		const kept = heap() - before.heap;
 		assert.ok(kept < MOST_KEPT, `${kept} bytes are kept`);
-		return begun;
+		return all;
 	} finally {
 		await Promise.allSettled([...live].map(end));
 		close();
 	}
+}
+
+/** host-local goes on from the last address that it gave: without its note it gives the lowest that is free. */
+async function forgetLeases(node: NodePlan): Promise<void> {
+	const leases = join(node.root, "var/lib/cni/networks/cbr0");
+	await Promise.all([0, 1].map((range) => rm(join(leases, `last_reserved_ip.${range}`), { force: true })));
 }
 
 function descriptors(): number {
