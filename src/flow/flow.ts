@@ -86,6 +86,8 @@ export class Flow {
 	lastNs = Number.NEGATIVE_INFINITY;
 	/** The way of the earliest packet. */
 	firstWay: WayIndex = 0;
+	/** Where and when that packet was seen. */
+	firstHops: readonly { readonly device: number; readonly time: number }[] = [];
 	/** Keys under which it is found. */
 	faces: Face[] = [];
 	/** The connection that had these faces before. */

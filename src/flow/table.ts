@@ -43,6 +43,8 @@ export interface FlowCounters {
 const MOST_FLOWS = 2 ** 16;
 /** A Joiner gives a path at the latest so long after its packet. */
 const LONGEST_DELAY_NS = 5e9;
+/** How far the clocks of two nodes may be apart when nothing is known of them yet, ns. */
+const MOST_SKEW_NS = 100e6;
 /** Paths that are called lost or dropped and may be revised. */
 const MOST_BAD = 2 ** 14;
 const MOST_TUNNELS = 8;
@@ -305,7 +307,10 @@ export class FlowTable implements PathSink {
 		flow.asker ??= other.asker === null ? null : flipped(other.asker, turn);
 		flow.tunnels.push(...other.tunnels.map((tunnel) => ({ ...tunnel, way: flipped(tunnel.way, turn) })));
 		flow.tunnels.length = Math.min(flow.tunnels.length, MOST_TUNNELS);
-		if (other.firstNs < flow.firstNs) flow.firstWay = flipped(other.firstWay, turn);
+		if (other.firstNs < flow.firstNs) {
+			flow.firstWay = flipped(other.firstWay, turn);
+			flow.firstHops = other.firstHops;
+		}
 		flow.firstNs = Math.min(flow.firstNs, other.firstNs);
 		flow.lastNs = Math.max(flow.lastNs, other.lastNs);
 		for (const face of other.faces) {
@@ -376,10 +381,7 @@ export class FlowTable implements PathSink {
 		counts.bytes += fragmented ? view.bytes(0) : view.length;
 		counts.payloadBytes += view.payload;
 		const time = view.first(0);
-		if (time < flow.firstNs) {
-			flow.firstNs = time;
-			flow.firstWay = way;
-		}
+		if (time < flow.firstNs + MOST_SKEW_NS) this.#noteFirst(view, flow, way, time);
 		flow.lastNs = Math.max(flow.lastNs, view.last(view.hopCount - 1));
 		const { verdict } = view;
 		if (isBad(verdict)) this.#noteBad(view.serial, verdict, counts);
@@ -387,6 +389,25 @@ export class FlowTable implements PathSink {
 			counts.retransmissions += flow.tcp.add(this.#segment.over(view, way), flow.rtt);
 		}
 		if (flow.echoes !== null) this.#echo(view, flow, way, flow.echoes);
+	}
+
+	/** Clocks of two nodes may be apart by more than an answer takes: which came first, a device tells that saw both. */
+	#noteFirst(view: FlowPath, flow: Flow, way: WayIndex, time: number): void {
+		const known =
+			way === flow.firstWay ? undefined : flow.firstHops.find(({ device }) => this.#timeAt(view, device) !== null);
+		const isFirst = known === undefined ? time < flow.firstNs : (this.#timeAt(view, known.device) ?? time) < known.time;
+		if (isFirst) {
+			flow.firstWay = way;
+			flow.firstHops = Array.from({ length: view.hopCount }, (_, n) => ({
+				device: this.#devices.of(view.hook(n)),
+				time: view.first(n),
+			}));
+		}
+		flow.firstNs = Math.min(flow.firstNs, time);
+	}
+
+	#timeAt(view: FlowPath, device: number): number | null {
+		return this.#devices.timeAt(view, device);
 	}
 
 	#noteBad(serial: number, verdict: "lost" | "dropped", counts: FlowWay): void {

@@ -50,6 +50,8 @@ export interface Shot {
 	/** Hops before this one were not watched. */
 	readonly from?: number;
 	readonly serial?: number;
+	/** The clock of node-b is early by so much. */
+	readonly early?: number;
 }
 
 export class Network {
@@ -95,7 +97,8 @@ export class Network {
 		const length = payload + 66;
 		const verdict = shot.verdict ?? (route.length + from === 8 ? "delivered" : "lost");
 		const hook = HOOKS[hop(route.length - 1)] ?? fail(0);
-		const time = (n: number) => (shot.at + from + n) * 1000;
+		const early = (n: number) => (n + from < 4 === (shot.way === "←") ? (shot.early ?? 0) : 0);
+		const time = (n: number) => (shot.at + from + n - early(n)) * 1000;
 		return {
 			serial: shot.serial ?? ++this.#serial,
 			verdict,

@@ -313,6 +313,18 @@ describe("other protocols", () => {
 		assert.equal(new Network().shoot(...shots).flow().flow.source.ip, CLIENT);
 	});
 
+	it("UDP: who asked is the source, though the clock of who answered is early", () => {
+		const request: Shot = { way: "→", at: 1000, protocol: "udp", payload: 100, early: 400 };
+		const reply: Shot = { ...request, way: "←", at: 1050 };
+		for (const shots of [
+			[request, reply],
+			[reply, request],
+		]) {
+			const { flow } = new Network().shoot(...shots).flow();
+			assert.deepEqual([flow.source.ip, flow.destination.ip], [CLIENT, SERVER]);
+		}
+	});
+
 	it("ICMP echo: one flow an id, with round trips", () => {
 		const shots: Shot[] = [1, 2].flatMap((seq): Shot[] => [
 			{ way: "→", at: seq * 1000, seq, protocol: "echo", port: 7 },
