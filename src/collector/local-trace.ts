@@ -1,18 +1,15 @@
 import type { Worker } from "node:worker_threads";
-import { describeUnknown, isUnknown, type ResolvedEnd, resolveEnd } from "../filter/resolve.js";
+import { type ResolvedEnd, resolveEnd } from "../filter/resolve.js";
 import { MergedDirectory } from "../identity/merged.js";
-import { NamesDirectory } from "../identity/names.js";
-import type { Hook } from "../packet/hook.js";
-import type { JoinedPath } from "../path/path-view.js";
 import type { Wiring } from "../wiring/model.js";
-import { announce } from "./announce.js";
 import { type Cluster, clusterOf, lookupOver } from "./cluster.js";
-import { Naming } from "./naming.js";
 import { NodeObserver, nodeOf } from "./node-observer.js";
 import type { FromWorker, ToWorker, WorkerOptions, World } from "./protocol.js";
 import { askQuestion, type Question } from "./question.js";
 import type { Summary } from "./report.js";
 import type { NodeSpec, TraceListener, TraceRequest } from "./request.js";
+import { Telling } from "./telling.js";
+import { unknownEnd } from "./unknown-end.js";
 import { untilStopped } from "./until-stopped.js";
 
 /** How long names of services may keep a trace from beginning. */
@@ -38,18 +35,12 @@ export class LocalTrace {
 	readonly #question: Question;
 	readonly #observers: NodeObserver[] = [];
 	readonly #directory = new MergedDirectory(() => this.#observers.map(({ directory }) => directory));
-	readonly #hooks = new Map<number, Hook>();
-	readonly #warned = new Set<string>();
+	readonly #telling: Telling;
 	readonly #worker: Worker;
 	readonly #failure: Promise<never>;
-	#naming: Naming | null = null;
-	/** While recording: what the recording says at this place. */
-	#inForce: { readonly directories: readonly NamesDirectory[]; readonly wirings: readonly Wiring[] } | null = null;
 	#settling: NodeJS.Timeout | null = null;
 	/** What the ENDs' own veths had counted when each was first asked. */
 	readonly #counted = new Map<string, number>();
-	#paths = 0;
-	#statusAt = performance.now();
 	/** The worker knows the world, and is told of its changes. */
 	#following = false;
 	#stopping = false;
@@ -62,6 +53,11 @@ export class LocalTrace {
 		this.#request = request;
 		this.#listener = listener;
 		this.#question = askQuestion(request);
+		this.#telling = new Telling({
+			...{ request, listener, question: this.#question, directory: this.#directory },
+			wirings: () => this.#wirings(),
+			enough: () => this.#stop(),
+		});
 	}
 
 	async run(signal: AbortSignal): Promise<Summary> {
@@ -73,7 +69,7 @@ export class LocalTrace {
 		summary.catch(() => {});
 		this.#observe(specs);
 		await Promise.race([Promise.all(this.#observers.map(({ ready }) => ready)), sleep(SERVICES_MS)]);
-		this.#refuseUnknown(this.#cluster());
+		this.#refuseUnknown();
 		this.#tell({ kind: "world", world: this.#world() });
 		this.#following = true;
 		const { durationMs } = this.#request;
@@ -121,31 +117,25 @@ export class LocalTrace {
 	#hear(message: FromWorker, resolve: (summary: Summary) => void, reject: (cause: Error) => void): void {
 		switch (message.kind) {
 			case "hook":
-				this.#hookChanged(message.hook, message.added);
+				this.#telling.hook(message.hook, message.added);
 				return;
 			case "ready":
 				this.#ready(message);
 				return;
-			case "inForce": {
-				const { names, wirings } = message;
-				this.#inForce = { directories: names.map((each) => NamesDirectory.of(each)), wirings };
+			case "inForce":
+				this.#telling.inForce(message);
+				return;
+			case "paths": {
+				const paths = message.paths.length;
+				this.#telling.paths(message.paths);
+				this.#telling.whenDrained(() => this.#tell({ kind: "credit", paths }), reject);
 				return;
 			}
-			case "paths":
-				for (const path of message.paths) this.#path(path);
-				this.#credit(message.paths.length, reject);
-				return;
 			case "second":
-				this.#listener.status({
-					type: "status",
-					seconds: this.#sinceLastStatus(),
-					...message.report,
-					fromSeen: this.#seenAt("from"),
-					toSeen: this.#seenAt("to"),
-				});
+				this.#telling.second(message.report, { from: this.#seenAt("from"), to: this.#seenAt("to") });
 				return;
 			case "warning":
-				this.#warn(message.line);
+				this.#telling.warn(message.line);
 				return;
 			case "stopped":
 				resolve(message.summary);
@@ -157,57 +147,13 @@ export class LocalTrace {
 	}
 
 	#ready({ hooks, wallClockBase }: FromWorker & { kind: "ready" }): void {
-		const wirings = () => this.#observers.map(({ wiring }) => wiring);
-		const knowledge = {
-			directory: new MergedDirectory(() => this.#inForce?.directories ?? [this.#directory]),
-			wirings: () => this.#inForce?.wirings ?? wirings(),
-		};
-		this.#naming = new Naming(knowledge, wallClockBase, this.#hooks.values());
-		const ready = announce({
-			question: this.#question,
-			text: this.#request,
-			cluster: this.#cluster(),
-			wirings: wirings(),
-			hooks,
-			readyMs: performance.now() - this.#begun,
-			warnings: this.#observers.flatMap((observer) => observer.warnings),
-		});
 		// From here on the veths count.
 		this.#seenAt("from");
 		this.#seenAt("to");
-		this.#listener.ready(ready);
-	}
-
-	#path(joined: JoinedPath): void {
-		if (this.#naming === null || (this.#stopping && this.#countReached())) return;
-		this.#listener.path(this.#naming.path(joined));
-		this.#paths++;
-		if (this.#countReached()) this.#stop();
-	}
-
-	/** A reader that is slow gets no more for now; what finds no room is counted where it is made. */
-	#credit(paths: number, reject: (cause: Error) => void): void {
-		const waiting = this.#listener.drained ?? null;
-		if (waiting === null) this.#tell({ kind: "credit", paths });
-		else waiting.then(() => this.#tell({ kind: "credit", paths })).catch(reject);
-	}
-
-	#countReached(): boolean {
-		return this.#request.count !== null && this.#paths >= this.#request.count;
-	}
-
-	#hookChanged(hook: Hook, added: boolean): void {
-		this.#hooks.set(hook.id, hook);
-		this.#naming?.hook(hook);
-		// Before `ready` they are part of it; a device is told once, not for each direction.
-		if (this.#naming === null || hook.direction === "egress" || this.#stopping) return;
-		const pod = this.#directory.podByDevice(hook.node, hook.ifindex, Date.now());
-		this.#listener.hook({
-			type: "hook",
-			change: added ? "added" : "removed",
-			node: hook.node,
-			device: hook.device,
-			pod: pod === null ? null : `${pod.namespace}/${pod.name}`,
+		this.#telling.ready({
+			...{ hooks, wallClockBase, cluster: this.#cluster() },
+			readyMs: performance.now() - this.#begun,
+			warnings: this.#observers.flatMap((observer) => observer.warnings),
 		});
 	}
 
@@ -222,6 +168,7 @@ export class LocalTrace {
 	#stop(): void {
 		if (this.#stopping) return;
 		this.#stopping = true;
+		this.#telling.stop();
 		if (this.#settling !== null) clearTimeout(this.#settling);
 		this.#settling = null;
 		this.#tell({ kind: "stop" });
@@ -231,15 +178,13 @@ export class LocalTrace {
 		this.#worker.postMessage(message);
 	}
 
-	#warn(line: string): void {
-		if (this.#warned.has(line)) return;
-		this.#warned.add(line);
-		this.#listener.warning(line);
-	}
-
 	#world(): World {
 		const names = this.#request.write === null ? null : this.#observers.map(({ directory }) => directory.names());
 		return { nodes: this.#localNodes(), cluster: this.#cluster(), names };
+	}
+
+	#wirings(): readonly Wiring[] {
+		return this.#observers.map(({ wiring }) => wiring);
 	}
 
 	#localNodes(): World["nodes"] {
@@ -253,33 +198,16 @@ export class LocalTrace {
 		);
 	}
 
-	#refuseUnknown(cluster: Cluster): void {
-		const lookup = lookupOver(cluster);
-		const { from, to } = this.#question;
-		for (const [end, text] of [
-			[from, this.#request.from],
-			[to, this.#request.to],
-		] as const) {
-			if (!isUnknown(end, resolveEnd(end, lookup))) continue;
-			const { suggestion } = describeUnknown(end, text, lookup);
-			const elsewhere = end.kind === "pod" ? "; a pod of another node is known by its address, or with --agent" : "";
-			throw new TraceError(`no ${end.kind} ${text} is known on ${this.#nodeNames()}: ${suggestion}${elsewhere}`);
-		}
-	}
-
-	#nodeNames(): string {
-		return this.#observers.map(({ spec }) => spec.name).join(" and ");
+	#refuseUnknown(): void {
+		const names = this.#observers.map(({ spec }) => spec.name);
+		const unknown = unknownEnd(this.#question, this.#request, this.#cluster(), names);
+		if (unknown === null) return;
+		const elsewhere = "; a pod of another node is known by its address, or with --agent";
+		throw new TraceError(unknown.kind === "pod" ? unknown.why + elsewhere : unknown.why);
 	}
 
 	#resolved(end: Question["from"]): ResolvedEnd {
 		return resolveEnd(end, lookupOver(this.#cluster()));
-	}
-
-	/** Seconds. */
-	#sinceLastStatus(): number {
-		const before = this.#statusAt;
-		this.#statusAt = performance.now();
-		return (this.#statusAt - before) / 1000;
 	}
 
 	/** Packets through the END's own veths since the trace began, traced or not; null: no watched node has one. */

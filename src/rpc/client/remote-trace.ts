@@ -1,27 +1,27 @@
 import { randomBytes } from "node:crypto";
 import { Worker } from "node:worker_threads";
-import type { ClientDuplexStream, ServiceError } from "@grpc/grpc-js";
-import { announce } from "../../collector/announce.js";
-import { type Cluster, clusterOf, lookupOver } from "../../collector/cluster.js";
-import { Naming } from "../../collector/naming.js";
+import { type Cluster, clusterOf } from "../../collector/cluster.js";
 import { planFor } from "../../collector/plan.js";
 import { askQuestion, type Question } from "../../collector/question.js";
 import type { Summary } from "../../collector/report.js";
 import type { TraceListener, TraceRequest } from "../../collector/request.js";
+import { Telling } from "../../collector/telling.js";
+import { unknownEnd } from "../../collector/unknown-end.js";
 import { untilStopped } from "../../collector/until-stopped.js";
-import { describeUnknown, isUnknown, resolveEnd } from "../../filter/resolve.js";
 import type { FlowRecord } from "../../flow/record.js";
 import { nameFlow } from "../../flow/snapshot.js";
 import { MergedDirectory } from "../../identity/merged.js";
 import { NamesDirectory } from "../../identity/names.js";
-import type { Hook, Role } from "../../packet/hook.js";
+import type { Role } from "../../packet/hook.js";
 import type { Wiring } from "../../wiring/model.js";
 import { clusterMessage } from "../cluster-message.js";
 import type { Protection } from "../credentials.js";
 import { roleNumber } from "../hook-message.js";
 import { encode } from "../messages.js";
 import { AgentLink, type LineBase, lineBaseNow, type RemoteNode } from "./agent-link.js";
+import { AgentStreams } from "./agent-streams.js";
 import type { ClockReading } from "./clock-estimate.js";
+import { Outages } from "./outages.js";
 import type { EncodedPaths } from "./path-messages.js";
 import type { FromRemoteWorker, RemoteWorkerOptions, RemoteWorld, StreamOrder, ToRemoteWorker } from "./protocol.js";
 
@@ -31,10 +31,6 @@ const SETTLED_MS = 3000;
 const FINISH_MS = 2000;
 /** Changes that come together are told together. */
 const SETTLE_MS = 10;
-/** Bytes between the socket and the joining thread; then the socket waits. */
-const MOST_UNREAD = 16 << 20;
-const FIRST_RETRY_MS = 100;
-const LAST_RETRY_MS = 5000;
 
 export interface RemoteRequest
 	extends Pick<TraceRequest, "from" | "to" | "filter" | "namespace" | "count" | "durationMs" | "sample" | "everyPath">,
@@ -79,14 +75,6 @@ export async function startRemoteTrace(
 	}
 }
 
-interface Stream {
-	readonly key: string;
-	readonly node: string;
-	readonly call: ClientDuplexStream<Buffer, Buffer>;
-	unread: number;
-	isOver: boolean;
-}
-
 class RemoteTrace {
 	readonly #begun = performance.now();
 	readonly #request: RemoteRequest;
@@ -100,22 +88,18 @@ class RemoteTrace {
 	readonly #names = new Map<string, NamesDirectory>();
 	readonly #directory = new MergedDirectory(() => [...this.#names.values()]);
 	readonly #clocks = new Map<string, ClockReading>();
-	readonly #streams = new Map<string, Stream>();
-	readonly #byNode = new Map<string, Stream>();
-	readonly #retries = new Map<string, { timer: NodeJS.Timeout | null; ms: number }>();
-	readonly #gone = new Map<string, number>();
-	readonly #hooks = new Map<number, Hook>();
-	readonly #warned = new Set<string>();
+	readonly #streams = new AgentStreams({
+		bytes: (key, bytes) =>
+			this.#worker?.postMessage({ kind: "bytes", key, bytes } satisfies ToRemoteWorker, [bytes.buffer]),
+		broken: ({ key, node }, why) => this.#broken(key, node, why),
+	});
+	readonly #outages: Outages;
+	readonly #telling: Telling;
 	#hashSalt: Uint8Array = randomBytes(8);
 	#worker: Worker | null = null;
-	#naming: Naming | null = null;
-	/** While recording: what the recording says at this place. */
-	#inForce: { readonly names: readonly NamesDirectory[]; readonly wirings: readonly Wiring[] } | null = null;
 	#settling: NodeJS.Timeout | null = null;
 	#toldCluster = "";
 	#nextKey = 0;
-	#paths = 0;
-	#statusAt = performance.now();
 	#stopping = false;
 	#stopped = false;
 
@@ -123,12 +107,22 @@ class RemoteTrace {
 		this.#request = request;
 		this.#listener = listener;
 		this.#question = askQuestion(request);
+		this.#outages = new Outages(
+			(line) => listener.warning(line),
+			() => this.#follow(),
+		);
+		this.#telling = new Telling({
+			...{ request, listener, question: this.#question, directory: this.#directory },
+			wirings: () => this.#wirings(),
+			enough: () => this.#stop(),
+		});
 	}
 
 	async run(signal: AbortSignal): Promise<Summary> {
 		await this.#connect(signal);
 		const cluster = this.#cluster();
-		this.#refuseUnknown(cluster);
+		const unknown = unknownEnd(this.#question, this.#request, cluster, [...this.#nodes.keys()]);
+		if (unknown !== null) throw new RemoteTraceError(unknown.why);
 		const asked = this.#asked(cluster);
 		await Promise.all(asked.map((node) => node.link.measure(node.name).catch(() => undefined)));
 		await this.#agreeOnSalt(asked);
@@ -142,8 +136,8 @@ class RemoteTrace {
 	close(): void {
 		this.#stopped = true;
 		if (this.#settling !== null) clearTimeout(this.#settling);
-		for (const { timer } of this.#retries.values()) if (timer !== null) clearTimeout(timer);
-		for (const { call } of this.#streams.values()) call.cancel();
+		this.#outages.close();
+		this.#streams.close();
 		for (const link of this.#links) link.close();
 		if (this.#worker !== null) void this.#worker.terminate();
 	}
@@ -171,7 +165,7 @@ class RemoteTrace {
 			const why = failures[0] ?? `${this.#request.agents.join(" and ")} did not answer`;
 			throw new RemoteTraceError(`no agent to ask: ${why}; start one with weft agent --listen ADDR`);
 		}
-		for (const failure of failures) this.#warn(failure);
+		for (const failure of failures) this.#telling.warn(failure);
 	}
 
 	/** Whoever is served already has a key for hashes; then all use that one. */
@@ -181,7 +175,9 @@ class RemoteTrace {
 		const taken = salts.filter((salt) => salt.length === 8);
 		if (taken[0] !== undefined) this.#hashSalt = taken[0];
 		if (new Set(taken.map((salt) => Buffer.from(salt).toString("hex"))).size > 1) {
-			this.#warn("agents serve others with different keys: UDP and ICMP without an IP ID are joined on one node only");
+			this.#telling.warn(
+				"agents serve others with different keys: UDP and ICMP without an IP ID are joined on one node only",
+			);
 		}
 	}
 
@@ -218,126 +214,65 @@ class RemoteTrace {
 	}
 
 	#open(node: RemoteNode, key: string, cluster: Cluster): void {
-		const call = node.link.channel.streamSightings();
-		const stream: Stream = { key, node: node.name, call, unread: 0, isOver: false };
-		this.#streams.set(key, stream);
-		this.#byNode.set(node.name, stream);
-		call.on("data", (bytes: Buffer) => this.#bytes(stream, bytes));
-		call.on("error", (error: ServiceError) => this.#broken(stream, error.details || error.message));
-		call.on("end", () => this.#broken(stream, "the agent ended the stream"));
 		const { from, to, filter, namespace, sample, roles = [] } = this.#request;
-		call.write(
-			encode("StreamSightingsRequest", {
-				...{ from: { end: from }, to: { end: to }, filter, namespace, sample },
-				hashSalt: this.#hashSalt,
-				roles: roles.map(roleNumber),
-				nodes: [node.name],
-				cluster: clusterMessage(cluster),
-			}),
-		);
+		const request = {
+			...{ from: { end: from }, to: { end: to }, filter, namespace, sample },
+			hashSalt: this.#hashSalt,
+			roles: roles.map(roleNumber),
+			nodes: [node.name],
+			cluster: clusterMessage(cluster),
+		};
+		this.#streams.begin(node, key, encode("StreamSightingsRequest", request));
 	}
 
-	#bytes(stream: Stream, bytes: Buffer): void {
-		if (stream.isOver) return;
-		const own = new Uint8Array(bytes);
-		stream.unread += own.length;
-		this.#worker?.postMessage({ kind: "bytes", key: stream.key, bytes: own } satisfies ToRemoteWorker, [own.buffer]);
-		if (stream.unread > MOST_UNREAD) stream.call.pause();
-	}
-
-	#broken(stream: Stream, why: string): void {
-		if (stream.isOver) return;
-		stream.isOver = true;
-		this.#streams.delete(stream.key);
-		if (this.#byNode.get(stream.node) === stream) this.#byNode.delete(stream.node);
-		this.#tell({ kind: "broken", key: stream.key, why });
+	#broken(key: string, node: string, why: string): void {
+		this.#tell({ kind: "broken", key, why });
 		if (this.#stopping) {
 			this.#stopWhenAllEnded();
 			return;
 		}
-		this.#unwatched(stream.node, why);
-		this.#retry(stream.node);
-	}
-
-	/** The explicit unknown interval: told when it begins and when it ends. */
-	#unwatched(node: string, why: string): void {
-		if (this.#gone.has(node) || this.#stopping) return;
-		this.#gone.set(node, Date.now());
-		this.#listener.warning(`${node} is not watched since ${new Date().toISOString()}: ${why}`);
-	}
-
-	#watchedAgain(node: string): void {
-		const since = this.#gone.get(node);
-		if (since === undefined) return;
-		this.#gone.delete(node);
-		this.#listener.warning(
-			`${node} is watched again since ${new Date().toISOString()}: what it saw for ${((Date.now() - since) / 1000).toFixed(1)} s is not known`,
-		);
-	}
-
-	#retry(node: string): void {
-		const retry = this.#retries.get(node) ?? { timer: null, ms: FIRST_RETRY_MS };
-		this.#retries.set(node, retry);
-		if (retry.timer !== null) return;
-		retry.timer = setTimeout(() => {
-			retry.timer = null;
-			this.#follow();
-		}, retry.ms);
-		retry.ms = Math.min(retry.ms * 2, LAST_RETRY_MS);
+		this.#outages.begin(node, why);
+		this.#outages.retry(node);
 	}
 
 	#hear(message: FromRemoteWorker, resolve: (summary: Summary) => void, reject: (cause: Error) => void): void {
 		switch (message.kind) {
-			case "taken": {
-				const stream = this.#streams.get(message.key);
-				if (stream === undefined) return;
-				stream.unread -= message.bytes;
-				if (stream.call.isPaused() && stream.unread < MOST_UNREAD / 2) stream.call.resume();
+			case "taken":
+				this.#streams.taken(message.key, message.bytes);
 				return;
-			}
-			case "finished": {
-				const stream = this.#streams.get(message.key);
-				if (stream !== undefined) stream.isOver = true;
-				this.#streams.delete(message.key);
+			case "finished":
+				this.#streams.finished(message.key);
 				this.#stopWhenAllEnded();
 				return;
-			}
 			case "hook":
-				this.#hookChanged(message.hook, message.added);
+				this.#telling.hook(message.hook, message.added);
+				if (message.added) this.#outages.end(message.hook.node);
 				return;
 			case "ready":
-				this.#ready(message.hooks, message.wallClockBase);
+				this.#ready(message);
 				return;
 			case "paths":
-				for (const joined of message.paths) {
-					if (this.#naming === null || this.#countReached()) break;
-					this.#listener.path(this.#naming.path(joined));
-					this.#paths++;
-					if (this.#countReached()) this.#stop();
-				}
+				this.#telling.paths(message.paths);
 				this.#credit(message.paths.length, reject);
 				return;
 			case "unsent":
 				this.#listener.unsent?.(message.offered, message.unsent);
 				return;
 			case "messages":
-				this.#credit(message.ends.length, reject);
 				this.#tellMessages(message);
+				this.#credit(message.ends.length, reject);
 				return;
 			case "inForce":
-				this.#inForce = { names: message.names.map((each) => NamesDirectory.of(each)), wirings: message.wirings };
+				this.#telling.inForce(message);
 				return;
 			case "flows":
 				this.#listener.flows?.(message.flows.map((flow) => nameFlow(flow, this.#directory)));
 				return;
-			case "second": {
-				const seconds = (performance.now() - this.#statusAt) / 1000;
-				this.#statusAt = performance.now();
-				this.#listener.status({ type: "status", seconds, ...message.report, fromSeen: null, toSeen: null });
+			case "second":
+				this.#telling.second(message.report, { from: null, to: null });
 				return;
-			}
 			case "warning":
-				this.#warn(message.line);
+				this.#telling.warn(message.line);
 				return;
 			case "stopped":
 				resolve(message.summary);
@@ -348,15 +283,12 @@ class RemoteTrace {
 		}
 	}
 
-	/** A reader that is slow gets no more for now; what finds no room is counted where it is made. */
 	#credit(paths: number, reject: (cause: Error) => void): void {
-		const waiting = this.#listener.drained ?? null;
-		if (waiting === null) this.#tell({ kind: "credit", paths });
-		else waiting.then(() => this.#tell({ kind: "credit", paths })).catch(reject);
+		this.#telling.whenDrained(() => this.#tell({ kind: "credit", paths }), reject);
 	}
 
 	#tellMessages({ bytes, ends }: EncodedPaths): void {
-		if (this.#naming === null) return;
+		if (!this.#telling.isReady) return;
 		const all = Buffer.from(bytes.buffer);
 		let start = 0;
 		for (const end of ends) {
@@ -365,53 +297,16 @@ class RemoteTrace {
 		}
 	}
 
-	#ready(hooks: readonly Hook[], wallClockBase: bigint): void {
-		const knowledge = {
-			directory: new MergedDirectory(() => this.#inForce?.names ?? [...this.#names.values()]),
-			wirings: () => this.#inForce?.wirings ?? this.#wirings(),
-		};
-		this.#naming = new Naming(knowledge, wallClockBase, this.#hooks.values());
+	#ready({ hooks, wallClockBase }: FromRemoteWorker & { kind: "ready" }): void {
 		const warnings = [...this.#nodes.values()].flatMap(({ evidence }) => evidence.warnings);
 		const readyMs = performance.now() - this.#begun;
-		const cluster = this.#cluster();
-		const ready = {
-			question: this.#question,
-			text: this.#request,
-			cluster,
-			wirings: this.#wirings(),
-			hooks,
-			readyMs,
-			warnings,
-		};
-		this.#listener.ready(announce(ready));
-	}
-
-	#countReached(): boolean {
-		return this.#request.count !== null && this.#paths >= this.#request.count;
-	}
-
-	#hookChanged(hook: Hook, added: boolean): void {
-		this.#hooks.set(hook.id, hook);
-		this.#naming?.hook(hook);
-		if (added) {
-			this.#retries.delete(hook.node);
-			this.#watchedAgain(hook.node);
-		}
-		if (this.#naming === null || hook.direction === "egress" || this.#stopping) return;
-		const pod = this.#directory.podByDevice(hook.node, hook.ifindex, Date.now());
-		this.#listener.hook({
-			type: "hook",
-			change: added ? "added" : "removed",
-			node: hook.node,
-			device: hook.device,
-			pod: pod === null ? null : `${pod.namespace}/${pod.name}`,
-		});
+		this.#telling.ready({ hooks, wallClockBase, cluster: this.#cluster(), readyMs, warnings });
 	}
 
 	#nodeChanged(node: RemoteNode): void {
 		const known = this.#nodes.get(node.name);
 		if (known !== undefined && known.link !== node.link && known.link.nodes.has(node.name)) {
-			this.#warn(
+			this.#telling.warn(
 				`${node.link.address} and ${known.link.address} are the same node ${node.name}: the first one is asked`,
 			);
 			return;
@@ -424,13 +319,7 @@ class RemoteTrace {
 
 	#nodeGone(name: string, why: string): void {
 		this.#nodes.delete(name);
-		const stream = this.#byNode.get(name);
-		if (stream === undefined) return;
-		// A process that died says so on both connections, in any order; a hung one only here.
-		setTimeout(() => {
-			if (!stream.isOver && !this.#nodes.has(name)) stream.call.cancel();
-		}, 1000).unref();
-		this.#unwatched(name, why);
+		if (this.#streams.giveUp(name, () => this.#nodes.has(name)) && !this.#stopping) this.#outages.begin(name, why);
 	}
 
 	#clockRead(name: string, reading: ClockReading): void {
@@ -455,21 +344,20 @@ class RemoteTrace {
 		const text = JSON.stringify(cluster);
 		if (text !== this.#toldCluster) {
 			this.#toldCluster = text;
-			const bytes = encode("StreamSightingsRequest", { cluster: clusterMessage(cluster) });
-			for (const { call } of this.#streams.values()) call.write(bytes);
+			this.#streams.write(encode("StreamSightingsRequest", { cluster: clusterMessage(cluster) }));
 		}
 		for (const node of this.#asked(cluster)) {
-			if (this.#byNode.has(node.name) || (this.#retries.get(node.name)?.timer ?? null) !== null) continue;
+			if (this.#streams.has(node.name) || this.#outages.isWaiting(node.name)) continue;
 			this.#reopen(node, cluster).catch((cause: unknown) => {
-				this.#warn(cause instanceof Error ? cause.message : String(cause));
-				this.#retry(node.name);
+				this.#telling.warn(cause instanceof Error ? cause.message : String(cause));
+				this.#outages.retry(node.name);
 			});
 		}
 	}
 
 	async #reopen(node: RemoteNode, cluster: Cluster): Promise<void> {
 		await node.link.measure(node.name);
-		if (this.#byNode.has(node.name) || this.#nodes.get(node.name)?.instance !== node.instance) return;
+		if (this.#streams.has(node.name) || this.#nodes.get(node.name)?.instance !== node.instance) return;
 		const source = this.#order(node);
 		this.#tell({ kind: "open", source });
 		this.#open(node, source.key, cluster);
@@ -485,21 +373,21 @@ class RemoteTrace {
 	#stop(): void {
 		if (this.#stopping) return;
 		this.#stopping = true;
+		this.#telling.stop();
 		if (this.#settling !== null) clearTimeout(this.#settling);
-		const finish = encode("StreamSightingsRequest", { finish: true });
-		for (const { call } of this.#streams.values()) call.write(finish);
+		this.#streams.write(encode("StreamSightingsRequest", { finish: true }));
 		setTimeout(() => this.#endNow(), FINISH_MS).unref();
 		this.#stopWhenAllEnded();
 	}
 
 	#stopWhenAllEnded(): void {
-		if (this.#stopping && this.#streams.size === 0) this.#endNow();
+		if (this.#stopping && this.#streams.open.length === 0) this.#endNow();
 	}
 
 	#endNow(): void {
 		if (this.#stopped) return;
 		this.#stopped = true;
-		for (const { key, node } of this.#streams.values()) {
+		for (const { key, node } of this.#streams.open) {
 			this.#tell({ kind: "broken", key, why: "no last word came" });
 			this.#listener.warning(`${node} gave no final counts`);
 		}
@@ -508,12 +396,6 @@ class RemoteTrace {
 
 	#tell(message: ToRemoteWorker): void {
 		this.#worker?.postMessage(message);
-	}
-
-	#warn(line: string): void {
-		if (this.#warned.has(line)) return;
-		this.#warned.add(line);
-		this.#listener.warning(line);
 	}
 
 	#wirings(): readonly Wiring[] {
@@ -536,20 +418,6 @@ class RemoteTrace {
 			this.#directory,
 			[...this.#nodes.values()].flatMap(({ evidence }) => evidence.hostPorts),
 		);
-	}
-
-	#refuseUnknown(cluster: Cluster): void {
-		const lookup = lookupOver(cluster);
-		const { from, to } = this.#question;
-		for (const [end, text] of [
-			[from, this.#request.from],
-			[to, this.#request.to],
-		] as const) {
-			if (!isUnknown(end, resolveEnd(end, lookup))) continue;
-			const { suggestion } = describeUnknown(end, text, lookup);
-			const nodes = [...this.#nodes.keys()].join(" and ");
-			throw new RemoteTraceError(`no ${end.kind} ${text} is known on ${nodes}: ${suggestion}`);
-		}
 	}
 }
 
