@@ -138,10 +138,19 @@ describe("an agent's API", () => {
 				}
 			});
 
+			test("WatchDevice", async () => {
+				const request = { device: "cni0", intervalMs: 200 };
+				const watched = await listen(other.WatchDevice(request), (all) => all.some(({ interval }) => interval), 20_000);
+				assert.equal(watched[0].state.phase, "PHASE_READY");
+				const { interval } = watched.find((message) => message.interval);
+				assert.equal(interval.node, "node-a");
+				assert.ok(Number(interval.after.rxPackets) >= Number(interval.before.rxPackets) && interval.hooked !== null);
+			});
+
 			test("these are all methods that there are", () => {
 				const used = [
 					...["StreamSightings", "Trace", "WatchFlows", "WatchTopology", "ResolveEndpoint", "SyncClock", "GetStatus"],
-					...["WatchLatency", "WatchDrops"],
+					...["WatchLatency", "WatchDrops", "WatchDevice"],
 				];
 				assert.deepEqual(Object.keys(other.constructor.service).sort(), used.sort());
 			});
