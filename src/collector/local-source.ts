@@ -1,3 +1,4 @@
+import { addon } from "../kernel/addon.js";
 import { DecodeContext, decode } from "../kernel/decode.js";
 import { HookIndex } from "../kernel/hookindex.js";
 import { type FilterOf, type HookCounters, Hooks, type SlotAccess } from "../kernel/hooks.js";
@@ -148,7 +149,8 @@ export class LocalSource {
 		const hook: Hook = { id, node: this.node, netns, ifindex, device, direction, role, l3, master, hookSet };
 		this.#index.set(hookSet, ifindex, id);
 		this.#placed.set(placeOf(site), { hook, site });
-		this.#sink.hook(this.id, hook);
+		// Rows of long before may still come, which it cannot have seen.
+		this.#sink.hook(this.id, hook, this.#decoding.timeOf(addon().clocks().monotonicNs));
 	}
 
 	#take(batch: RawBatch): void {

@@ -143,10 +143,10 @@ export class Pipeline {
 
 	#listening(joiner: Joiner): SourceSink {
 		return {
-			hook: (id, hook) => {
+			hook: (id, hook, sinceNs) => {
 				this.#hooks.set(hook.id, hook);
 				this.#expectations.hook(hook);
-				joiner.hook(id, hook);
+				joiner.hook(id, hook, sinceNs);
 			},
 			unhook: (id, hook) => {
 				this.#expectations.unhook(hook);

@@ -57,7 +57,7 @@ export class Recorder {
 		this.#writer = recordTo(file, tables, { weft, createdAt, details }, { anonymizer });
 		const writer = this.#writer;
 		this.witness = {
-			hook: (id, hook) => writer.hook(id, hook),
+			hook: (id, hook, sinceNs) => writer.hook(id, hook, sinceNs),
 			unhook: (id, hook) => writer.unhook(id, hook),
 			batch: (id, rows) => writer.batch(id, rows),
 			lost: (id, cause, count) => writer.lost(id, cause, count),

@@ -106,10 +106,10 @@ class Replay {
 			header: (header) => this.#header(header),
 			snapshot: (kind, value) => this.#snapshot(kind, value),
 			ready: () => this.#rest(),
-			hook: (source, hook) => {
+			hook: (source, hook, sinceNs) => {
 				this.#hooks.set(hook.id, hook);
 				this.#naming?.hook(hook);
-				sink.hook(source, hook);
+				sink.hook(source, hook, sinceNs);
 				this.#tellHook(hook, "added");
 			},
 			unhook: (source, hook) => {

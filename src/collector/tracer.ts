@@ -200,8 +200,8 @@ export class Tracer {
 		const { sink } = this.#pipeline;
 		const telling: SourceSink = {
 			...sink,
-			hook: (id, hook) => {
-				sink.hook(id, hook);
+			hook: (id, hook, sinceNs) => {
+				sink.hook(id, hook, sinceNs);
 				this.#send({ kind: "hook", added: true, hook });
 			},
 			unhook: (id, hook) => {

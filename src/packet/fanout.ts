@@ -7,8 +7,8 @@ import type { SourceSink } from "./source.js";
 export function fanOut(witnesses: readonly SourceSink[], owner: SourceSink): SourceSink {
 	const all = [...witnesses, owner];
 	return {
-		hook(source, hook) {
-			for (const sink of all) sink.hook(source, hook);
+		hook(source, hook, sinceNs) {
+			for (const sink of all) sink.hook(source, hook, sinceNs);
 		},
 		unhook(source, hook) {
 			for (const sink of all) sink.unhook(source, hook);

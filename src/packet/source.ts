@@ -24,7 +24,8 @@ export interface SourceClock {
  * sighting before t has been given, or counted with `lost`; it comes at least every 100 ms, also when idle.
  */
 export interface SourceSink {
-	hook(source: SourceId, hook: Hook): void;
+	/** @param sinceNs from when it can have seen packets; by default, from the watermark on */
+	hook(source: SourceId, hook: Hook, sinceNs?: number): void;
 	/** The device is gone; late rows may still come. */
 	unhook(source: SourceId, hook: Hook): void;
 	batch(source: SourceId, rows: Sightings): void;

@@ -4,7 +4,8 @@ import { RecordingError } from "./format.js";
 
 /** What a Source calls besides batches, as it stands in a recording; `source` is a number of the file. */
 export type Call =
-	| { readonly call: "hook" | "unhook"; readonly source: number; readonly hook: Hook }
+	| { readonly call: "hook"; readonly source: number; readonly hook: Hook; readonly sinceNs?: number }
+	| { readonly call: "unhook"; readonly source: number; readonly hook: Hook }
 	| { readonly call: "lost"; readonly source: number; readonly cause: LossCause; readonly count: number }
 	| { readonly call: "watermark"; readonly source: number; readonly timeNs: number }
 	| { readonly call: "clock"; readonly source: number; readonly offsetNs: number; readonly errorNs: number }
@@ -31,7 +32,10 @@ export function parseCall(json: unknown): Call | null {
 	const source = fields.integer("source", 0xffff);
 	const call = fields.text("call");
 	switch (call) {
-		case "hook":
+		case "hook": {
+			const since = fields.value("sinceNs") === undefined ? {} : { sinceNs: fields.number("sinceNs") };
+			return { call, source, hook: parseHook(fields.value("hook")), ...since };
+		}
 		case "unhook":
 			return { call, source, hook: parseHook(fields.value("hook")) };
 		case "lost":

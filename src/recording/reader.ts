@@ -155,7 +155,7 @@ class Replaying {
 		switch (call.call) {
 			case "hook":
 				this.#hooks.set(call.hook.id, call.hook);
-				return () => sink.hook(source, call.hook);
+				return () => sink.hook(source, call.hook, call.sinceNs);
 			case "unhook": {
 				const hook = this.#hooks.get(call.hook.id) ?? call.hook;
 				return () => sink.unhook(source, hook);

@@ -79,8 +79,9 @@ export class RecordingWriter implements SourceSink {
 		this.#block(BlockType.snapshot, body, true);
 	}
 
-	hook(source: SourceId, hook: Hook): void {
-		this.#call({ call: "hook", source: this.#source(source), hook: this.#anonymizer?.hook(hook) ?? hook });
+	hook(source: SourceId, hook: Hook, sinceNs?: number): void {
+		const call = { call: "hook", source: this.#source(source), hook: this.#anonymizer?.hook(hook) ?? hook } as const;
+		this.#call(sinceNs === undefined ? call : { ...call, sinceNs });
 	}
 
 	unhook(source: SourceId, hook: Hook): void {

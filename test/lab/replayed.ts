@@ -28,9 +28,9 @@ export async function flowsOf(file: string): Promise<readonly FlowRecord[]> {
 		file,
 		{
 			...sink,
-			hook: (id, hook) => {
+			hook: (id, hook, sinceNs) => {
 				hooks.set(hook.id, hook);
-				sink.hook(id, hook);
+				sink.hook(id, hook, sinceNs);
 			},
 			drop: (id, drop) => pipeline.drop(id, drop),
 			snapshot(kind, value) {

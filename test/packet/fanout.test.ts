@@ -18,7 +18,7 @@ it("fanOut: witnesses hear each call before its owner, with the same values", ()
 	const sink = fanOut([listener("first"), listener("second")], listener("owner"));
 	const source = "a" as SourceId;
 	const said: readonly (readonly [keyof SourceSink, ...unknown[]])[] = [
-		["hook", source, { id: 1 } as unknown as Hook],
+		["hook", source, { id: 1 } as unknown as Hook, 5],
 		["unhook", source, { id: 1 } as unknown as Hook],
 		["batch", source, allocateSightings(1)],
 		["lost", source, "ringFull", 3],

@@ -193,6 +193,23 @@ test("one of identical datagrams is lost: of which packet those before it were t
 	);
 });
 
+test("a hook that came later than a packet did not miss it", () => {
+	const simulator = new Simulator();
+	simulator.send({ protocol: UDP, payload: 20, ipId: 5 }, SAME_NODE.slice(0, 1));
+	const began = simulator.now + 1000;
+	simulator.now += 5e9;
+	simulator.send({ protocol: UDP, payload: 20, ipId: 6 }, SAME_NODE);
+	const { hook } = SAME_NODE.at(-1) ?? assert.fail();
+	const last = simulator.hook("node-a", hook);
+	const verdicts = (sinceNs?: number) =>
+		run(simulator, {
+			batchSize: 1,
+			before: (joiner, node) => joiner.hook(simulator.source(node), last, sinceNs),
+		}).paths.map(({ verdict }) => verdict);
+	assert.deepEqual(verdicts(0), ["lost", "delivered"]);
+	assert.deepEqual(verdicts(began), ["incomplete", "delivered"]);
+});
+
 test("datagrams that differ in their payload are exact without any ID", () => {
 	const simulator = new Simulator();
 	for (let n = 0; n < 5; n++) {

@@ -64,7 +64,7 @@ export function listing({ tuples, outers }: Tables): { readonly sink: ReplaySink
 	});
 	const sink: ReplaySink = {
 		snapshot: (kind, value) => calls.push(["snapshot", kind, value]),
-		hook: (source, hook) => calls.push(["hook", source, hook]),
+		hook: (source, hook, sinceNs) => calls.push(["hook", source, hook, sinceNs]),
 		unhook: (source, hook) => calls.push(["unhook", source, hook]),
 		batch: (source, rows) => calls.push(["batch", source, spelled(rows)]),
 		lost: (source, cause, count) => calls.push(["lost", source, cause, count]),

@@ -22,6 +22,11 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
 				writer.batch(SOURCE, rowsOf(live, count, seed)),
 	),
 	fc.constant<Step>((writer) => writer.hook(SOURCE, HOOK)),
+	fc.integer().map(
+		(sinceNs): Step =>
+			(writer) =>
+				writer.hook(SOURCE, HOOK, sinceNs),
+	),
 	fc.constant<Step>((writer) => writer.unhook(SOURCE, HOOK)),
 	fc.integer({ min: 1 }).map(
 		(n): Step =>
