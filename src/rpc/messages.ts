@@ -101,6 +101,7 @@ export interface StreamSightingsResponse {
 	readonly state?: StateMessage | null;
 	readonly hook?: { readonly hook: HookMessage | null; readonly added: boolean } | null;
 	readonly drop?: SkbDropMessage | null;
+	readonly words?: DropWordsMessage | null;
 	readonly node: string;
 	readonly progress?: ProgressMessage | null;
 }
@@ -110,6 +111,14 @@ export interface SkbDropMessage {
 	readonly skb: Word64;
 	readonly reason: string;
 	readonly function: string;
+	readonly words: string;
+	readonly remedy: string;
+	/** 0: no DropWords will follow. */
+	readonly ticket: number;
+}
+
+export interface DropWordsMessage {
+	readonly ticket: number;
 	readonly words: string;
 	readonly remedy: string;
 }

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Cluster } from "../../collector/cluster.js";
+import { wordsOf } from "../../collector/explained.js";
 import { LocalSource } from "../../collector/local-source.js";
 import { type NodePlan, planFor } from "../../collector/plan.js";
 import type { LedgerStage } from "../../collector/report.js";
@@ -17,7 +18,14 @@ import type { Wiring } from "../../wiring/model.js";
 import { BatchEncoder } from "../batch-encoder.js";
 import { mergeClusters } from "../cluster-message.js";
 import { hookMessage } from "../hook-message.js";
-import { encode, Phase, type StageMessage, type StateMessage, word64 } from "../messages.js";
+import {
+	encode,
+	Phase,
+	type StageMessage,
+	type StateMessage,
+	type StreamSightingsResponse,
+	word64,
+} from "../messages.js";
 import { wallAt } from "../node-clock.js";
 import type { FromNodeWorker, NodeStatus, NodeWorkerOptions, SubscribeOrder } from "./protocol.js";
 import { sharedFilter, sharedSites, siteKey } from "./shared-filter.js";
@@ -26,6 +34,8 @@ import { Subscription } from "./subscription.js";
 /** Bits of weft_event.subscribers. */
 export const MOST_SUBSCRIBERS = 32;
 const STATE_MS = 1000;
+/** Drops of a stream that may wait for words at a time have numbers of their own. */
+const MOST_TICKETS = 2 ** 30;
 const OTHERS_SALT =
 	"payload hashes are keyed by another subscriber's hash_salt, as the state says: they cannot be compared with those of agents that took yours";
 
@@ -303,16 +313,30 @@ export class NodeWatch {
 		}
 	}
 
-	#tellDrop(node: Watched, { timeNs, skbLow, skbHigh, reason, function: name, words, remedy }: DropReport): void {
+	#tellDrop(node: Watched, { timeNs, skbLow, skbHigh, reason, function: name, ticket, ...said }: DropReport): void {
 		const wall = wallAt(this.#options.clock, node.baseNs + BigInt(Math.round(timeNs)));
-		const bytes = encode("StreamSightingsResponse", {
+		const number = ticket === undefined ? 0 : (ticket % MOST_TICKETS) + 1;
+		this.#tellWatching({
 			drop: {
 				timeNs: word64(wall),
 				skb: { low: skbLow | 0, high: skbHigh | 0, unsigned: true },
-				...{ reason, function: name ?? "", words: words ?? "", remedy: remedy ?? "" },
+				...{ reason, function: name ?? "", words: said.words ?? "", remedy: said.remedy ?? "", ticket: number },
 			},
-			node: this.#options.node,
 		});
+		if (ticket === undefined) return;
+		const answer = node.drops?.explain(ticket) ?? Promise.resolve(null);
+		answer
+			.catch(() => null)
+			.then((judged) => {
+				const words = judged === null ? "" : wordsOf(judged);
+				this.#tellWatching({ words: { ticket: number, words, remedy: judged?.remedy ?? "" } });
+			})
+			.catch(() => undefined);
+	}
+
+	/** To everybody who is told of drops. */
+	#tellWatching(message: Pick<StreamSightingsResponse, "drop" | "words">): void {
+		const bytes = encode("StreamSightingsResponse", { ...message, node: this.#options.node });
 		for (const one of this.#subscriptions.values()) {
 			if (one.sinceNs < Infinity && one.wantsDrops) one.tell(owned(bytes), false);
 		}

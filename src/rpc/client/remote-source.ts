@@ -1,3 +1,4 @@
+import type { Words } from "../../collector/explained.js";
 import type { Hook, HookId } from "../../packet/hook.js";
 import type { OuterTable } from "../../packet/outers.js";
 import type { Sightings } from "../../packet/sightings.js";
@@ -8,6 +9,7 @@ import { BatchDecoder, readResponse } from "../batch-decoder.js";
 import { hookOf } from "../hook-message.js";
 import {
 	bigOf,
+	type DropWordsMessage,
 	decode,
 	type HookMessage,
 	numberOf,
@@ -22,6 +24,8 @@ import { SlewedClock } from "./slewed-clock.js";
 
 /** Readings of the last two seconds or so. */
 const ERRORS_KEPT = 5;
+/** Drops that wait for words; further ones have those that they came with. */
+const MOST_TICKETS = 4096;
 
 export interface RemoteSourceOptions {
 	readonly id: SourceId;
@@ -32,6 +36,10 @@ export interface RemoteSourceOptions {
 	/** Ids are unique among all sources of one Joiner. */
 	readonly nextHookId: () => HookId;
 	readonly onDrop: (source: RemoteSource, report: DropReport) => void;
+	/** More of why, for the report with that ticket; null: there is no more. */
+	readonly onWords?: (ticket: number, words: Words | null) => void;
+	/** Tickets are unique among all sources; absent: nobody waits for words. */
+	readonly nextTicket?: () => number;
 	/** The first state: from now on it is watched. */
 	readonly onReady: (source: RemoteSource, state: StateMessage) => void;
 	readonly onEnded: (source: RemoteSource, state: StateMessage) => void;
@@ -58,6 +66,8 @@ export class RemoteSource {
 	readonly #early: HookMessage[] = [];
 	readonly #losses = new Map<string, number>();
 	readonly #errors: number[] = [];
+	/** Of drops for which words will follow: the agent's, and ours. */
+	readonly #tickets = new Map<number, number>();
 	#watermarkNs = Number.NEGATIVE_INFINITY;
 
 	constructor(options: RemoteSourceOptions, sink: SourceSink) {
@@ -147,8 +157,9 @@ export class RemoteSource {
 		bytes: Uint8Array,
 		progress: { readonly wallNs: bigint; readonly losses: ReadonlyMap<string, number> } | null,
 	): void {
-		const { state, hook, drop } = decode("StreamSightingsResponse", bytes);
+		const { state, hook, drop, words } = decode("StreamSightingsResponse", bytes);
 		if (drop) this.#options.onDrop(this, this.#dropOf(drop));
+		if (words) this.#wordsCame(words);
 		if (hook?.hook) this.#hookChanged(hook.hook, hook.added);
 		if (state) this.ledger = state.ledger;
 		if (state?.phase === Phase.ready) {
@@ -167,8 +178,26 @@ export class RemoteSource {
 		}
 	}
 
-	#dropOf({ timeNs, skb, reason, function: name, words, remedy }: SkbDropMessage): DropReport {
+	#wordsCame({ ticket: theirs, words, remedy }: DropWordsMessage): void {
+		const ticket = this.#tickets.get(theirs);
+		if (ticket === undefined) return;
+		this.#tickets.delete(theirs);
+		this.#options.onWords?.(ticket, words === "" ? null : { reason: words, remedy: remedy === "" ? null : remedy });
+	}
+
+	/** Ours for the agent's; null: no words will follow. */
+	#ticketOf(theirs: number): number | null {
+		const { nextTicket } = this.#options;
+		if (theirs === 0 || nextTicket === undefined || this.#tickets.size >= MOST_TICKETS) return null;
+		const ticket = nextTicket();
+		this.#tickets.set(theirs, ticket);
+		return ticket;
+	}
+
+	#dropOf({ timeNs, skb, reason, function: name, words, remedy, ticket: theirs }: SkbDropMessage): DropReport {
+		const ticket = this.#ticketOf(theirs);
 		return {
+			...(ticket !== null && { ticket }),
 			timeNs: this.#clock.line(bigOf(timeNs)).timeNs,
 			...{ skbLow: skb.low >>> 0, skbHigh: skb.high >>> 0, reason },
 			function: name === "" ? null : name,

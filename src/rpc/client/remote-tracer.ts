@@ -1,3 +1,4 @@
+import { explained, type Words } from "../../collector/explained.js";
 import { Pipeline } from "../../collector/pipeline.js";
 import { type Ending, Recorder } from "../../collector/recorder.js";
 import type { LedgerStage, Summary } from "../../collector/report.js";
@@ -11,6 +12,7 @@ import type { DropReport } from "../../path/judgement.js";
 import type { JoinedPath, PathView } from "../../path/path-view.js";
 import type { Wiring } from "../../wiring/model.js";
 import { numberOf, type StageMessage, type StateMessage } from "../messages.js";
+import { AwaitedWords } from "./awaited-words.js";
 import { NodeClocks } from "./node-clocks.js";
 import { PathMessages } from "./path-messages.js";
 import type { FromRemoteWorker, RemoteWorkerOptions, RemoteWorld, StreamOrder, ToRemoteWorker } from "./protocol.js";
@@ -41,6 +43,8 @@ export class RemoteTracer {
 	#wirings: readonly Wiring[];
 	#isReady = false;
 	#nextHookId = 0;
+	#nextTicket = 0;
+	readonly #awaitedWords = new AwaitedWords((path, words) => this.#tellExplained(path, words));
 	#hooksOnce = 0;
 	#unsent: JoinedPath[] = [];
 	/** Paths, or messages, that go up next. */
@@ -118,6 +122,8 @@ export class RemoteTracer {
 				lineBase: this.#options.wallClockBase,
 				nextHookId: () => this.#nextHookId++ as HookId,
 				onDrop: (_, report) => this.#drop(source.id, report),
+				onWords: (ticket, words) => this.#awaitedWords.came(ticket, words),
+				nextTicket: () => this.#nextTicket++,
 				onReady: (_, state) => this.#sourceReady(key, source, state),
 				onEnded: () => this.#send({ kind: "finished", key }),
 			},
@@ -239,9 +245,21 @@ export class RemoteTracer {
 			return;
 		}
 		this.#unread++;
+		const path = view.toPath();
+		if (path.blame?.ticket === undefined) this.#queue(path);
+		else this.#awaitedWords.wait(path.blame.ticket, path);
+	}
+
+	/** A dropped path goes up when more is known of why, or when the trace ends. */
+	#tellExplained(path: JoinedPath, words: Words | null): void {
+		this.#recorder?.explained(path, words);
+		this.#queue(explained(path, words));
+	}
+
+	#queue(path: JoinedPath): void {
 		this.#waiting++;
-		if (this.#messages === null) this.#unsent.push(view.toPath());
-		else this.#messages.add(view.toPath());
+		if (this.#messages === null) this.#unsent.push(path);
+		else this.#messages.add(path);
 		if (this.#waiting >= PATHS_A_MESSAGE) this.#flushPaths();
 	}
 
@@ -270,6 +288,7 @@ export class RemoteTracer {
 		if (this.#second !== null) clearInterval(this.#second);
 		const durationMs = performance.now() - this.#started;
 		this.#pipeline.finish();
+		this.#awaitedWords.end();
 		this.#flushPaths();
 		this.#tellSecond();
 		const totals = this.#totals(durationMs);
