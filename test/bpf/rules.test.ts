@@ -76,6 +76,41 @@ const ROWS: readonly (readonly [string, Rule, readonly Name[]])[] = [
 	["another tag", { vlan: 101 }, []],
 ];
 
+/** All headers and 20 bytes of transport are linear; told apart by their lengths. */
+const PLAIN6 = {
+	UDP: packet().ethernet().ipv6().udp({ source: 1000, destination: 53 }).payload(40),
+	REPLY: packet()
+		.ethernet()
+		.ipv6({ source: "fd00::2", destination: "fd00::1" })
+		.udp({ source: 53, destination: 1000 })
+		.payload(41),
+	TCP: packet().ethernet().ipv6().tcp({ source: 1000, destination: 80 }).payload(42),
+	PING: packet().ethernet().ipv6().icmpv6({ type: 128 }).payload(43),
+	MAPPED: packet().ethernet().ipv6({ source: "::ffff:a00:1" }).udp({ source: 1000, destination: 53 }).payload(44),
+	LOOPBACK: packet().ethernet().ipv6({ source: "::1", destination: "::1" }).tcp({ destination: 80 }).payload(45),
+} as const;
+type Plain6 = keyof typeof PLAIN6;
+const PLAIN6_ROWS: readonly (readonly [string, Rule, readonly Plain6[]])[] = [
+	["an empty rule", {}, Object.keys(PLAIN6) as Plain6[]],
+	["another device", { ifindex: 4711 }, []],
+	["a source", { source: prefix("fd00::2") }, ["REPLY"]],
+	["a prefix", { destination: prefix("fd00::2/127") }, ["UDP", "TCP", "PING", "MAPPED"]],
+	[
+		"both ends, either way",
+		{ source: prefix("fd00::2"), destination: prefix("fd00::1"), eitherWay: true },
+		["UDP", "REPLY", "TCP", "PING"],
+	],
+	["a pair that is not there", { source: prefix("fd00::2"), destination: prefix("fd00::3"), eitherWay: true }, []],
+	["an IPv4 address, which one of them has in disguise", { source: prefix("10.0.0.1"), eitherWay: true }, ["MAPPED"]],
+	["an address of zeros", { source: prefix("::1") }, ["LOOPBACK"]],
+	["a family", { family: Family.ipv4 }, []],
+	["a protocol", { protocol: 6 }, ["TCP", "LOOPBACK"]],
+	["a port", { protocol: 17, destinationPorts: [53, 53] }, ["UDP", "MAPPED"]],
+	["a port, either way", { protocol: 17, destinationPorts: [53, 53], eitherWay: true }, ["UDP", "REPLY", "MAPPED"]],
+	["an ICMP type", { icmp: { type: 128 } }, ["PING"]],
+	["another ICMP type", { icmp: { type: 129 } }, []],
+];
+
 describe("rules", () => {
 	for (const [name, rule, matching] of ROWS) {
 		it(name, async () => {
@@ -92,6 +127,21 @@ describe("rules", () => {
 			assert.equal(counters.seen, names.length);
 			assert.equal(counters.matched, matching.length);
 			assert.equal(counters.emitted, matching.length);
+		});
+	}
+
+	for (const [name, rule, matching] of PLAIN6_ROWS) {
+		it(`of IPv6 packets that are told from their headers alone: ${name}`, async () => {
+			const names = Object.keys(PLAIN6) as Plain6[];
+			const { events, counters } = await trace(
+				names.map((each) => PLAIN6[each].build()),
+				{ rules: [{ protocol: 132 }, rule] },
+			);
+			assert.deepEqual(
+				events.map((event) => names.find((each) => PLAIN6[each].build().length === event.length)),
+				names.filter((each) => matching.includes(each)),
+			);
+			assert.equal(counters.seen, names.length);
 		});
 	}
 
