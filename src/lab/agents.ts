@@ -1,9 +1,9 @@
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { createConnection } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { answers } from "../rpc/answers.js";
 import { LabError } from "./error.js";
 import { labDirectory, type NodePlan } from "./plan.js";
 import type { Space } from "./space.js";
@@ -78,16 +78,4 @@ const PATIENCE_MS = 20_000;
 
 function socketOf(lab: string, node: string): string {
 	return `${labDirectory(lab)}/${node}/weft.sock`;
-}
-
-function answers(path: string): Promise<boolean> {
-	return new Promise((resolve) => {
-		const socket = createConnection(path);
-		const say = (answer: boolean) => {
-			socket.destroy();
-			resolve(answer);
-		};
-		socket.once("connect", () => say(true));
-		socket.once("error", () => say(false));
-	});
 }

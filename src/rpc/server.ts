@@ -1,5 +1,4 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
-import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import {
@@ -15,6 +14,7 @@ import { loadSync } from "@grpc/proto-loader";
 import { ReflectionService } from "@grpc/reflection";
 import { HealthImplementation } from "grpc-health-check";
 import type { RpcAddress } from "./address.js";
+import { answers } from "./answers.js";
 import { type Protection, serverCredentials, unwatchCertificates } from "./credentials.js";
 import { PROTO_ROOT, SERVICE_FILE } from "./messages.js";
 import { serviceErrorOf } from "./refusal.js";
@@ -166,16 +166,4 @@ function isSocket(path: string): boolean {
 	} catch {
 		return false;
 	}
-}
-
-function answers(path: string): Promise<boolean> {
-	return new Promise((resolve) => {
-		const socket = createConnection(path);
-		const say = (answer: boolean) => {
-			socket.destroy();
-			resolve(answer);
-		};
-		socket.once("connect", () => say(true));
-		socket.once("error", () => say(false));
-	});
 }
