@@ -4,7 +4,7 @@ import type { Expectation } from "../path/expectation.js";
 import { WiringExpectation } from "../wiring/expectation.js";
 import type { Due, Wiring } from "../wiring/model.js";
 import { underlayAddresses } from "../wiring/roles.js";
-import { type ConnectionLookup, connectionsFirst, RuleTranslation, type Translation } from "../wiring/translation.js";
+import { RuleTranslation, type Translation } from "../wiring/translation.js";
 import type { Cluster } from "./cluster.js";
 
 /** Where packets are due on each of several nodes; whoever asks names a hook, and the hook its node. */
@@ -12,14 +12,8 @@ export class Expectations implements Expectation {
 	readonly #hooks = new Map<HookId, Hook>();
 	readonly #places = new Map<string, HookId>();
 	readonly #nodes = new Map<string, WiringExpectation>();
-	readonly #connections: (node: string) => ConnectionLookup | null;
 	#nodeNames = new Map<string, string>();
 	#generation = 0;
-
-	/** @param connections asks a node's conntrack; null where that cannot be asked */
-	constructor(connections: (node: string) => ConnectionLookup | null = () => null) {
-		this.#connections = connections;
-	}
 
 	get generation(): number {
 		return this.#generation;
@@ -71,9 +65,7 @@ export class Expectations implements Expectation {
 
 	#translation(wiring: Wiring, { services, hostPorts }: Cluster): Translation {
 		const own = new Set(wiring.host.addresses.map(({ address }) => address));
-		const rules = new RuleTranslation(services, hostPorts, (address) => own.has(address));
-		const lookup = this.#connections(wiring.node);
-		return lookup === null ? rules : connectionsFirst(lookup, rules, (destination) => own.has(destination));
+		return new RuleTranslation(services, hostPorts, (address) => own.has(address));
 	}
 }
 

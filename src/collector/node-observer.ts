@@ -7,8 +7,8 @@ import { RuleGeneration } from "../identity/rule-generation.js";
 import { IdentityWatch } from "../identity/watch.js";
 import { addon } from "../kernel/addon.js";
 import { explained } from "../kernel/error.js";
-import { NETFILTER } from "../wiring/conntrack.js";
 import type { Wiring } from "../wiring/model.js";
+import { NETFILTER } from "../wiring/netlink.js";
 import { WiringWatch } from "../wiring/watch.js";
 import type { NodeSpec } from "./request.js";
 

@@ -31,7 +31,6 @@ const HEADER = 16;
 const ATTRIBUTE_HEADER = 4;
 /** NLA_F_NESTED and NLA_F_NET_BYTEORDER share the type's field. */
 const ATTRIBUTE_TYPE = 0x3fff;
-const NESTED = 0x8000;
 /** No attribute that anything here asks for has a higher type. */
 const KNOWN_TYPES = 64;
 
@@ -243,11 +242,6 @@ export function request(
 	return bytes;
 }
 
-/** Attributes that hold others (NLA_F_NESTED). */
-export function nest(type: number, attributes: readonly RequestAttribute[]): RequestAttribute {
-	return { type: type | NESTED, payload: attributeRun(attributes) };
-}
-
 function attributeRun(attributes: readonly RequestAttribute[]): Uint8Array {
 	const length = attributes.reduce((sum, { payload }) => sum + align(ATTRIBUTE_HEADER + payload.length), 0);
 	const bytes = new Uint8Array(length);
@@ -264,6 +258,8 @@ function attributeRun(attributes: readonly RequestAttribute[]): Uint8Array {
 
 /** NLM_F_ROOT | NLM_F_MATCH: all there are. */
 export const DUMP = 0x300;
+/** NETLINK_NETFILTER: the protocol of a socket to nf_tables. */
+export const NETFILTER = 12;
 const REQUEST = 1;
 
 /** A 32-bit integer as an attribute's payload. */

@@ -116,7 +116,7 @@ export class Steps {
 	 */
 	#bridged(port: Link, bridge: Link, packet: Packet): Step {
 		const up = this.#place(bridge, "ingress");
-		const { exact, destinations } = this.#nat.destinations(packet);
+		const destinations = this.#nat.destinations(packet);
 		const filtered = this.#view.host.namespace.bridgeNetfilter;
 		const nat = filtered == null || (packet.family === Family.ipv6 ? filtered.ipv6 : filtered.ipv4);
 		const steps: Step[] = [];
@@ -126,7 +126,7 @@ export class Steps {
 			steps.push(this.#untranslated(port, bridge, packet));
 			// A masqueraded reply (hairpin): its destination becomes a pod of this bridge again.
 			const local = this.#view.host.isLocal(packet.destination);
-			if (nat && local && !exact && this.#nat.fromEndpoint(packet)) {
+			if (nat && local && this.#nat.fromEndpoint(packet)) {
 				steps.push(this.#bridgedNat(port, bridge, packet.source));
 			}
 		}
@@ -202,11 +202,11 @@ export class Steps {
 
 	/** Into the node's own stack: NAT, then the routing table. */
 	#routed(link: Link, packet: Packet): Step {
-		const { exact, destinations } = this.#nat.destinations(packet);
+		const destinations = this.#nat.destinations(packet);
 		if (destinations.length > 0) return merged(destinations.map(({ ip }) => this.#forwarded(ip)));
 		if (!this.#view.host.isLocal(packet.destination)) return this.#forwarded(packet.destination);
 		const role = this.#view.role(link.ifindex);
-		if (exact || (role !== "nic" && role !== "tunnel")) return TERMINAL;
+		if (role !== "nic" && role !== "tunnel") return TERMINAL;
 		// Whether this is a reply for a masqueraded connection, only conntrack knows.
 		const onward = this.#view.host.namespace.links.filter((other) => {
 			const kind = this.#view.role(other.ifindex);

@@ -8,28 +8,18 @@ export interface Destination {
 }
 
 /**
- * What NAT makes of a packet's destination on this node. Given from outside: the names of services are known to
- * identity/, the connections to the kernel.
+ * What NAT makes of a packet's destination on this node. Given from outside: services are known to identity/. The kernel's
+ * connections know more, and are not asked: the replay of a recording, where there is no kernel to ask, says the same.
  */
 export interface Translation {
-	/**
-	 * `exact`: the connection is known, and this is where the packet goes (an empty list: it is not translated).
-	 * `candidates`: one of these, or untranslated when the list is empty.
-	 */
-	destinations(tuple: Tuple): Translated;
+	/** One of these; untranslated when there are none. */
+	destinations(tuple: Tuple): readonly Destination[];
 	/** Does the packet come from an endpoint of a service? Then it may be a reply that NAT rewrites. */
 	fromEndpoint(tuple: Tuple): boolean;
 }
 
-export interface Translated {
-	readonly exact: boolean;
-	readonly destinations: readonly Destination[];
-}
-
-const UNTRANSLATED: Translated = { exact: false, destinations: [] };
-
 /** Nothing is known of NAT. */
-export const NO_TRANSLATION: Translation = { destinations: () => UNTRANSLATED, fromEndpoint: () => false };
+export const NO_TRANSLATION: Translation = { destinations: () => [], fromEndpoint: () => false };
 
 /** The part of a service that NAT depends on. */
 export interface ServiceAddress {
@@ -72,15 +62,14 @@ export class RuleTranslation implements Translation {
 		}
 	}
 
-	destinations({ protocol, destination, destinationPort }: Tuple): Translated {
+	destinations({ protocol, destination, destinationPort }: Tuple): readonly Destination[] {
 		const name = PROTOCOLS[protocol];
-		if (name === undefined || destination === null) return UNTRANSLATED;
+		if (name === undefined || destination === null) return [];
 		const behind =
 			this.#portals.get(`${name} ${destinationPort} ${destination}`) ??
 			(this.#isNode(destination) ? this.#nodePorts.get(`${name} ${destinationPort}`) : undefined);
 		const family = destination.includes(":");
-		const destinations = behind?.filter(({ ip }) => ip.includes(":") === family) ?? [];
-		return destinations.length === 0 ? UNTRANSLATED : { exact: false, destinations };
+		return behind?.filter(({ ip }) => ip.includes(":") === family) ?? [];
 	}
 
 	fromEndpoint({ protocol, source, sourcePort }: Tuple): boolean {
@@ -94,29 +83,3 @@ export class RuleTranslation implements Translation {
 }
 
 const PROTOCOLS: Readonly<Record<number, string>> = { 6: "tcp", 17: "udp", 132: "sctp" };
-
-/** Asks for a connection by one of its tuples; null: it is not known. See Conntrack. */
-export type ConnectionLookup = (tuple: Tuple) => Destination | null;
-
-/**
- * The kernel's connections before the rules: a connection is exact where rules leave several endpoints open, and the
- * only way to tell a masqueraded reply from a packet for the node itself. `worthAsking`: each look-up is a system call.
- */
-export function connectionsFirst(
-	lookup: ConnectionLookup,
-	rules: Translation,
-	worthAsking: (destination: string) => boolean,
-): Translation {
-	return {
-		fromEndpoint: (tuple) => rules.fromEndpoint(tuple),
-		destinations(tuple) {
-			const byRules = rules.destinations(tuple);
-			const { destination, destinationPort } = tuple;
-			if (destination === null || (byRules.destinations.length === 0 && !worthAsking(destination))) return byRules;
-			const found = lookup(tuple);
-			if (found === null) return byRules;
-			const same = found.ip === destination && (found.port === destinationPort || found.port === 0);
-			return { exact: true, destinations: same ? [] : [found] };
-		},
-	};
-}

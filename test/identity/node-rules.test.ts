@@ -5,7 +5,7 @@ import { NO_PORTALS } from "../../src/identity/kube-proxy.js";
 import { NodeRules } from "../../src/identity/node-rules.js";
 import { parseGeneration, RuleGeneration } from "../../src/identity/rule-generation.js";
 import { addon } from "../../src/kernel/addon.js";
-import { NETFILTER } from "../../src/wiring/conntrack.js";
+import { NETFILTER } from "../../src/wiring/netlink.js";
 
 /** Rules that count how often they are listed. */
 function counted(generation: { now: number | null } | null) {

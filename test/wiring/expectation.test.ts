@@ -18,19 +18,16 @@ const VIP = "10.96.0.11";
 const OWN_VIP = "10.96.0.12";
 const OUTSIDE = "203.0.113.7";
 
-/** A service with endpoints, and a published port of the node; what conntrack would say is not known. */
+/** A service with endpoints, and a published port of the node. */
 const services: Translation = {
-	destinations: ({ destination, destinationPort }) => ({
-		exact: false,
-		destinations:
-			destination === VIP
-				? [A, B, REMOTE].map((ip) => ({ ip, port: 8080 }))
-				: destination === OWN_VIP || (destination === nodeAddress(1) && destinationPort === 18080)
-					? [{ ip: A, port: 8080 }]
-					: destination === nodeAddress(1) && destinationPort === 30080
-						? [{ ip: REMOTE, port: 8080 }]
-						: [],
-	}),
+	destinations: ({ destination, destinationPort }) =>
+		destination === VIP
+			? [A, B, REMOTE].map((ip) => ({ ip, port: 8080 }))
+			: destination === OWN_VIP || (destination === nodeAddress(1) && destinationPort === 18080)
+				? [{ ip: A, port: 8080 }]
+				: destination === nodeAddress(1) && destinationPort === 30080
+					? [{ ip: REMOTE, port: 8080 }]
+					: [],
 	fromEndpoint: ({ sourcePort }) => sourcePort === 8080,
 };
 
@@ -308,29 +305,13 @@ test("one answer where there is one: no row widens to devices it cannot reach", 
 	assert.deepEqual(only(node.due(`${vA}→i`, toVip)), [`${vA}→e or ${vB}→e or cni0→i`, 1, false]);
 });
 
-test("without bridge-nf nothing is translated inside the bridge; a connection that is known to end here ends here", () => {
+test("without bridge-nf nothing is translated inside the bridge", () => {
 	const routed = new Watched(flannelNode({ number: 1, pods: 3, nodes: 2, bridgeNetfilter: false }));
 	const up = (due: Due) => (due.kind === "next" ? due.expected : due.kind);
 	assert.equal(up(routed.due(`${vA}→i`, toVip)), "cni0→i");
 	const reply = tcp(A, "10.244.1.1", 8080, 40000);
 	const open = new Watched(flannelNode({ number: 1, pods: 3, nodes: 2 }));
 	assert.equal(up(open.due(`${vA}→i`, reply)), `cni0→i or ${vA}→e`, "a hairpin's reply, perhaps");
-	const own: Translation = { destinations: () => ({ exact: true, destinations: [] }), fromEndpoint: () => true };
-	const known = new Watched(flannelNode({ number: 1, pods: 3, nodes: 2 }), undefined, { translation: own });
-	assert.equal(up(known.due(`${vA}→i`, reply)), "cni0→i");
-});
-
-test("a known connection leaves one way", () => {
-	const exact: Translation = {
-		destinations: () => ({ exact: true, destinations: [{ ip: B, port: 8080 }] }),
-		fromEndpoint: () => false,
-	};
-	const node = new Watched(flannelNode({ number: 1, pods: 3, nodes: 2 }), undefined, { translation: exact });
-	const due = node.due(`${vA}→i`, toVip);
-	assert.equal(due.kind === "next" ? due.expected : due.kind, `${vB}→e`);
-	const own: Translation = { destinations: () => ({ exact: true, destinations: [] }), fromEndpoint: () => true };
-	const known = new Watched(flannelNode({ number: 1, pods: 3, nodes: 2 }), undefined, { translation: own });
-	assert.equal(known.due("eth0→i", tcp(OUTSIDE, nodeAddress(1), 40000, 22)).kind, "terminal");
 });
 
 test("places that nobody watches are walked through", () => {
