@@ -11,6 +11,8 @@ import type { Workshop } from "./workshop.js";
 
 /** Equal packets that are looked at for one join. */
 const MAX_CANDIDATES = 64;
+/** What a node's stack takes from a NIC to a tunnel, ns; a busy one more, and then nothing is claimed. */
+const STACK_NS = 5e6;
 
 /** Joins by equal fields, where the pointer cannot be the same: over the wire, in the copies of a flooded frame. */
 export class ByKey {
@@ -46,7 +48,10 @@ export class ByKey {
 			if (!this.#isSamePacket(candidate, sight) || !this.#isAcross(candidate, sight)) continue;
 			if (reallocated) this.#freed(candidate, lastHook);
 			const before = hops.words[last | HopAt.tuple] as number;
-			if (!facts.sameDirection(before, sight.tuple)) open.alias(before, sight.tuple);
+			if (!facts.sameDirection(before, sight.tuple)) {
+				open.alias(before, sight.tuple);
+				if (sight.protocol === Protocol.udp) open.mark(candidate, Mark.order);
+			}
 			open.doubt(candidate, sight, paths.doubles[(candidate >> 1) | PathF64.latest] as number);
 			if (((paths.words[candidate | PathAt.marks] as number) & Mark.shared) !== 0) open.mark(candidate, Mark.order);
 			else
@@ -145,8 +150,22 @@ export class ByKey {
 		if (elsewhere && (dues.next(hook, tuple) !== Next.across || !dues.leadsTo(hook, tuple, sight.hook))) return false;
 		if (facts.sameDirection(tuple, sight.tuple)) return true;
 		// NAT where nobody looks: 96 bits of numbers that only this connection has speak for themselves.
-		if (hooks.egress[hook] === 1 || sight.protocol !== Protocol.tcp) return false;
+		if (hooks.egress[hook] === 1) return false;
+		if (sight.protocol === Protocol.udp) return !elsewhere && this.#isOnlyOne(path, sight);
+		if (sight.protocol !== Protocol.tcp) return false;
 		return paths.words[path | PathAt.acknowledgement] !== 0 && paths.words[path | PathAt.tsval] !== 0;
+	}
+
+	/** A datagram in a node's stack, and no equal one with it: what comes out equal is it. */
+	#isOnlyOne(path: number, sight: Sight): boolean {
+		const { paths, hops, keys } = this.#shop;
+		const since = paths.doubles[(path >> 1) | PathF64.latest] as number;
+		if (paths.words[path | PathAt.hash] === 0 || sight.now - since > STACK_NS) return false;
+		const lastHook = (of: number) => hops.words[(paths.words[of | PathAt.lastHop] as number) | HopAt.hook];
+		let other = keys.find(sight.keyA, sight.keyB);
+		while (other !== 0 && (other === path || lastHook(other) !== lastHook(path)))
+			other = paths.words[other | PathAt.sameNext] as number;
+		return other === 0;
 	}
 
 	/** The old skb is the kernel's again: what it carries from now on, even an equal packet, is another. */

@@ -301,6 +301,24 @@ test("a flooded frame is one path with branches", () => {
 	}
 });
 
+test("IPv6 through a NodePort: both addresses and the skb change at once, and the first that shows it claims no more than order", () => {
+	const simulator = new Simulator();
+	const legs = (JOURNEYS["NodePort, backend elsewhere"]?.(40_000) ?? []).map((leg) => ({
+		...leg,
+		fresh: leg.node === "node-a" && leg.hook === "flannel.1→e",
+	}));
+	for (let n = 0; n < 5; n++) {
+		simulator.send({ protocol: UDP, payload: 64, ipId: 0, hash: n + 1, family: Family.ipv6 }, legs);
+		simulator.now += 1e6;
+	}
+	const { paths } = run(simulator);
+	assert.deepEqual(
+		paths.map(({ verdict, evidence, hops }) => [verdict, evidence, hops.length]),
+		[0, 1, 2, 3, 4].map((n) => ["delivered", n === 0 ? "order" : "exact", legs.length]),
+	);
+	assert.equal(assertNoFalseJoin(simulator, paths), 0);
+});
+
 test("a drop report ends its path at once; one that comes late revises it under its serial", () => {
 	const simulator = new Simulator(["node-a"]);
 	simulator.send({ protocol: UDP, payload: 64, ipId: 1, hash: 1 }, SAME_NODE, 700, 1);

@@ -147,7 +147,8 @@ export class Simulator {
 				if (before !== null) this.#freePointer(before.node, skb);
 				if (before !== null && leg.node !== before.node) this.#now += WIRE_NS;
 				skb = this.#takePointer(leg.node);
-				iif = 0;
+				// A copy that the stack makes keeps where it came from.
+				if (leg.node !== before?.node) iif = 0;
 			}
 			if (hook.direction === "ingress") iif = hook.ifindex;
 			this.#emit(leg, hook, skb, iif, packet, [number]);
