@@ -212,7 +212,8 @@ describe("a trace while devices come and go", () => {
 		assert.equal(await lab().ping("default/client", server), 0, "precondition: without it nothing arrives");
 		await makeFlannel();
 		await told("added", "flannel.1", since);
-		await sleep(100);
+		// The NIC's programs look into the tunnel again once they have been verified anew, with its port.
+		await sleep(1000);
 		const paths = weft.paths.length;
 		assert.equal(await lab().ping("default/client", server, { count: 3 }), 3);
 		await sleep(500);
