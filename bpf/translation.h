@@ -84,8 +84,8 @@ static __always_inline int weft_plain_might_have_face(struct __sk_buff *skb, con
 		transport = (const void *)(ipv6 + 1);
 		ports = bpf_ntohs(transport->udp.source_port) |
 			(__u32)bpf_ntohs(transport->udp.destination_port) << 16;
-		return weft_is_marked(state, weft_mark_index(ipv6->source, ipv6->destination, ports,
-							     ipv6->next));
+		return weft_is_marked(state,
+				      weft_mark_index(ipv6->source, ipv6->destination, ports, ipv6->next));
 	}
 	if (header->protocol == IPPROTO_ICMP)
 		return 1;
