@@ -19,6 +19,7 @@ import { readWiring } from "../../src/wiring/snapshot.js";
 import { packet } from "../bpf/packet.js";
 import { attach } from "./attach.js";
 import { cluster } from "./cluster.js";
+import { latencyOf, segmentOf } from "./latency.js";
 import { DATAGRAM_BYTES, Numbers, Passages } from "./numbered.js";
 
 const FLOOD = "build/bench/flood";
@@ -93,6 +94,20 @@ describe("a million datagrams", () => {
 			);
 		});
 	}
+
+	test("as fast as this machine can, there is a latency sample for each packet, and none besides", async () => {
+		let sent = 0;
+		// A sample of one packet's entry and another's exit would be one too many, or leave an exit without its entry.
+		const report = await latencyOf([`--lab=${lab().name}`], async () => {
+			sent = (JSON.parse(await live(lab(), "default/neighbor", FASTEST)) as { sent: number }).sent;
+		});
+		assert.equal(sent, FASTEST, "precondition: all were sent");
+		const { count } = segmentOf(report, "node-a", "bridge-forward");
+		const figures = JSON.stringify({ count, packets: report.packets });
+		process.stdout.write(`# ${figures}\n`);
+		// The bridge is taught by a ping and its answer, and by whatever the pods say of themselves.
+		assert.ok(count <= FASTEST + 50 && count >= FASTEST * 0.98, figures);
+	});
 
 	/** Both nodes' hooks into one pipeline in this process, every sighting noted beside it. */
 	async function joining(
