@@ -11,13 +11,15 @@ export function nameEnds(path: Path, directory: Directory): Path {
 	if (first === undefined || last === undefined) return path;
 	const atMs = Date.parse(first.first);
 	const { source, destination, protocol } = path.flow;
+	// A bridge floods what is for a port that is down to all others: the pod that threw its copy away was not meant.
+	const wasMeant = path.blame?.kernelReason !== "OTHERHOST";
 	const service = path.flow.service ?? serviceOf(first, last, protocol, directory);
 	return {
 		...path,
 		flow: {
 			...path.flow,
 			source: nameEnd(source, leaving(first) ? first : null, directory, atMs),
-			destination: nameEnd(destination, arriving(last) ? last : null, directory, atMs),
+			destination: nameEnd(destination, arriving(last) && wasMeant ? last : null, directory, atMs),
 			service,
 		},
 	};

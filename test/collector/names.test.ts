@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { nameEnds } from "../../src/collector/names.js";
 import type { Directory, Pod } from "../../src/identity/owner.js";
-import type { Hop, Path } from "../../src/path/path.js";
+import type { Blame, Hop, Path } from "../../src/path/path.js";
 
 const CLIENT = pod("client", "node-a", "10.244.1.2", 7);
 const SERVER = pod("server", "node-b", "10.244.2.3", 9);
@@ -29,6 +29,16 @@ test("a pod is known by the veth its packet left, whatever source address it use
 	const spoofed = named([hop("node-a", 7, "ingress", "10.244.1.9:1000", "10.244.2.3:80")]);
 	assert.equal(spoofed.flow.source.pod, "client");
 	assert.equal(spoofed.flow.destination.pod, "server", "by its address: no hop of its own was seen");
+});
+
+test("a copy that a bridge flooded to a pod is not that pod's: there the address counts", () => {
+	const path = pathOf([
+		hop("node-a", 7, "ingress", "10.244.1.2:1000", "10.244.1.9:80"),
+		hop("node-a", 7, "egress", "10.244.1.2:1000", "10.244.1.9:80"),
+	]);
+	assert.equal(nameEnds(path, directory).flow.destination.pod, "client");
+	const dropped = { ...path, verdict: "dropped" as const, blame: { kernelReason: "OTHERHOST" } as Blame };
+	assert.equal(nameEnds(dropped, directory).flow.destination.pod, "stranger");
 });
 
 test("a bridge or tunnel says nothing of who sent: there the address counts", () => {

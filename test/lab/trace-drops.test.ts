@@ -10,9 +10,10 @@ describe("weft trace tells of drops on the packets' own paths", () => {
 	const lab = cluster({ servers: true });
 
 	/** What is said last of each packet from the client. */
-	async function pathsUnder(fault: Fault, weft: RunningWeft): Promise<readonly Path[]> {
+	async function pathsUnder(fault: Fault, weft: RunningWeft, settleMs = 0): Promise<readonly Path[]> {
 		const undo = await fault.make(lab());
 		try {
+			await sleep(settleMs);
 			await fault.send(lab());
 			// Drops are told at once; the longest wait is for the kernel to give up on a neighbour.
 			await sleep(2600 + (fault.patienceMs ?? 0) / 2);
@@ -47,6 +48,31 @@ describe("weft trace tells of drops on the packets' own paths", () => {
 				assert.ok(blame.reason.startsWith(fault.diagnosis), blame.reason);
 				assert.match(`${blame.reason} ${blame.remedy}`, fault.words);
 				assert.ok(blame.kernelReason !== null && blame.kernelFunction !== null);
+			}
+		});
+	}
+
+	for (const name of [
+		"the pod's own interface is down",
+		"the host's end of a pod's veth is down",
+		"the host's end of a pod's veth is down where a packet from another node arrives",
+	]) {
+		test(`${name}: what the bridge floods instead dies at other pods, and is called by its own`, async () => {
+			const fault = FAULTS.find((each) => each.name === name);
+			assert.ok(fault);
+			const weft = await startWeft("trace", "default/client", "any", `--lab=${lab().name}`);
+			// Whoever knows no MAC sends nothing but ARP.
+			const address = lab().pod(fault.to ?? "").pod.address.ipv4;
+			assert.equal(await lab().ping("default/client", address), 1, "precondition: the pod answers");
+			// Until weft has heard that the link is down, a copy for another pod is one of those that every bridge makes.
+			const paths = await pathsUnder(fault, weft, 1000);
+			const dropped = paths.filter(({ verdict, flow }) => verdict === "dropped" && flow.protocol === "icmp");
+			assert.ok(dropped.length > 0, paths.map(({ verdict, blame }) => `${verdict} ${blame?.reason}`).join("; "));
+			for (const { blame, flow } of dropped) {
+				assert.ok(blame?.reason.startsWith(fault.diagnosis), blame?.reason);
+				assert.match(`${blame?.reason} ${blame?.remedy}`, fault.words);
+				assert.equal(blame?.node, fault.node ?? "node-a");
+				assert.equal(flow.destination.pod, fault.to);
 			}
 		});
 	}
