@@ -10,7 +10,7 @@ import { FAULTS } from "./faults.js";
 import { until } from "./found.js";
 import { type RunningFlows, startFlows } from "./running-flows.js";
 import { dropSome, type Victim } from "./victims.js";
-import { assertBalanced, type RunningWeft, startWeft } from "./weft.js";
+import { assertBalanced, assertHandedOn, type RunningWeft, startWeft } from "./weft.js";
 
 const FLOOD = "build/bench/flood";
 const PORT = 9000;
@@ -60,6 +60,7 @@ describe("faults, by agents with honest clocks", () => {
 			const victims = dropping.stop();
 			const [summary] = await Promise.all([weft.stop(), flows.stop()]);
 			assertBalanced(summary);
+			assertHandedOn(summary);
 			if (backlogDrops() === before && Object.keys(summary.events.lost).length === 0) {
 				assert.ok(victims.length >= 20, `precondition: ${victims.length} victims`);
 				return { paths: newest(weft), victims, summary, records: flows.records };
@@ -151,7 +152,9 @@ describe("faults, by agents with honest clocks", () => {
 			} finally {
 				await undo();
 			}
-			assertBalanced(await weft.stop());
+			const summary = await weft.stop();
+			assertBalanced(summary);
+			assertHandedOn(summary);
 			const after = newest(weft, before).filter(({ packet }) => packet.icmp?.type === 8);
 			const dead = after.filter(({ verdict }) => verdict !== "delivered");
 			assert.ok(dead.length > 0, JSON.stringify(after.map(({ verdict }) => verdict)));

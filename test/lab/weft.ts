@@ -108,3 +108,21 @@ export function assertBalanced(summary: Summary): void {
 		assert.equal(stage.in, stage.out + losses, `stage ${stage.stage} does not balance: ${JSON.stringify(stage)}`);
 	}
 }
+
+/** Of agents that all gave their last word: what one stage gives out the next takes in, down to the paths. */
+export function assertHandedOn({ ledger, events }: Summary): void {
+	const sum = (name: string, side: "in" | "out") =>
+		ledger
+			.filter(({ stage }) => stage === name || stage.startsWith(`${name} @`))
+			.reduce((total, each) => total + each[side], 0);
+	for (const [from, to] of [
+		["filter", "kernel"],
+		["kernel", "rings"],
+		["rings", "decode"],
+		["subscriber", "received"],
+		["received", "join"],
+	] as const) {
+		assert.equal(sum(from, "out"), sum(to, "in"), `${from} → ${to}: ${JSON.stringify(ledger)}`);
+	}
+	assert.equal(sum("join", "out"), events.joined);
+}
