@@ -13,7 +13,7 @@ const FLOOD = "build/bench/flood";
 
 /** Side by side: each watches its own lab, and five minutes are long. */
 describe("weft drops of faults and of none", { concurrency: true }, () => {
-	describe("tells why", () => {
+	describe("tells why", { concurrency: false }, () => {
 		const lab = cluster({ servers: true });
 		let weft: RunningDrops | null = null;
 		before(async () => {
