@@ -84,3 +84,24 @@ test("what is learned is taken over without a step, and time never goes back", (
 		}),
 	);
 });
+
+test("what is learned is not overshot when the next reading is late", () => {
+	fc.assert(
+		fc.property(
+			fc.integer({ min: -5_000_000, max: 5_000_000 }),
+			fc.integer({ min: 2, max: 20 }),
+			(offsetNs, seconds) => {
+				const clock = new SlewedClock(0n);
+				clock.learn({ atNs: 0, offsetNs: 0, rate: 0, errorNs: 10 });
+				clock.line(1n);
+				clock.learn({ atNs: 1, offsetNs, rate: 0, errorNs: 10 });
+				for (let second = 2; second <= seconds; second++) {
+					const theirs = second * 1e9;
+					const { timeNs } = clock.line(BigInt(theirs));
+					assert.ok(Math.abs(theirs - timeNs - offsetNs) < 2, `${theirs - timeNs} for ${offsetNs}`);
+					assert.ok(Math.abs(clock.offsetOnLine(timeNs) - offsetNs) < 2);
+				}
+			},
+		),
+	);
+});

@@ -92,7 +92,7 @@ export class RemoteSource {
 	/** The others' errors are against this one's clock. */
 	isReference(): void {
 		this.#errors.pop();
-		this.#tellError(0);
+		this.#tellError(this.#clock.residualNs);
 	}
 
 	/** The offset that a time on the line was made with. */

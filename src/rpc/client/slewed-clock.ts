@@ -5,7 +5,7 @@ const MOST_SLEW = 5e-3;
 /** In which time a difference is to be gone, ns. */
 const HORIZON_NS = 300e6;
 /** Bends that are remembered: rows of the last second or two. */
-const MOST_BENDS = 16;
+const MOST_BENDS = 32;
 
 /** From a time of theirs on: their offset there, and what it gains a ns. */
 interface Bend {
@@ -25,6 +25,7 @@ export class SlewedClock {
 	readonly #bends: Bend[] = [];
 	#latestNs = Number.NEGATIVE_INFINITY;
 	#errorNs = Number.POSITIVE_INFINITY;
+	#residualNs = 0;
 
 	constructor(lineBase: bigint) {
 		this.#lineBase = lineBase;
@@ -35,7 +36,12 @@ export class SlewedClock {
 		return this.#errorNs;
 	}
 
-	/** What their offset gains a ns now. */
+	/** How far it was from what was learned last, ns: that is taken over gradually. */
+	get residualNs(): number {
+		return this.#residualNs;
+	}
+
+	/** What their offset gains a ns, once that is taken over. */
 	get slope(): number {
 		return this.#bends.at(-1)?.slope ?? 0;
 	}
@@ -43,19 +49,27 @@ export class SlewedClock {
 	/** @param reading of their clock against the line's: `atNs` on the line */
 	learn(reading: ClockReading): void {
 		const { atNs, offsetNs, rate, errorNs } = reading;
-		const last = this.#bends.at(-1);
-		if (last === undefined) {
+		const [first] = this.#bends;
+		if (first === undefined) {
 			this.#bends.push({ atNs: atNs + offsetNs, offsetNs, slope: rate });
 			this.#errorNs = errorNs;
 			return;
 		}
-		const hereNs = Math.max(last.atNs, this.#latestNs);
+		const hereNs = Math.max(first.atNs, this.#latestNs);
 		const applied = this.#offsetAt(hereNs);
 		const target = offsetNs + rate * (hereNs - offsetNs - atNs);
-		const correction = Math.max(-MOST_SLEW, Math.min(MOST_SLEW, (target - applied) / HORIZON_NS));
+		const difference = target - applied;
+		const correction = Math.max(-MOST_SLEW, Math.min(MOST_SLEW, difference / HORIZON_NS));
+		while ((this.#bends.at(-1)?.atNs ?? hereNs) > hereNs) this.#bends.pop();
 		this.#bends.push({ atNs: hereNs, offsetNs: applied, slope: rate + correction });
-		if (this.#bends.length > MOST_BENDS) this.#bends.shift();
-		this.#errorNs = errorNs + Math.abs(target - applied);
+		if (correction !== 0) {
+			// No further than to the target, however late the next reading is.
+			const lasts = difference / correction;
+			this.#bends.push({ atNs: hereNs + lasts, offsetNs: target + rate * lasts, slope: rate });
+		}
+		if (this.#bends.length > MOST_BENDS) this.#bends.splice(0, this.#bends.length - MOST_BENDS);
+		this.#residualNs = Math.abs(difference);
+		this.#errorNs = errorNs + this.#residualNs;
 	}
 
 	/** Of a time of theirs, ns since 1970: on the line, and ns of the line in a ns of theirs. Never goes back. */
