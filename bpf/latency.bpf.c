@@ -182,26 +182,31 @@ static __always_inline __u64 weft_hash_segment(const struct weft_segment *wanted
 	__u64 hash = weft_finish(ends * WEFT_ODD_1 + (sets | (__u64)wanted->kind << 56) * WEFT_ODD_2 +
 				 wanted->group * WEFT_ODD_3);
 
-	return hash ? hash : 1;
+	return hash > WEFT_SEGMENT_RETIRED ? hash : WEFT_SEGMENT_RETIRED + 1;
 }
 
-/* The histogram of a segment, or null where the table is full there. */
+/*
+ * The histogram of a segment, or null where the table is full there. What comes free may be taken by a segment that
+ * has an entry further on: then its packets are in two, and user space adds them up.
+ */
 static __always_inline struct weft_histogram *weft_find_histogram(const struct weft_segment *wanted,
 								  const struct weft_packet *packet)
 {
 	__u64 hash = weft_hash_segment(wanted);
-	/* Groups may fill one half of the table; the other half is for what is always there. */
-	__u32 half = (knobs.segment_mask + 1) / 2;
+	/* Where there are groups they may fill one half; the other half is for what is always there. */
+	int halved = knobs.group_by != WEFT_GROUP_NONE;
 	int grouped = wanted->group != WEFT_GROUP_NONE && wanted->group != WEFT_GROUP_OTHER;
+	__u32 room = halved ? (knobs.segment_mask + 1) / 2 : knobs.segment_mask + 1;
+	__u32 stride = hash | 1; /* of each its own: full stretches do not grow together */
 
 #pragma clang loop unroll(disable)
 	for (__u32 i = 0; i < WEFT_SEGMENT_PROBES; i++) {
-		__u32 index = ((hash >> 32) + i) & (half - 1);
+		__u32 index = ((hash >> 32) + i * stride) & (room - 1);
 		struct weft_segment *segment;
 		__u64 found;
 
-		if (!grouped)
-			index += half;
+		if (halved && !grouped)
+			index += room;
 		segment = bpf_map_lookup_elem(&segments, &index);
 		if (!segment)
 			return 0;
@@ -417,4 +422,31 @@ int weft_noop(struct __sk_buff *skb)
 {
 	(void)skb;
 	return WEFT_NEXT;
+}
+
+/*
+ * Run by user space, the index of an entry in skb->mark: a program can exchange a hash in one piece, an update of
+ * the map cannot. First the entry is retired, so that no packet finds it any more; when those that had found it are
+ * through, and its counts have been read, it is cleared and becomes free.
+ */
+static __always_inline int weft_exchange_hash(struct __sk_buff *skb, __u64 hash)
+{
+	__u32 index = skb->mark;
+	struct weft_segment *segment = bpf_map_lookup_elem(&segments, &index);
+
+	if (segment)
+		__sync_lock_test_and_set(&segment->hash, hash);
+	return WEFT_NEXT;
+}
+
+SEC("tc")
+int weft_retire_segment(struct __sk_buff *skb)
+{
+	return weft_exchange_hash(skb, WEFT_SEGMENT_RETIRED);
+}
+
+SEC("tc")
+int weft_free_segment(struct __sk_buff *skb)
+{
+	return weft_exchange_hash(skb, 0);
 }

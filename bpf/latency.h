@@ -13,7 +13,8 @@
 
 #define WEFT_HOPS 65536
 #define WEFT_SEGMENTS 1024 /* by default: a power of two */
-#define WEFT_SEGMENT_PROBES 8
+#define WEFT_SEGMENT_PROBES 16
+#define WEFT_SEGMENT_RETIRED 1 /* in weft_segment.hash: user space takes its counts, then it is free */
 
 /*
  * 32 buckets an octave. Bucket i < 32 holds i ns; after that bucket i holds those ns whose five bits behind

@@ -6,14 +6,15 @@ import { type GroupBy, kernelGroup } from "../latency/group.js";
 import { Intervals, type Reading } from "../latency/reading.js";
 import type { LatencyReport } from "../latency/report.js";
 import { QUANTILE_ERROR } from "../latency/scale.js";
-import { summarise } from "../latency/summary.js";
+import { Sum, type SummaryOptions } from "../latency/summary.js";
 import type { TimedHook } from "../latency/timed-hook.js";
 import type { NetnsCookie } from "../packet/hook.js";
-import type { HookSite, Wiring } from "../wiring/model.js";
+import type { Wiring } from "../wiring/model.js";
 import { tunnelPorts } from "../wiring/roles.js";
-import { bridgeOf, bridgesOf, latencySites } from "./latency-sites.js";
+import { bridgesOf, latencySites } from "./latency-sites.js";
 import { NodeObserver } from "./node-observer.js";
 import type { NodeSpec } from "./request.js";
+import { type TimedPlace, TimedPlaces, timedPlace } from "./timed-places.js";
 
 /** What `weft latency` and an agent's WatchLatency ask. */
 export interface LatencyRequest {
@@ -41,10 +42,11 @@ export class LatencyWatch {
 	readonly #observers: NodeObserver[] = [];
 	readonly #directory = new MergedDirectory(() => this.#observers.map(({ directory }) => directory));
 	readonly #stopwatch: Stopwatch;
-	/** What is hooked, by place, and all that ever was, by what the kernel calls it. */
-	readonly #placed = new Map<string, HookSite>();
-	readonly #hooks = new Map<string, { readonly node: string; readonly site: HookSite }>();
+	readonly #places = new TimedPlaces();
 	readonly #intervals = new Intervals();
+	/** What was counted between hooks that are gone: since the beginning, and since the last interval. */
+	readonly #past = new Sum();
+	#pastSince = new Sum();
 	readonly #warned: string[] = [];
 	#began = 0;
 	#lastTime = 0;
@@ -81,14 +83,17 @@ export class LatencyWatch {
 
 	get ready(): LatencyReady {
 		const nodes = this.#observers.filter(({ spec }) => spec.watch).map(({ spec }) => spec.name);
-		return { nodes, hooks: this.#placed.size };
+		return { nodes, hooks: this.#places.size };
 	}
 
 	/** What was timed since the last call, or since the beginning. */
 	interval(): LatencyReport {
 		const now = performance.now();
 		const counters = this.#stopwatch.counters();
-		const report = this.#report(this.#intervals.next(this.#stopwatch.segments()), {
+		const sum = this.#pastSince;
+		this.#pastSince = new Sum();
+		sum.count(this.#intervals.next(this.#stopwatch.segments()), this.#names());
+		const report = this.#report(sum, {
 			seconds: (now - this.#lastTime) / 1000,
 			seen: counters.seen - this.#lastCounters.seen,
 			untracked: counters.untracked - this.#lastCounters.untracked,
@@ -100,9 +105,11 @@ export class LatencyWatch {
 
 	/** What was timed since the beginning. Does not disturb the intervals. */
 	total(): LatencyReport {
-		const readings = new Intervals().next(this.#stopwatch.segments());
+		const sum = new Sum();
+		sum.add(this.#past);
+		sum.count(new Intervals().next(this.#stopwatch.segments()), this.#names());
 		const seconds = (performance.now() - this.#began) / 1000;
-		return this.#report(readings, { seconds, ...this.#stopwatch.counters() });
+		return this.#report(sum, { seconds, ...this.#stopwatch.counters() });
 	}
 
 	/** No packet is timed any more, and no device is followed: the counts that are asked for now are exact. */
@@ -136,7 +143,7 @@ export class LatencyWatch {
 
 	#failIfNothing(): void {
 		const [failure] = this.#warned;
-		if (this.#placed.size === 0 && failure !== undefined) throw new Error(failure);
+		if (this.#places.size === 0 && failure !== undefined) throw new Error(failure);
 	}
 
 	/** Hooks what came, lets go of what went. */
@@ -153,37 +160,54 @@ export class LatencyWatch {
 		if (this.#stopped) return;
 		const { bridge, inside } = this.#request;
 		const wanted = this.#watched().flatMap(({ wiring }) =>
-			latencySites(wiring, bridge, inside).map((site) => ({ site, node: wiring.node })),
+			latencySites(wiring, bridge, inside).map((site) => timedPlace(wiring, site)),
 		);
-		const places = new Map(wanted.map((each) => [placeOf(each.site), each]));
-		const gone = [...this.#placed].filter(([place, site]) => places.get(place)?.site.device !== site.device);
-		if (gone.length > 0) await this.#stopwatch.detach(gone.map(([, site]) => site));
-		for (const [place] of gone) this.#placed.delete(place);
-		const fresh = wanted.filter(({ site }) => !this.#placed.has(placeOf(site)));
+		const { gone, fresh } = this.#places.compare(wanted);
+		await this.#letGo(gone, wanted);
 		if (fresh.length === 0) return;
-		const nodes = new Map(fresh.map(({ site, node }) => [site, node]));
+		const places = new Map(fresh.map((place) => [place.site, place]));
 		const failures = await this.#stopwatch.attach(
-			fresh.map(({ site }) => site),
+			[...places.keys()],
 			(netns) => this.#tunnelPorts(netns),
-			(site, hookSet) => {
-				this.#placed.set(placeOf(site), site);
-				this.#hooks.set(`${hookSet} ${site.ifindex}`, { site, node: nodes.get(site) ?? "" });
-			},
+			(site, hookSet) => this.#places.hooked(places.get(site) as TimedPlace, hookSet),
 		);
 		for (const { error } of failures) this.#warn(error.message);
 	}
 
-	#report(
-		readings: readonly Reading[],
-		{ seconds, seen, untracked }: { seconds: number; seen: number; untracked: number },
-	): LatencyReport {
+	/** Unhooks what is gone; what was counted there goes under the names it had, and makes room for others. */
+	async #letGo(gone: readonly TimedPlace[], wanted: readonly TimedPlace[]): Promise<void> {
+		const changed = this.#places.changed(wanted);
+		if (gone.length === 0 && changed.size === 0) return;
+		if (gone.length > 0) await this.#stopwatch.detach(gone.map(({ site }) => site));
+		this.#places.unhooked(gone, performance.now());
+		await this.#stopwatch.release(
+			(hookSet, ifindex) => this.#places.isGone(hookSet, ifindex) || changed.has(hookSet, ifindex),
+			(last) => {
+				this.#keep(this.#past, new Intervals().next(last));
+				this.#keep(this.#pastSince, this.#intervals.last(last));
+			},
+		);
+		changed.apply();
+		this.#places.forget(performance.now());
+	}
+
+	#keep(sum: Sum, readings: readonly Reading[]): void {
+		sum.count(readings, this.#names());
+		sum.bound();
+	}
+
+	#names(): SummaryOptions {
 		const { by, inside } = this.#request;
-		const { segments, packets } = summarise(readings, {
+		return {
 			hook: (hookSet, ifindex) => this.#hook(hookSet, ifindex),
 			nameOf: (address) => this.#nameOf(address),
 			by,
 			inside,
-		});
+		};
+	}
+
+	#report(sum: Sum, { seconds, seen, untracked }: { seconds: number; seen: number; untracked: number }): LatencyReport {
+		const { segments, packets } = sum.summary();
 		return {
 			type: "latency",
 			time: new Date().toISOString(),
@@ -196,18 +220,15 @@ export class LatencyWatch {
 	}
 
 	#hook(hookSet: number, ifindex: number): TimedHook | null {
-		const known = this.#hooks.get(`${hookSet} ${ifindex}`);
-		if (known === undefined) return null;
-		const { node, site } = known;
-		const wiring = this.#wiringOf(node);
-		const inside = site.role === "inside" && wiring !== null ? vethOf(wiring, site) : null;
-		const master = inside === null ? site.master : inside.master;
-		const pod = this.#directory.podByDevice(node, inside?.ifindex ?? site.ifindex, Date.now());
+		const place = this.#places.get(hookSet, ifindex);
+		if (place === null) return null;
+		const { node, site, bridge, hostIfindex } = place;
 		const { netns, device, direction, role } = site;
+		const isPods = (role === "pod" || role === "inside") && hostIfindex !== null;
+		const pod = isPods ? this.#directory.podByDevice(node, hostIfindex, Date.now()) : null;
 		return {
-			...{ node, netns, ifindex, device, direction, role },
-			bridge: wiring === null ? null : bridgeOf(wiring, { master }),
-			pod: pod === null || (role !== "pod" && role !== "inside") ? null : `${pod.namespace}/${pod.name}`,
+			...{ node, netns, ifindex, device, direction, role, bridge },
+			pod: pod === null ? null : `${pod.namespace}/${pod.name}`,
 		};
 	}
 
@@ -218,10 +239,6 @@ export class LatencyWatch {
 
 	#watched(): readonly NodeObserver[] {
 		return this.#observers.filter(({ spec }) => spec.watch);
-	}
-
-	#wiringOf(node: string): Wiring | null {
-		return this.#observers.find(({ wiring }) => wiring.node === node)?.wiring ?? null;
 	}
 
 	/** The node that a namespace is, or that has it as a pod's. */
@@ -262,15 +279,4 @@ function roomFor(by: GroupBy | null): number {
 	const wanted = by === "flow" ? MOST_FLOW_SEGMENTS : LIMITS.segments;
 	const affordable = MOST_BYTES / (LAYOUT.weft_histogram.size * addon().possibleCpus);
 	return Math.max(LEAST_SEGMENTS, Math.min(wanted, 2 ** Math.floor(Math.log2(affordable))));
-}
-
-/** The host's end of a pod's own device. */
-function vethOf(wiring: Wiring, site: HookSite): { readonly ifindex: number; readonly master: number | null } | null {
-	const inside = wiring.others.find(({ cookie }) => cookie === site.netns);
-	const peer = inside?.links.find(({ ifindex }) => ifindex === site.ifindex)?.peer ?? null;
-	return wiring.host.links.find(({ ifindex, peer: back }) => ifindex === peer && back === site.ifindex) ?? null;
-}
-
-function placeOf({ netns, ifindex, direction }: HookSite): string {
-	return `${netns} ${ifindex} ${direction}`;
 }

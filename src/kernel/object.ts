@@ -11,6 +11,8 @@ export interface ObjectOptions {
 	/** The program of which there are instances. */
 	readonly program: string;
 	readonly noop: string;
+	/** Programs that user space runs by itself. */
+	readonly tools?: readonly string[];
 	/** Maps that are made elsewhere, by their own names. */
 	readonly reuse?: readonly BpfMap[];
 	/** Entries of maps, where not as compiled. */
@@ -23,20 +25,23 @@ export class InstrumentObject implements Instrument {
 	readonly #options: ObjectOptions;
 	readonly #elf: Uint8Array;
 	readonly #maps: readonly BpfMap[];
+	readonly #tools: readonly BpfProgram[];
 
 	/** @throws KernelError */
 	constructor(options: ObjectOptions) {
 		this.#options = options;
 		this.#elf = readObject(options.file);
-		[this.#maps, this.noop] = explained(`load ${options.file}`, () => {
+		[this.#maps, this.noop, this.#tools] = explained(`load ${options.file}`, () => {
 			const object = addon().openObject(this.#elf);
 			for (const map of options.reuse ?? []) object.reuseMap(map.name, map);
 			for (const [name, entries] of Object.entries(options.entries ?? {})) object.setMaxEntries(name, entries);
 			object.setAutoload(options.program, false);
 			object.load();
-			const loaded = [object.mapNames().map((name) => object.map(name)), object.program(options.noop)] as const;
+			const maps = object.mapNames().map((name) => object.map(name));
+			const tools = (options.tools ?? []).map((name) => object.program(name));
+			const noop = object.program(options.noop);
 			object.close();
-			return loaded;
+			return [maps, noop, tools] as const;
 		});
 	}
 
@@ -46,16 +51,23 @@ export class InstrumentObject implements Instrument {
 		return map;
 	}
 
+	/** One of the tools. */
+	tool(name: string): BpfProgram {
+		const tool = this.#tools.find((each) => each.name === name);
+		if (tool === undefined) throw new RangeError(`${this.#options.file} has no tool ${name}`);
+		return tool;
+	}
+
 	/**
 	 * Verifies and loads one instance, on another thread: some 50 to 100 ms.
 	 * @throws KernelError
 	 */
 	async load(knobs: Knobs): Promise<BpfProgram> {
-		const { file, program, noop } = this.#options;
+		const { file, program, noop, tools = [] } = this.#options;
 		return await explained(`load ${file}`, async () => {
 			const object = addon().openObject(this.#elf);
 			for (const map of this.#maps) object.reuseMap(map.name, map);
-			object.setAutoload(noop, false);
+			for (const other of [noop, ...tools]) object.setAutoload(other, false);
 			object.setRodata(0, encodeKnobs(knobs));
 			await object.loadInBackground();
 			return takeProgram(object, program);
@@ -63,7 +75,7 @@ export class InstrumentObject implements Instrument {
 	}
 
 	close(): void {
-		this.noop.close();
+		for (const program of [this.noop, ...this.#tools]) program.close();
 		for (const map of this.#maps) map.close();
 	}
 }

@@ -1,11 +1,14 @@
+import { addon } from "./addon.js";
 import { LAYOUT, LIMITS } from "./layout.generated.js";
-import type { BpfMap } from "./native.js";
+import type { BpfMap, BpfProgram } from "./native.js";
 import { perCpu, u32Key, u64 } from "./values.js";
 
 /** struct weft_segment with its histogram over all CPUs: how long packets took from one hook to another. */
 export interface Segment {
-	/** Names it as long as the stopwatch runs. */
+	/** Its entry, until that is given back. */
 	readonly index: number;
+	/** Of all that names it: what two entries have in common when they are of one segment. */
+	readonly hash: bigint;
 	/** enum weft_segment_kind. */
 	readonly kind: number;
 	/** 0 and 0 where a kind has no origin. */
@@ -26,31 +29,103 @@ export interface Segment {
 	readonly buckets: Uint32Array;
 }
 
-/** Every segment that is in use. */
-export function readSegments(segments: BpfMap, histograms: BpfMap): readonly Segment[] {
-	const found: Segment[] = [];
-	for (let index = 0; index < segments.maxEntries; index++) {
-		const bytes = segments.lookup(u32Key(index));
-		if (bytes === null) continue;
-		const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-		if (view.getUint32(SEGMENT.ready.offset, true) === 0) continue;
-		found.push({
-			index,
-			kind: view.getUint8(SEGMENT.kind.offset),
-			fromIfindex: view.getUint32(SEGMENT.from_ifindex.offset, true),
-			fromHookSet: view.getUint16(SEGMENT.from_hook_set.offset, true),
-			toIfindex: view.getUint32(SEGMENT.to_ifindex.offset, true),
-			toHookSet: view.getUint16(SEGMENT.to_hook_set.offset, true),
-			group: view.getUint32(SEGMENT.group.offset, true),
-			flow: bytes.slice(SEGMENT.flow.offset, SEGMENT.flow.offset + SEGMENT.flow.size),
-			...sum(histograms.lookup(u32Key(index))),
-		});
+/** What names a segment, without its counts. */
+export type SegmentName = Omit<Segment, keyof Histogram>;
+
+/** The kernel's table of segments: its programs take entries, user space gives them back. */
+export class SegmentTable {
+	readonly #segments: BpfMap;
+	readonly #histograms: BpfMap;
+	readonly #retire: BpfProgram;
+	readonly #free: BpfProgram;
+
+	constructor({ segments, histograms, retire, free }: SegmentTableParts) {
+		this.#segments = segments;
+		this.#histograms = histograms;
+		this.#retire = retire;
+		this.#free = free;
 	}
-	return found;
+
+	/** Every segment that is in use. */
+	read(): readonly Segment[] {
+		return this.#names().map((name) => this.#counted(name));
+	}
+
+	/**
+	 * Frees the entries of segments that are over, and of those that have two. No packet is lost: one that comes meanwhile
+	 * takes an entry anew.
+	 * @param take is given what they counted at the very moment from which `read` does not have it any more
+	 */
+	async release(isOver: (name: SegmentName) => boolean, take: (last: readonly Segment[]) => void): Promise<void> {
+		const once = new Set<bigint>();
+		const over = this.#names().filter((name) => {
+			const again = once.has(name.hash);
+			once.add(name.hash);
+			return again || isOver(name);
+		});
+		if (over.length === 0) return;
+		for (const { index } of over) this.#run(this.#retire, index);
+		// Programs that had found an entry before may still be counting there.
+		await addon().synchronizePrograms();
+		const last = over.map((name) => this.#counted(name));
+		const nothing = new Uint8Array(((LAYOUT.weft_histogram.size + 7) & ~7) * addon().possibleCpus);
+		for (const { index } of over) {
+			this.#histograms.update(u32Key(index), nothing);
+			this.#segments.update(u32Key(index), RETIRED);
+			this.#run(this.#free, index);
+		}
+		take(last);
+	}
+
+	#names(): readonly SegmentName[] {
+		const found: SegmentName[] = [];
+		for (let index = 0; index < this.#segments.maxEntries; index++) {
+			const bytes = this.#segments.lookup(u32Key(index));
+			if (bytes === null) continue;
+			const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+			if (view.getUint32(SEGMENT.ready.offset, true) === 0) continue;
+			found.push({
+				index,
+				hash: view.getBigUint64(SEGMENT.hash.offset, true),
+				kind: view.getUint8(SEGMENT.kind.offset),
+				fromIfindex: view.getUint32(SEGMENT.from_ifindex.offset, true),
+				fromHookSet: view.getUint16(SEGMENT.from_hook_set.offset, true),
+				toIfindex: view.getUint32(SEGMENT.to_ifindex.offset, true),
+				toHookSet: view.getUint16(SEGMENT.to_hook_set.offset, true),
+				group: view.getUint32(SEGMENT.group.offset, true),
+				flow: bytes.slice(SEGMENT.flow.offset, SEGMENT.flow.offset + SEGMENT.flow.size),
+			});
+		}
+		return found;
+	}
+
+	#counted(name: SegmentName): Segment {
+		return { ...name, ...sum(this.#histograms.lookup(u32Key(name.index))) };
+	}
+
+	/** On an empty frame that goes nowhere: the entry is told by skb->mark. */
+	#run(program: BpfProgram, index: number): void {
+		program.testRun(new Uint8Array(FRAME_BYTES), { context: new Uint8Array(Uint32Array.of(0, 0, index).buffer) });
+	}
 }
+
+export interface SegmentTableParts {
+	readonly segments: BpfMap;
+	readonly histograms: BpfMap;
+	/** weft_retire_segment, weft_free_segment. */
+	readonly retire: BpfProgram;
+	readonly free: BpfProgram;
+}
+
+/** The smallest Ethernet frame. */
+const FRAME_BYTES = 60;
 
 const SEGMENT = LAYOUT.weft_segment.members;
 const HISTOGRAM = LAYOUT.weft_histogram.members;
+
+/** An entry of which only the hash (WEFT_SEGMENT_RETIRED) is left. */
+const RETIRED = new Uint8Array(LAYOUT.weft_segment.size);
+new DataView(RETIRED.buffer).setBigUint64(SEGMENT.hash.offset, 1n, true);
 
 type Histogram = Pick<Segment, "count" | "sumNs" | "minNs" | "maxNs" | "buckets">;
 

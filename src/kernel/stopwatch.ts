@@ -4,11 +4,11 @@ import { addon } from "./addon.js";
 import { type AttachType, preferredAttachType } from "./attach.js";
 import { explained } from "./error.js";
 import { type Announce, type AttachFailure, type HookSetEvents, HookSets, type KnobsOf } from "./hook-sets.js";
-import { LAYOUT, LIMITS } from "./layout.generated.js";
+import { ENUMS, LAYOUT, LIMITS } from "./layout.generated.js";
 import type { BpfMap } from "./native.js";
 import { InstrumentObject } from "./object.js";
 import type { HookPlace, HookTarget } from "./place.js";
-import { readSegments, type Segment } from "./segments.js";
+import { type Segment, SegmentTable } from "./segments.js";
 import { perCpu, u32Key, u64 } from "./values.js";
 
 export interface StopwatchOptions {
@@ -45,6 +45,7 @@ export class Stopwatch {
 	readonly #options: StopwatchOptions;
 	readonly #object: InstrumentObject;
 	readonly #sets: HookSets;
+	readonly #table: SegmentTable;
 	readonly #counters: BpfMap;
 	readonly #retired = { seen: 0, untracked: 0 };
 	readonly #pointerKey = randomBytes(8).readBigUInt64LE() | 1n;
@@ -59,7 +60,14 @@ export class Stopwatch {
 			file: "latency.bpf.o",
 			program: "weft_latency",
 			noop: "weft_noop",
+			tools: [RETIRE, FREE],
 			entries: { segments, histograms: segments },
+		});
+		this.#table = new SegmentTable({
+			segments: this.#object.map("segments"),
+			histograms: this.#object.map("histograms"),
+			retire: this.#object.tool(RETIRE),
+			free: this.#object.tool(FREE),
 		});
 		this.#counters = this.#object.map("latency_counters");
 		const events: HookSetEvents = {
@@ -89,9 +97,25 @@ export class Stopwatch {
 		return this.#sets.sets.map(({ id, netns, direction }) => ({ hookSet: id, netns, direction }));
 	}
 
-	/** Every segment so far, over all CPUs, as of now. */
+	/** Every segment that was not released, over all CPUs, as of now. */
 	segments(): readonly Segment[] {
-		return readSegments(this.#object.map("segments"), this.#object.map("histograms"));
+		return this.#table.read();
+	}
+
+	/**
+	 * Makes room for others where segments have an end that is gone. Wait for one call before the next.
+	 * @param isGone of a hook set and an ifindex: no hook there works any more
+	 * @param take is given what they counted, at the very moment from which `segments` does not have it any more
+	 */
+	release(
+		isGone: (hookSet: number, ifindex: number) => boolean,
+		take: (last: readonly Segment[]) => void,
+	): Promise<void> {
+		return this.#table.release(
+			({ kind, fromHookSet, fromIfindex, toHookSet, toIfindex }) =>
+				isGone(toHookSet, toIfindex) || (hasOrigin(kind) && isGone(fromHookSet, fromIfindex)),
+			take,
+		);
 	}
 
 	counters(): StopwatchCounters {
@@ -137,6 +161,14 @@ export class Stopwatch {
 			transit,
 		});
 	}
+}
+
+const RETIRE = "weft_retire_segment";
+const FREE = "weft_free_segment";
+
+function hasOrigin(kind: number): boolean {
+	const { WEFT_SEGMENT_HOP, WEFT_SEGMENT_TRANSIT } = ENUMS.weft_segment_kind;
+	return kind === WEFT_SEGMENT_HOP || kind === WEFT_SEGMENT_TRANSIT;
 }
 
 function addTo(total: { seen: number; untracked: number }, more: StopwatchCounters): void {

@@ -30,6 +30,13 @@ export class Intervals {
 			return reading.count > 0 ? [reading] : [];
 		});
 	}
+
+	/** The same of segments that are no more: their entries may come to be others'. */
+	last(segments: readonly Counted[]): readonly Reading[] {
+		const readings = this.next(segments);
+		for (const { index } of segments) this.#before.delete(index);
+		return readings;
+	}
 }
 
 function difference(counted: Counted, before: Before | undefined): Reading {

@@ -17,7 +17,16 @@ export function counted(
 	const buckets = new Uint32Array(BUCKETS);
 	for (const ns of durations) buckets[bucketOf(ns)] = (buckets[bucketOf(ns)] as number) + 1;
 	return {
-		...{ index, kind: WEFT_SEGMENT_HOP, fromHookSet, fromIfindex, toHookSet, toIfindex, group: 0 },
+		...{
+			index,
+			hash: BigInt(index + 2),
+			kind: WEFT_SEGMENT_HOP,
+			fromHookSet,
+			fromIfindex,
+			toHookSet,
+			toIfindex,
+			group: 0,
+		},
 		flow: new Uint8Array(40),
 		count: durations.length,
 		sumNs: durations.reduce((sum, ns) => sum + ns, 0),

@@ -1,0 +1,126 @@
+import type { HookSite, Wiring } from "../wiring/model.js";
+import { bridgeOf } from "./latency-sites.js";
+
+/** Where the stopwatch has, or had, a hook: with what names the segments that begin or end there. */
+export interface TimedPlace {
+	readonly node: string;
+	readonly site: HookSite;
+	/** The bridge that the device, or its other end on the host, is a port of; null: of none. */
+	readonly bridge: string | null;
+	/** The device that tells whose it is, in the host's namespace; null: not known. */
+	readonly hostIfindex: number | null;
+}
+
+interface Known {
+	place: TimedPlace;
+	readonly hookSet: number;
+	/** By performance.now(); null: it is hooked. */
+	goneMs: number | null;
+}
+
+/** A note that a hook left on a packet is believed for WEFT_HOP_MAX_NS, 10 s: so long it may still begin a segment. */
+const REMEMBERED_MS = 15_000;
+
+/** The hooks of a stopwatch, and for a while those that are gone, by what the kernel calls them. */
+export class TimedPlaces {
+	readonly #hooked = new Map<string, Known>();
+	readonly #known = new Map<string, Known>();
+
+	/** How many are hooked. */
+	get size(): number {
+		return this.#hooked.size;
+	}
+
+	/** Null: never announced, or forgotten. */
+	get(hookSet: number, ifindex: number): TimedPlace | null {
+		return this.#known.get(`${hookSet} ${ifindex}`)?.place ?? null;
+	}
+
+	/** No hook works there any more. */
+	isGone(hookSet: number, ifindex: number): boolean {
+		return this.#known.get(`${hookSet} ${ifindex}`)?.goneMs !== null;
+	}
+
+	/** What `wanted` has and is not hooked, and what is hooked and not in `wanted`. */
+	compare(wanted: readonly TimedPlace[]): {
+		readonly fresh: readonly TimedPlace[];
+		readonly gone: readonly TimedPlace[];
+	} {
+		const devices = new Map(wanted.map(({ site }) => [keyOf(site), site.device]));
+		const fresh = wanted.filter(({ site }) => this.#hooked.get(keyOf(site))?.place.site.device !== site.device);
+		const hooked = [...this.#hooked.values()].map(({ place }) => place);
+		return { fresh, gone: hooked.filter(({ site }) => devices.get(keyOf(site)) !== site.device) };
+	}
+
+	/** Of what is hooked, what goes by another bridge or role than before: its segments are others from now on. */
+	changed(wanted: readonly TimedPlace[]): Changed {
+		const changes = wanted.flatMap((place) => {
+			const known = this.#hooked.get(keyOf(place.site));
+			if (known === undefined || isAlike(known.place, place)) return [];
+			return [{ known, place }];
+		});
+		const names = new Set(changes.map(({ known }) => `${known.hookSet} ${known.place.site.ifindex}`));
+		return {
+			size: names.size,
+			has: (hookSet, ifindex) => names.has(`${hookSet} ${ifindex}`),
+			apply: () => {
+				for (const { known, place } of changes) known.place = place;
+			},
+		};
+	}
+
+	/** To be called before a hook begins to work. */
+	hooked(place: TimedPlace, hookSet: number): void {
+		const known: Known = { place, hookSet, goneMs: null };
+		this.#hooked.set(keyOf(place.site), known);
+		this.#known.set(`${hookSet} ${place.site.ifindex}`, known);
+	}
+
+	/** To be called when they have run their last. */
+	unhooked(gone: readonly TimedPlace[], nowMs: number): void {
+		for (const { site } of gone) {
+			const known = this.#hooked.get(keyOf(site));
+			if (known !== undefined) known.goneMs = nowMs;
+			this.#hooked.delete(keyOf(site));
+		}
+	}
+
+	/** To be called when no segment of what is gone is left: forgets what no packet can come from any more. */
+	forget(nowMs: number): void {
+		for (const [name, { goneMs }] of this.#known) {
+			if (goneMs !== null && nowMs - goneMs > REMEMBERED_MS) this.#known.delete(name);
+		}
+	}
+}
+
+export interface Changed {
+	readonly size: number;
+	has(hookSet: number, ifindex: number): boolean;
+	/** From now on they are what they have become. */
+	apply(): void;
+}
+
+/** A hook site of a node, with what its wiring says of it. */
+export function timedPlace(wiring: Wiring, site: HookSite): TimedPlace {
+	const { node } = wiring;
+	const host = site.role === "inside" ? vethOf(wiring, site) : { ifindex: site.ifindex, master: site.master };
+	return {
+		...{ node, site, hostIfindex: host?.ifindex ?? null },
+		bridge: host === null ? null : bridgeOf(wiring, { master: host.master }),
+	};
+}
+
+/** The host's end of a pod's own device. */
+function vethOf(wiring: Wiring, site: HookSite): { readonly ifindex: number; readonly master: number | null } | null {
+	const inside = wiring.others.find(({ cookie }) => cookie === site.netns);
+	const peer = inside?.links.find(({ ifindex }) => ifindex === site.ifindex)?.peer ?? null;
+	return wiring.host.links.find(({ ifindex, peer: back }) => ifindex === peer && back === site.ifindex) ?? null;
+}
+
+function isAlike(one: TimedPlace, other: TimedPlace): boolean {
+	return one.bridge === other.bridge && one.site.role === other.site.role && one.hostIfindex === other.hostIfindex;
+}
+
+function keyOf({ netns, ifindex, direction }: HookSite): string {
+	return `${netns} ${ifindex} ${direction}`;
+}
