@@ -77,6 +77,9 @@ describe("traffic by agents with honest clocks", () => {
 					const answered = await lab().ping("default/client", server, { count: PINGS, size: 1000 });
 					assert.equal(answered, PINGS, "precondition: zero loss");
 					await sleep(3500);
+				} catch (cause) {
+					await weft.end();
+					throw cause;
 				} finally {
 					await flows.stop();
 				}
