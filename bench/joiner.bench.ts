@@ -1,4 +1,3 @@
-import "../src/collector/inlining.js";
 import { allocateSightings, copyRow } from "../src/packet/columns.js";
 import type { HookId } from "../src/packet/hook.js";
 import type { Sightings } from "../src/packet/sightings.js";

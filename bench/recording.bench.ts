@@ -4,7 +4,6 @@
  *
  *     node dist/bench/recording.bench.js [million sightings] [joiner|write|read …]
  */
-import "../src/collector/inlining.js";
 import { createReadStream, createWriteStream, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

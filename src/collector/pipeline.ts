@@ -1,4 +1,3 @@
-import "./inlining.js";
 import type { PathMemo } from "../filter/path-memo.js";
 import type { Counters } from "../kernel/counters.js";
 import type { Hook } from "../packet/hook.js";
