@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { ENUMS } from "../../src/kernel/layout.generated.js";
 import type { Segment as Counted } from "../../src/kernel/segments.js";
 import { Intervals } from "../../src/latency/reading.js";
-import { type LatencySummary, type SummaryOptions, summarise } from "../../src/latency/summary.js";
+import { type LatencySummary, Sum, type SummaryOptions, summarise } from "../../src/latency/summary.js";
 import type { TimedHook } from "../../src/latency/timed-hook.js";
 import type { NetnsCookie } from "../../src/packet/hook.js";
 import { counted } from "./counted.js";
@@ -33,14 +33,15 @@ const HOOKS: Readonly<Record<string, TimedHook>> = {
 };
 
 function sum(segments: readonly Counted[], options: Partial<SummaryOptions> = {}): LatencySummary {
-	return summarise(new Intervals().next(segments), {
-		hook: (hookSet, ifindex) => HOOKS[`${hookSet}/${ifindex}`] ?? null,
-		nameOf: (address) => (address === "10.0.0.1" ? "default/a" : null),
-		by: null,
-		inside: false,
-		...options,
-	});
+	return summarise(new Intervals().next(segments), { ...OPTIONS, ...options });
 }
+
+const OPTIONS: SummaryOptions = {
+	hook: (hookSet, ifindex) => HOOKS[`${hookSet}/${ifindex}`] ?? null,
+	nameOf: (address) => (address === "10.0.0.1" ? "default/a" : null),
+	by: null,
+	inside: false,
+};
 
 describe("segments are named by what packets do between two hooks", () => {
 	for (const [from, to, kind, device] of [
@@ -148,7 +149,84 @@ describe("a summary", () => {
 	});
 });
 
+describe("what is gone", () => {
+	/** A veth of a bridge that nobody else is on. */
+	const port = (device: string, bridge: string, direction: TimedHook["direction"], ifindex: number): TimedHook => ({
+		...hook(device, "pod", direction),
+		...{ bridge, ifindex },
+	});
+	const between = (from: TimedHook, to: TimedHook): SummaryOptions => ({
+		...OPTIONS,
+		hook: (hookSet) => (hookSet === 1 ? from : to),
+	});
+
+	it("keeps the names it had, of so many, and every packet, below what there is", () => {
+		const past = new Sum();
+		for (let n = 1; n <= 500; n++) {
+			const durations = Array.from({ length: n > 450 ? 2 : 1 }, () => 1000);
+			const options = between(port(`v${n}`, "cni0", "ingress", n), port(`w${n}`, "cni0", "egress", 1000 + n));
+			past.count(new Intervals().next([counted(0, `1/${n}`, `2/${1000 + n}`, durations)]), options);
+			past.bound();
+		}
+		const all = new Sum();
+		all.add(past);
+		all.count(new Intervals().next(pairsOfLive), OPTIONS);
+		for (const [sum, packets] of [
+			[past, 550],
+			[all, 553],
+		] as const) {
+			const { segments } = sum.summary();
+			assert.equal(segments.length, 1 + 100 + 1);
+			const [whole, ...parts] = segments;
+			assert.equal(whole?.count, packets);
+			assert.equal(
+				parts.reduce((total, { count }) => total + count, 0),
+				packets,
+			);
+			assert.equal(parts.at(-1)?.group, "other");
+			assert.ok(parts.some(({ from, to }) => from?.device === "v500" && to?.device === "w500"));
+		}
+	});
+
+	it("is of a device called other, where there were too many bridges", () => {
+		const past = new Sum();
+		for (let n = 1; n <= 200; n++) {
+			const options = between(port("v", `br-${n}`, "ingress", 1), port("w", `br-${n}`, "egress", 2));
+			past.count(
+				new Intervals().next([
+					counted(
+						0,
+						"1/1",
+						"2/2",
+						Array.from({ length: n }, () => 9),
+					),
+				]),
+				options,
+			);
+			past.bound();
+		}
+		const wholes = past.summary().segments.filter(({ from, group }) => from === null && group === null);
+		assert.ok(wholes.length <= 64 + 1, `${wholes.length} are kept`);
+		assert.equal(
+			wholes.reduce((total, { count }) => total + count, 0),
+			(200 * 201) / 2,
+		);
+		assert.ok(wholes.some(({ device }) => device === "br-200") && wholes.some(({ device }) => device === "other"));
+	});
+
+	const pairsOfLive = [counted(0, "1/5", "2/6", [1000, 2000]), counted(1, "1/6", "2/5", [9000])];
+});
+
 describe("intervals", () => {
+	it("begin anew where an entry is given to another segment", () => {
+		const intervals = new Intervals();
+		intervals.next([counted(0, "1/5", "2/6", [5, 100])]);
+		const [last] = intervals.last([counted(0, "1/5", "2/6", [5, 100, 100])]);
+		assert.deepEqual([last?.count, last?.histogram.count, last?.histogram.sumNs], [1, 1, 100]);
+		const [first] = intervals.next([counted(0, "1/6", "2/5", [7])]);
+		assert.deepEqual([first?.count, first?.histogram.count, first?.histogram.sumNs], [1, 1, 7]);
+	});
+
 	it("hold what was added, past a counter's wrap", () => {
 		const intervals = new Intervals();
 		const before = counted(0, "1/5", "2/6", [5, 100]);
