@@ -13,7 +13,7 @@
 
 #define WEFT_HOPS 65536
 #define WEFT_SEGMENTS 1024 /* by default: a power of two */
-#define WEFT_SEGMENT_PROBES 16
+#define WEFT_SEGMENT_PROBES 12
 #define WEFT_SEGMENT_RETIRED 1 /* in weft_segment.hash: user space takes its counts, then it is free */
 
 /*
