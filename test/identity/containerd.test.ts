@@ -111,7 +111,7 @@ describe("pods that a real runtime runs", () => {
 		const here = `--lab=${lab().name}`;
 		const neighbor = lab().pod("default/neighbor").pod.address.ipv4;
 		const trace = await startWeft("trace", "any", "default/neighbor", "icmp", here);
-		const latency = new Shifts(here);
+		const latency = await Timing.start(here);
 		const drops = await startDrops(here);
 		const before = descriptorsOf(trace.process.pid);
 		const began = performance.now();
@@ -123,22 +123,20 @@ describe("pods that a real runtime runs", () => {
 				live: async (pod, at) => {
 					// Each says which it is: by the length of its pings, and by whom it asks for in vain.
 					const space = new Space(pod.name, pod.netns);
-					await latency.during(async (timed) => {
-						const deadline = performance.now() + 30_000;
-						do {
-							assert.ok(performance.now() < deadline, `${pod.name} is not timed`);
-							await Promise.all([
-								ping(space, neighbor, { count: 3, size: SIZE + at, intervalS: 0.2 }),
-								space.attempt("ping", "-n", "-t", "1", "-c", "3", "-i", "0.2", "-W", "0.2", nowhere(at)),
-							]);
-						} while (!timed.seconds.some(({ pods }) => pods.includes(`default/${pod.name}`)));
-					});
+					const deadline = performance.now() + 30_000;
+					do {
+						assert.ok(performance.now() < deadline, `${pod.name} is not timed`);
+						await Promise.all([
+							ping(space, neighbor, { count: 3, size: SIZE + at, intervalS: 0.2 }),
+							space.attempt("ping", "-n", "-t", "1", "-c", "3", "-i", "0.2", "-W", "0.2", nowhere(at)),
+						]);
+					} while (!latency.seconds.some(({ pods }) => pods.includes(`default/${pod.name}`)));
 				},
 			});
 			t.diagnostic(`${lived.length} pods in ${Math.round((performance.now() - began) / 1000)} s`);
 			await until(() => descriptorsOf(trace.process.pid) <= before + 2);
 		} finally {
-			await Promise.all([trace.stop(), drops.stop(), latency.end().then((all) => (seconds = all))]);
+			await Promise.all([trace.stop(), drops.stop(), latency.stop().then((all) => (seconds = all))]);
 		}
 		const all = Array.from({ length: PODS }, (_, at) => `default/churn-${at}`);
 		assert.deepEqual(named(lived.map(({ pod }) => pod)), new Set(all), "precondition");
@@ -165,6 +163,8 @@ describe("pods that a real runtime runs", () => {
 			}
 		}
 		assert.deepEqual(new Set(seconds.flatMap(({ pods }) => pods)), new Set(all), "latency has named all");
+		const untracked = seconds.reduce((sum, second) => sum + second.untracked, 0);
+		assert.equal(untracked, 0, "the last pods have found room for their segments");
 	});
 });
 
@@ -182,14 +182,17 @@ interface TimedSecond {
 	readonly untilMs: number;
 	/** Pods of the churn. */
 	readonly pods: readonly string[];
+	/** Packets that there was no room to count. */
+	readonly untracked: number;
 }
 
-function timedSecond({ time, seconds, segments }: LatencyReport): TimedSecond {
+function timedSecond({ time, seconds, segments, packets }: LatencyReport): TimedSecond {
 	const groups = segments.flatMap(({ kind, group }) => (kind === "bridge-up" && group !== null ? [group] : []));
 	const untilMs = Date.parse(time);
 	return {
 		...{ fromMs: untilMs - seconds * 1000, untilMs },
 		pods: groups.filter((group) => group.startsWith("default/churn-")),
+		untracked: packets?.untracked ?? 0,
 	};
 }
 
@@ -225,44 +228,6 @@ class Timing {
 		this.#process.kill("SIGINT");
 		await this.#closed;
 		return this.seconds;
-	}
-}
-
-/**
- * One of them for every ten pods: it keeps the segments of pods that are gone, also those of what was flooded from each to
- * each, and has room for 1,024: what finds none is counted as untracked.
- */
-class Shifts {
-	readonly #here: string;
-	readonly #seconds: Promise<readonly TimedSecond[]>[] = [];
-	#running: Promise<Timing> | null = null;
-	#works: Promise<unknown>[] = [];
-
-	constructor(here: string) {
-		this.#here = here;
-	}
-
-	/** Works while one watches. */
-	async during(work: (timing: Timing) => Promise<unknown>): Promise<void> {
-		if (this.#works.length >= 10) this.#relieve();
-		this.#running ??= Timing.start(this.#here);
-		const done = this.#running.then(work);
-		this.#works.push(done);
-		await done;
-	}
-
-	/** What all of them have seen. */
-	async end(): Promise<readonly TimedSecond[]> {
-		this.#relieve();
-		return (await Promise.all(this.#seconds)).flat();
-	}
-
-	#relieve(): void {
-		const [running, works] = [this.#running, this.#works];
-		this.#running = null;
-		this.#works = [];
-		if (running === null) return;
-		this.#seconds.push(Promise.allSettled(works).then(async () => (await running).stop()));
 	}
 }
 
