@@ -26,13 +26,13 @@ export function segmentMessage(segment: Segment): SegmentDeltaMessage {
 
 /** What was added to a segment, or the sum of several. */
 export class SegmentSum {
-	readonly #place: SegmentPlace;
+	readonly place: SegmentPlace;
 	readonly #histogram = new Histogram();
 	readonly #unmatched: Record<string, number> = {};
 	#clockErrorNs = 0;
 
 	constructor(place: SegmentPlace) {
-		this.#place = place;
+		this.place = place;
 	}
 
 	add({ bucket, bucketCount, sumNs, minNs, maxNs, unmatched, clockErrorNs }: SegmentDeltaMessage): void {
@@ -47,9 +47,22 @@ export class SegmentSum {
 		}
 	}
 
+	addSum(other: SegmentSum): void {
+		this.#histogram.add(other.#histogram);
+		this.#clockErrorNs = Math.max(this.#clockErrorNs, other.#clockErrorNs);
+		for (const [cause, count] of Object.entries(other.#unmatched)) {
+			this.#unmatched[cause] = (this.#unmatched[cause] ?? 0) + count;
+		}
+	}
+
+	/** Packets with a sample. */
+	get count(): number {
+		return this.#histogram.count;
+	}
+
 	segment(): Segment {
 		const [clockErrorNs, unmatched] = [this.#clockErrorNs, { ...this.#unmatched }];
-		return segmentOf(this.#place, this.#histogram, { clockErrorNs, unmatched });
+		return segmentOf(this.place, this.#histogram, { clockErrorNs, unmatched });
 	}
 }
 

@@ -4,8 +4,8 @@ import type { LatencyReport, Segment } from "../../latency/report.js";
 import { QUANTILE_ERROR } from "../../latency/scale.js";
 import type { Protection } from "../credentials.js";
 import { decode, encode, Phase } from "../messages.js";
-import { placeOf, SegmentSum } from "../watch-message.js";
 import { Channel, RpcError } from "./channel.js";
+import { SegmentSums } from "./segment-sums.js";
 import { WireWatch } from "./wire-watch.js";
 
 export interface RemoteLatencyRequest {
@@ -27,8 +27,8 @@ const FINISH_MS = 2000;
 export class RemoteLatency {
 	readonly #request: RemoteLatencyRequest;
 	readonly #streams: Stream[] = [];
-	readonly #since = new Map<string, SegmentSum>();
-	readonly #all = new Map<string, SegmentSum>();
+	readonly #since = new SegmentSums();
+	readonly #all = new SegmentSums();
 	readonly #nodes = new Set<string>();
 	readonly #warned: string[] = [];
 	#wire: WireWatch | null = null;
@@ -104,16 +104,10 @@ export class RemoteLatency {
 		for (const { node } of state?.nodes ?? []) this.#nodes.add(node);
 		for (const line of state?.warnings ?? []) this.#warn(line);
 		if (!delta) return;
-		const place = placeOf(delta);
-		const key = JSON.stringify(place);
-		for (const sums of [this.#since, this.#all]) {
-			const sum = sums.get(key) ?? new SegmentSum(place);
-			sums.set(key, sum);
-			sum.add(delta);
-		}
+		for (const sums of [this.#since, this.#all]) sums.add(delta);
 	}
 
-	#report(sums: ReadonlyMap<string, SegmentSum>, wires: readonly Segment[], seconds: number): LatencyReport {
+	#report(sums: SegmentSums, wires: readonly Segment[], seconds: number): LatencyReport {
 		const sampled = this.#wire?.sample ?? 1;
 		const told = wires.length > 0 && sampled > 1 ? [`of ${sampled} packets on the wire one is timed now`] : [];
 		return {
@@ -121,7 +115,7 @@ export class RemoteLatency {
 			time: new Date().toISOString(),
 			seconds,
 			quantileError: QUANTILE_ERROR,
-			segments: [...[...sums.values()].map((sum) => sum.segment()), ...wires],
+			segments: [...sums.segments(), ...wires],
 			packets: null,
 			warnings: [...this.#warned, ...told],
 		};
