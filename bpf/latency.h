@@ -5,7 +5,8 @@
  * Every packet at a hook is one of these, so that for each hook (as `to`)
  *     packets seen = samples from all hooks + unmatched by all reasons + weft_latency_counters.untracked
  *
- * `segments` and `histograms` go by the same index. A segment without samples (unmatched) uses `count` only.
+ * `segments` and `histograms` go by the same index. A segment without samples (unmatched) uses `count` only. One
+ * that ends or begins at a device that is gone is given back by user space: see weft_exchange_hash.
  * Counters in histograms wrap; user space adds up differences.
  */
 #ifndef WEFT_LATENCY_H

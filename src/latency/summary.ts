@@ -24,7 +24,7 @@ export interface LatencySummary {
 
 /** Parts of a segment (port pairs, groups) that are told apart; those of the fewest packets go into "other". */
 const PARTS = 100;
-/** Segments that are kept of what is gone, each with its parts; those of the fewest packets are of a device "other". */
+/** Segments that are kept of what is gone, each with its parts; of more, those of the fewest packets are of a device "other". */
 const MOST_GONE = 64;
 
 /** Adds up what was read from the kernel to segments by what they are: each as a whole, and its parts. Pure. */
