@@ -328,6 +328,7 @@ export interface AgentStatusMessage {
 	readonly residentBytes: Count;
 	readonly warnings: readonly string[];
 	readonly hashSalt: Uint8Array;
+	readonly offeredHashSalt: Uint8Array;
 	readonly address: string;
 	readonly clockOffsetNs?: Count | null;
 	readonly clockErrorNs: Count;

@@ -85,4 +85,34 @@ describe("subscribers of one agent", () => {
 			channel.close();
 		}
 	});
+
+	test("clients that begin at once, when nobody is served yet, bring all agents the same key", async () => {
+		const nodes = ["node-a", "node-b"];
+		const named = nodes.flatMap((name) => ["--agent", agents.address(name)]);
+		const keysOf = async () => {
+			const channels = nodes.map((name) => new Channel(agents.address(name), { tls: null, insecure: false }));
+			try {
+				const statuses = await Promise.all(channels.map((channel) => channel.getStatus()));
+				return statuses.map(({ agents: [agent] }) => Buffer.from(agent?.hashSalt ?? []).toString("hex"));
+			} finally {
+				for (const channel of channels) channel.close();
+			}
+		};
+		for (let round = 0; round < 3; round++) {
+			assert.deepEqual(await keysOf(), ["", ""], "precondition: nobody is served");
+			const running = await Promise.all(
+				// The second names the agents the other way round: what comes first at one comes last at the other.
+				[named, [...named.slice(2), ...named.slice(0, 2)]].map((agent) =>
+					startWeft("trace", "default/client", "default/server", "udp", ...agent),
+				),
+			);
+			const [a, b] = await keysOf();
+			assert.equal(a?.length, 16);
+			assert.equal(a, b);
+			for (const weft of running) {
+				await weft.stop();
+				assert.doesNotMatch(weft.warnings.join(), /key/);
+			}
+		}
+	});
 });

@@ -60,6 +60,7 @@ interface Subscriber {
 /** Serves one node. Idle it hooks nothing. */
 export class Agent implements Responder {
 	readonly instance = randomBytes(8).toString("hex");
+	readonly #offeredSalt = randomBytes(8);
 	readonly #options: AgentOptions;
 	readonly #observer: NodeObserver;
 	readonly #clock: NodeClock;
@@ -229,6 +230,7 @@ export class Agent implements Responder {
 					residentBytes: process.memoryUsage.rss(),
 					warnings: this.#observer.warnings,
 					hashSalt: worker.hashSalt === null ? new Uint8Array(0) : saltBytes(worker.hashSalt),
+					offeredHashSalt: this.#offeredSalt,
 					address: "",
 					clockErrorNs: 0,
 				},

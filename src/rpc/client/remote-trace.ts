@@ -27,6 +27,8 @@ import type { FromRemoteWorker, RemoteWorkerOptions, RemoteWorld, StreamOrder, T
 
 /** How long agents that do not answer may keep a trace from beginning. */
 const SETTLED_MS = 3000;
+/** Of what keys payload hashes. */
+const SALT_BYTES = 8;
 /** How long agents have for their last words. */
 const FINISH_MS = 2000;
 /** Changes that come together are told together. */
@@ -95,7 +97,7 @@ class RemoteTrace {
 	});
 	readonly #outages: Outages;
 	readonly #telling: Telling;
-	#hashSalt: Uint8Array = randomBytes(8);
+	#hashSalt: Uint8Array = randomBytes(SALT_BYTES);
 	#worker: Worker | null = null;
 	#settling: NodeJS.Timeout | null = null;
 	#toldCluster = "";
@@ -168,12 +170,13 @@ class RemoteTrace {
 		for (const failure of failures) this.#telling.warn(failure);
 	}
 
-	/** Whoever is served already has a key for hashes; then all use that one. */
+	/** Whoever is served already has a key for hashes; then all use that one. Else clients that begin now find the same. */
 	async #agreeOnSalt(asked: readonly RemoteNode[]): Promise<void> {
 		const statuses = await Promise.all(asked.map(({ link }) => link.channel.getStatus().catch(() => null)));
-		const salts = statuses.flatMap((status) => status?.agents ?? []).map(({ hashSalt }) => hashSalt);
-		const taken = salts.filter((salt) => salt.length === 8);
-		if (taken[0] !== undefined) this.#hashSalt = taken[0];
+		const agents = statuses.flatMap((status) => status?.agents ?? []);
+		const taken = agents.map(({ hashSalt }) => hashSalt).filter((salt) => salt.length === SALT_BYTES);
+		const offered = agents.map(({ offeredHashSalt }) => offeredHashSalt).filter((salt) => salt.length === SALT_BYTES);
+		this.#hashSalt = taken[0] ?? offered.sort(Buffer.compare)[0] ?? randomBytes(SALT_BYTES);
 		if (new Set(taken.map((salt) => Buffer.from(salt).toString("hex"))).size > 1) {
 			this.#telling.warn(
 				"agents serve others with different keys: UDP and ICMP without an IP ID are joined on one node only",
