@@ -3,6 +3,7 @@ import { DecodeContext, decode } from "../kernel/decode.js";
 import { HookIndex } from "../kernel/hookindex.js";
 import { type FilterOf, type HookCounters, Hooks, type SlotAccess } from "../kernel/hooks.js";
 import type { RawBatch } from "../kernel/native.js";
+import type { HookPlace } from "../kernel/place.js";
 import { allocateSightings } from "../packet/columns.js";
 import type { Hook, HookId } from "../packet/hook.js";
 import type { OuterTable } from "../packet/outers.js";
@@ -84,7 +85,7 @@ export class LocalSource {
 
 	/**
 	 * Makes these the hooks: adds what is new, takes away what is not wanted or gone. Returns a line for each that could
-	 * not be hooked. `filterOf` says what each namespace's programs look for.
+	 * not be hooked, or not before all others. `filterOf` says what each namespace's programs look for.
 	 */
 	async watch(sites: readonly HookSite[], filterOf: FilterOf): Promise<readonly string[]> {
 		const wanted = new Map(sites.map((site) => [placeOf(site), site]));
@@ -98,7 +99,7 @@ export class LocalSource {
 		}
 		const arriving = [...wanted].filter(([place]) => !this.#placed.has(place)).map(([, site]) => site);
 		const failures = await this.#hooks.attach(arriving, filterOf, (site, hookSet) => this.#announce(site, hookSet));
-		return failures.map(({ error }) => error.message);
+		return [...failures.map(({ error }) => error.message), ...this.#shadowedAmong(arriving)];
 	}
 
 	/** Every program gets its rules anew. */
@@ -141,6 +142,18 @@ export class LocalSource {
 		this.#tellLosses(counters);
 		this.#sink.end(this.id);
 		return counters;
+	}
+
+	/** A line for each that somebody's filter stands before: with clsact the first priority may be taken. */
+	#shadowedAmong(sites: readonly HookSite[]): readonly string[] {
+		const places = new Set(sites.map(placeOf));
+		return this.#hooks.shadowed
+			.filter((target) => places.has(placeOf(target)))
+			.map(
+				({ device, direction }) =>
+					`another program's tc filter runs before weft's on ${device} ${direction} and may end a packet's way unseen: ` +
+					`tc filter show dev ${device} ${direction}`,
+			);
 	}
 
 	#announce(site: HookSite, hookSet: number): void {
@@ -196,6 +209,6 @@ export class LocalSource {
 	}
 }
 
-function placeOf(site: HookSite): string {
-	return `${site.netns}/${site.ifindex}/${site.direction}`;
+function placeOf({ netns, ifindex, direction }: HookPlace): string {
+	return `${netns}/${ifindex}/${direction}`;
 }

@@ -126,4 +126,25 @@ describe("clsact filters of a trace", () => {
 		assert.deepEqual(await filters(node), before);
 		await node.run("tc", "qdisc", "del", "dev", device, "clsact");
 	});
+
+	test("say where somebody's filter runs before them, and what it lets through is traced", async () => {
+		const node = lab().node("node-a");
+		const { device } = lab().pod("default/neighbor").pod;
+		await node.run("tc", "qdisc", "add", "dev", device, "clsact");
+		// The first priority is taken; it matches nothing that is sent.
+		const first = ["protocol", "0x88b5", "pref", "1", "u32", "match", "u32", "0", "0", "flowid", "1:1"];
+		await node.run("tc", "filter", "add", "dev", device, "ingress", ...first);
+		const weft = await start();
+		try {
+			const shadows = weft.warnings.filter((line) => line.includes("runs before weft's"));
+			assert.equal(shadows.length, 1, shadows.join("\n"));
+			assert.match(shadows[0] ?? "", new RegExp(`${device} ingress .*: tc filter show dev ${device} ingress`));
+			assert.equal(await lab().ping("default/client", lab().pod("default/neighbor").pod.address.ipv4), 1);
+			await sleep(100);
+			assertBalanced(await weft.stop());
+		} finally {
+			await weft.end();
+			await node.run("tc", "qdisc", "del", "dev", device, "clsact");
+		}
+	});
 });
