@@ -66,8 +66,8 @@ export class Pipeline {
 	readonly #upkeep: TableUpkeep;
 	readonly #hooks = new Map<number, Hook>();
 	readonly #thinning = new Thinning();
-	readonly #verdicts = new VerdictCount();
-	readonly #flows = new FlowCount(this.tuples);
+	#verdicts = new VerdictCount();
+	#flows = new FlowCount(this.tuples);
 	readonly #faces = new ViewFaces(this.tuples);
 	/** What `#placeName` is asked about: a closure of its own for each path would be garbage by the million. */
 	#shown: PathView | null = null;
@@ -107,6 +107,12 @@ export class Pipeline {
 	second(): Second {
 		const { alike, latency, lost } = this.#thinning.take();
 		return { alike, latency, lost };
+	}
+
+	/** All hooks are on: what has ended by now is no part of the trace, and not counted. */
+	begin(): void {
+		this.#verdicts = new VerdictCount();
+		this.#flows = new FlowCount(this.tuples);
 	}
 
 	/** Judges what is open. */

@@ -180,6 +180,8 @@ class Replay {
 
 	#begin(): void {
 		this.#ready = true;
+		this.#explaining.clear();
+		this.#pipeline.begin();
 		const [asked, recorded] = this.#questions as [Question, Question];
 		const wider = this.#request.from === "any" && this.#request.to === "any";
 		this.#listener.ready(

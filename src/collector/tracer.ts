@@ -97,6 +97,10 @@ export class Tracer {
 		this.#hooksOnce = hooks.length;
 		// What ended before is no part of the trace, live or replayed.
 		this.#flushPaths();
+		this.#explaining.clear();
+		this.#pipeline.begin();
+		this.#offered = 0;
+		this.#unsentLost = 0;
 		this.#recorder?.ready(hooks.length);
 		this.#send({ kind: "ready", hooks, wallClockBase: realtimeNs, monotonicBase: monotonicNs });
 		this.#second = setInterval(() => this.#tellSecond(), 1000);

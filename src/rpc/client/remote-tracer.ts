@@ -175,6 +175,9 @@ export class RemoteTracer {
 		this.#hooksOnce = hooks.length;
 		// What ended before is no part of the trace, live or replayed.
 		this.#flushPaths();
+		this.#pipeline.begin();
+		this.#offered = 0;
+		this.#unsentLost = 0;
 		this.#recorder?.ready(hooks.length);
 		const { wallClockBase } = this.#options;
 		this.#send({ kind: "ready", hooks, wallClockBase, monotonicBase: 0n });
