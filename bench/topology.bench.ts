@@ -21,7 +21,8 @@ import { row, title } from "./table.js";
 const PODS = 250;
 const LINKS = 2000;
 const COLD = 7;
-const IDLE_S = 10;
+/** With what comes every ten seconds in it three times, and V8's one collection some eight seconds after a thread fell idle. */
+const IDLE_S = 30;
 const NAME = `wf-bench-${process.pid}`;
 
 const [mode, netns, root] = process.argv.slice(2);
