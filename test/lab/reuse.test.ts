@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { NOBODY } from "../../src/collector/cluster.js";
 import { LocalSource } from "../../src/collector/local-source.js";
 import { Pipeline } from "../../src/collector/pipeline.js";
@@ -16,14 +14,13 @@ import type { Sightings } from "../../src/packet/sightings.js";
 import type { SourceId, SourceSink } from "../../src/packet/source.js";
 import type { PathView } from "../../src/path/path-view.js";
 import { readWiring } from "../../src/wiring/snapshot.js";
-import { packet } from "../bpf/packet.js";
 import { attach } from "./attach.js";
 import { cluster } from "./cluster.js";
 import { latencyOf, segmentOf } from "./latency.js";
+import { sendLive } from "./live.js";
 import { DATAGRAM_BYTES, Numbers, Passages } from "./numbered.js";
 
 const FLOOD = "build/bench/flood";
-const LIVE = fileURLToPath(new URL("live", import.meta.url));
 const PORT = 9000;
 const SALT = 0x1234_5678_9abc_def1n;
 const COUNT = 1_001_000;
@@ -44,7 +41,7 @@ describe("a million datagrams", () => {
 
 	for (const [way, to, nodes, hops, count, send] of [
 		["over one veth pair, as a socket sends them", "default/neighbor", ["node-a"], 2, COUNT, flooding(null)],
-		["over one veth pair, as fast as this machine can", "default/neighbor", ["node-a"], 2, FASTEST, live],
+		["over one veth pair, as fast as this machine can", "default/neighbor", ["node-a"], 2, FASTEST, fastest],
 		[
 			"across nodes, their IDs come again and again",
 			"default/server",
@@ -99,7 +96,7 @@ describe("a million datagrams", () => {
 		let sent = 0;
 		// A sample of one packet's entry and another's exit would be one too many, or leave an exit without its entry.
 		const report = await latencyOf([`--lab=${lab().name}`], async () => {
-			sent = (JSON.parse(await live(lab(), "default/neighbor", FASTEST)) as { sent: number }).sent;
+			sent = (JSON.parse(await fastest(lab(), "default/neighbor", FASTEST)) as { sent: number }).sent;
 		});
 		assert.equal(sent, FASTEST, "precondition: all were sent");
 		const { count } = segmentOf(report, "node-a", "bridge-forward");
@@ -202,37 +199,6 @@ function flooding(rate: number | null): (lab: Lab, to: string, count: number) =>
 	};
 }
 
-/** The same datagrams as if client's veth had received them, on all CPUs at once; the far pod drops them unread. */
-async function live(lab: Lab, to: string, count: number): Promise<string> {
-	const [client, far, node] = [lab.pod("default/client"), lab.pod(to), lab.node("node-a")];
-	assert.equal(await lab.ping("default/client", far.pod.address.ipv4), 1, "precondition: the bridge knows both");
-	const link = { source: client.pod.mac, destination: far.pod.mac };
-	const ends = { source: client.pod.address.ipv4, destination: far.pod.address.ipv4, id: 1, dontFragment: true };
-	const frame = packet()
-		.ethernet(link)
-		.ipv4(ends)
-		.udp({ source: 4500, destination: PORT })
-		.payload(new Uint8Array(DATAGRAM_BYTES))
-		.build();
-	await far.run("tc", "qdisc", "add", "dev", "eth0", "clsact");
-	const discard = ["bpf", "direct-action", "obj", `${LIVE}.bpf.o`, "sec", "tc"];
-	await far.run("tc", "filter", "add", "dev", "eth0", "ingress", ...discard);
-	await node.run("ethtool", "-K", client.pod.device, "gro", "on");
-	await lab.setBridgeNetfilter("node-a", false);
-	try {
-		const words = [`${LIVE}.bpf.o`, client.pod.device, String(count), String(BURST), String(PAUSE_MS)];
-		const child = node.spawn([LIVE, ...words], { stdio: ["pipe", "pipe", "inherit"] });
-		const closed = once(child, "close");
-		let told = "";
-		child.stdout?.setEncoding("utf8").on("data", (text: string) => {
-			told += text;
-		});
-		child.stdin?.end(frame);
-		assert.deepEqual(await closed, [0, null]);
-		return told;
-	} finally {
-		await lab.setBridgeNetfilter("node-a", true);
-		await node.run("ethtool", "-K", client.pod.device, "gro", "off");
-		await far.run("tc", "qdisc", "del", "dev", "eth0", "clsact");
-	}
+function fastest(lab: Lab, to: string, count: number): Promise<string> {
+	return sendLive(lab, to, { port: PORT, count, burst: BURST, pauseMs: PAUSE_MS });
 }
