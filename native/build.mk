@@ -108,5 +108,5 @@ test-sanitize: compile $(NATIVE_ASAN_ADDON)
 	$(Q)$(SUDO) env LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
 		ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:log_path=$(CURDIR)/$(NATIVE_ASAN_LOG) \
 		LSAN_OPTIONS=exitcode=0 UBSAN_OPTIONS=print_stacktrace=1 \
-		node --test --test-concurrency=1 --test-timeout=300000 --test-force-exit $(NATIVE_ASAN_DIST)/test/native $(NATIVE_ASAN_DIST)/test/kernel
+		node --test --test-concurrency=1 --test-timeout=300000 $(NATIVE_ASAN_DIST)/test/native $(NATIVE_ASAN_DIST)/test/kernel
 	$(Q)awk -f native/sanitizer-reports.awk $(NATIVE_ASAN_LOG).*
