@@ -105,15 +105,7 @@ export class ByDatagram {
 	#cut(path: number, sight: Sight): void {
 		const { paths, hops, datagrams } = this.#shop;
 		const total = (paths.words[path | PathAt.payload] as number) + (HEADER_BYTES[sight.protocol] ?? 0);
-		const datagram: Datagram = {
-			path,
-			ids: [sight.ipId],
-			head: null,
-			protocol: sight.protocol,
-			family: sight.flags & EventFlag.familyMask,
-			faces: [paths.words[path | PathAt.tuple] as number],
-			total,
-		};
+		const datagram = datagramOf(path, sight, paths.words[path | PathAt.tuple] as number, total);
 		this.#open.becomeFragments(path);
 		paths.words[path | PathAt.total] = leastOf(datagram);
 		for (
@@ -160,15 +152,7 @@ export class ByDatagram {
 	begin(sight: Sight): void {
 		const { paths, hops, datagrams } = this.#shop;
 		const path = this.#open.openFragments(sight);
-		const datagram: Datagram = {
-			path,
-			ids: [sight.ipId],
-			head: null,
-			protocol: sight.protocol,
-			family: sight.flags & EventFlag.familyMask,
-			faces: [sight.tuple],
-			total: 0,
-		};
+		const datagram = datagramOf(path, sight, sight.tuple, 0);
 		datagrams.add(datagram);
 		const hop = paths.words[path | PathAt.firstHop] as number;
 		hops.words[hop | HopAt.coverLow] = 0;
@@ -298,4 +282,10 @@ function leastOf({ total, protocol }: Datagram): number {
 /** Bytes behind the IP headers. */
 function bytesOf(sight: Sight): number {
 	return sight.payload + (isLater(sight) ? 0 : (HEADER_BYTES[sight.protocol] ?? 0));
+}
+
+/** Of which this fragment is under way. @param total see Datagram */
+function datagramOf(path: number, sight: Sight, face: number, total: number): Datagram {
+	const family = sight.flags & EventFlag.familyMask;
+	return { path, ids: [sight.ipId], head: null, protocol: sight.protocol, family, faces: [face], total };
 }

@@ -39,14 +39,11 @@ const SIZE = 16; /* one cache line */
  * whoever finds another packet under it takes it away from its path.
  */
 export class CarrierTable extends Records {
-	used = 0;
 	#buckets: Uint32Array;
 	#mask: number;
-	#free = 0;
-	#last = 0;
 
 	constructor(capacity: number) {
-		super(SIZE, capacity);
+		super(SIZE, CarrierAt.next, capacity);
 		this.#buckets = new Uint32Array(capacity * 2);
 		this.#mask = capacity * 2 - 1;
 	}
@@ -68,17 +65,7 @@ export class CarrierTable extends Records {
 
 	/** A new carrier for a pointer that has none; the caller sets what is not a parameter, `sibling` included. */
 	add(source: number, low: number, high: number): number {
-		let id = this.#free;
-		if (id !== 0) this.#free = this.words[id | CarrierAt.next] as number;
-		else {
-			if (this.#last === this.highest) {
-				this.grow(this.capacity * 2);
-				this.#rebuild();
-			}
-			id = this.#last + SIZE;
-			this.#last = id;
-		}
-		this.used++;
+		const id = this.take();
 		this.words[id | CarrierAt.source] = source;
 		this.words[id | CarrierAt.low] = low;
 		this.words[id | CarrierAt.high] = high;
@@ -101,9 +88,7 @@ export class CarrierTable extends Records {
 			while (this.words[at | CarrierAt.next] !== id) at = this.words[at | CarrierAt.next] as number;
 			this.words[at | CarrierAt.next] = this.words[id | CarrierAt.next] as number;
 		}
-		this.used--;
-		this.words[id | CarrierAt.next] = this.#free;
-		this.#free = id;
+		this.giveBack(id);
 	}
 
 	#bucket(source: number, low: number, high: number): number {
@@ -111,11 +96,13 @@ export class CarrierTable extends Records {
 		return (mixed ^ (mixed >>> 15)) & this.#mask;
 	}
 
-	/** Every id is in use when this is called: the table was full. */
-	#rebuild(): void {
+	/** The chains are made anew, of all ids that there were. */
+	protected override grow(): void {
+		const last = this.highest;
+		super.grow();
 		this.#buckets = new Uint32Array(this.capacity * 2);
 		this.#mask = this.capacity * 2 - 1;
-		for (let id = SIZE; id <= this.#last; id += SIZE) {
+		for (let id = SIZE; id <= last; id += SIZE) {
 			const bucket = this.#bucket(
 				this.words[id | CarrierAt.source] as number,
 				this.words[id | CarrierAt.low] as number,

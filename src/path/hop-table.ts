@@ -30,26 +30,15 @@ export const HopAt = {
 } as const;
 const SIZE = 16; /* one cache line */
 
-/** Hops of all paths as records, in singly linked lists. A freed id is used again next. */
+/** Hops of all paths as records, in singly linked lists. */
 export class HopTable extends Records {
-	used = 0;
-	#free = 0;
-	#last = 0;
-
 	constructor(capacity: number) {
-		super(SIZE, capacity);
+		super(SIZE, HopAt.next, capacity);
 	}
 
 	/** A hop with every member to be set by the caller, except next and leading*, which are 0. */
 	allocate(): number {
-		this.used++;
-		let id = this.#free;
-		if (id !== 0) this.#free = this.words[id | HopAt.next] as number;
-		else {
-			if (this.#last === this.highest) this.grow(this.capacity * 2);
-			id = this.#last + SIZE;
-			this.#last = id;
-		}
+		const id = this.take();
 		const { words } = this;
 		words[id | HopAt.next] = 0;
 		words[id | HopAt.leadingPackets] = 0;
@@ -58,9 +47,7 @@ export class HopTable extends Records {
 	}
 
 	free(id: number): void {
-		this.used--;
-		this.words[id | HopAt.next] = this.#free;
-		this.#free = id;
+		this.giveBack(id);
 	}
 
 	/** Frees a whole list. */

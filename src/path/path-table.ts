@@ -96,32 +96,15 @@ const SIZE = 64;
  * push it out, so that a drop report or a late hop can still revise it.
  */
 export class PathTable extends Records {
-	used = 0;
-	/** Paths at the most. */
-	readonly limit: number;
-	#free = 0;
-	#last = 0;
-
+	/** @param limit paths at the most */
 	constructor(capacity: number, limit: number) {
-		super(SIZE, Math.min(capacity, limit));
-		this.limit = limit;
-	}
-
-	get full(): boolean {
-		return this.used === this.limit;
+		super(SIZE, PathAt.newer, capacity, limit);
 	}
 
 	/** 0 when full. The caller sets every member but state, marks, revision, carrier and branches. */
 	allocate(): number {
-		let id = this.#free;
-		if (id !== 0) this.#free = this.words[id | PathAt.newer] as number;
-		else {
-			if (this.#last === this.limit * SIZE) return 0;
-			if (this.#last === this.highest) this.grow(Math.min(this.capacity * 2, this.limit));
-			id = this.#last + SIZE;
-			this.#last = id;
-		}
-		this.used++;
+		const id = this.take();
+		if (id === 0) return 0;
 		const { words } = this;
 		words[id | PathAt.state] = State.open;
 		words[id | PathAt.marks] = 0;
@@ -132,9 +115,7 @@ export class PathTable extends Records {
 	}
 
 	free(id: number): void {
-		this.used--;
 		this.words[id | PathAt.state] = State.free;
-		this.words[id | PathAt.newer] = this.#free;
-		this.#free = id;
+		this.giveBack(id);
 	}
 }

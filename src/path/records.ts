@@ -7,7 +7,7 @@
  *                            doubles[(id >> 1) | n]   the record's nth double
  *
  * An id is where its record begins, in words; 0 is no record. The size is a power of two: or-ing cannot overflow, so that
- * no check of V8's stands before the one for the bound.
+ * no check of V8's stands before the one for the bound. What was given back last is taken next: it is in the cache.
  */
 export class Records {
 	/** All three are the same memory. */
@@ -18,11 +18,21 @@ export class Records {
 	readonly size: number;
 	/** Records for which there is room. */
 	capacity: number;
+	/** Records in use. */
+	used = 0;
+	/** The word that names the next free record, in one that is free. */
+	readonly #link: number;
+	readonly #limit: number;
+	#free = 0;
+	#last = 0;
 
-	constructor(size: number, capacity: number) {
+	/** @param limit records at the most */
+	constructor(size: number, link: number, capacity: number, limit = Number.POSITIVE_INFINITY) {
 		this.size = size;
-		this.capacity = capacity;
-		this.words = new Uint32Array((capacity + 1) * size);
+		this.#link = link;
+		this.#limit = limit;
+		this.capacity = Math.min(capacity, limit);
+		this.words = new Uint32Array((this.capacity + 1) * size);
 		this.signed = new Int32Array(this.words.buffer);
 		this.doubles = new Float64Array(this.words.buffer);
 	}
@@ -32,8 +42,35 @@ export class Records {
 		return this.capacity * this.size;
 	}
 
-	grow(capacity: number): void {
+	/** All that may be are in use. */
+	get full(): boolean {
+		return this.used === this.#limit;
+	}
+
+	/** A record with whatever was in it; 0 when full. */
+	protected take(): number {
+		let id = this.#free;
+		if (id !== 0) this.#free = this.words[id | this.#link] as number;
+		else {
+			if (this.full) return 0;
+			if (this.#last === this.highest) this.grow();
+			id = this.#last + this.size;
+			this.#last = id;
+		}
+		this.used++;
+		return id;
+	}
+
+	protected giveBack(id: number): void {
+		this.used--;
+		this.words[id | this.#link] = this.#free;
+		this.#free = id;
+	}
+
+	/** Called when every record is in use. */
+	protected grow(): void {
 		const { words } = this;
+		const capacity = Math.min(this.capacity * 2, this.#limit);
 		this.capacity = capacity;
 		this.words = new Uint32Array((capacity + 1) * this.size);
 		this.words.set(words);
