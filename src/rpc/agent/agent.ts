@@ -93,7 +93,7 @@ export class Agent implements Responder {
 		this.#worker.on("message", (message: FromNodeWorker) => this.#hear(message));
 		this.#worker.on("error", (cause: Error) => options.onFailure(cause));
 		this.#paths = new PathsService(instance, options.own);
-		this.#devices = new DeviceService(instance, spec.netns);
+		this.#devices = new DeviceService(instance, spec);
 		this.#watches = new Watches(instance, spec, attach);
 	}
 

@@ -1,11 +1,13 @@
 import { status } from "@grpc/grpc-js";
 import { DeviceWatch } from "../../collector/device-watch.js";
+import type { NodeSpec } from "../../collector/request.js";
 import type { Wiring } from "../../wiring/model.js";
 import { deviceIntervalMessage } from "../device-message.js";
-import { decode, encode, Phase } from "../messages.js";
+import { decode, encode } from "../messages.js";
 import { Told } from "../paths-service.js";
-import { Refusal, serviceErrorOf } from "../refusal.js";
+import { Refusal } from "../refusal.js";
 import type { Reply } from "../server.js";
+import { ServedWatches } from "./served-watches.js";
 
 /** Each has hooks of its own. */
 const MOST_WATCHES = 8;
@@ -18,11 +20,12 @@ export class DeviceService {
 	readonly #instance: string;
 	/** Path of the node's namespace; null: our own. */
 	readonly #netns: string | null;
-	readonly #ends = new Set<() => Promise<void>>();
+	readonly #served: ServedWatches;
 
-	constructor(instance: string, netns: string | null) {
+	constructor(instance: string, { name, netns }: NodeSpec) {
 		this.#instance = instance;
 		this.#netns = netns;
+		this.#served = new ServedWatches(name);
 	}
 
 	watch(call: Reply, wiring: Wiring): void {
@@ -33,53 +36,34 @@ export class DeviceService {
 		}
 		const link = wiring.host.links.find((one) => one.name === device || one.altnames.includes(device));
 		if (link === undefined) throw new Refusal(status.NOT_FOUND, `device: ${wiring.node} has no ${device.slice(0, 64)}`);
-		if (this.#ends.size >= MOST_WATCHES) {
+		if (this.#served.count >= MOST_WATCHES) {
 			throw new Refusal(status.RESOURCE_EXHAUSTED, `${MOST_WATCHES} devices are watched here already`);
 		}
-		this.#serve(call, DeviceWatch.start(wiring, this.#netns, link.ifindex), wiring.node, intervalMs || INTERVAL_MS);
+		this.#serve(call, wiring, link.ifindex, intervalMs || INTERVAL_MS);
 	}
 
 	/** Ends all that is served; hooks are taken away. */
-	async close(): Promise<void> {
-		await Promise.all([...this.#ends].map((end) => end()));
+	close(): Promise<void> {
+		return this.#served.close();
 	}
 
-	#serve(call: Reply, started: Promise<DeviceWatch | null>, node: string, intervalMs: number): void {
+	#serve(call: Reply, wiring: Wiring, ifindex: number, intervalMs: number): void {
 		const stream = new Told(call, this.#instance, (state) => encode("WatchDeviceResponse", { state }));
-		let timer: NodeJS.Timeout | null = null;
-		let ended: Promise<void> | null = null;
-		const end = () => {
-			ended ??= started
-				.then(async (watch) => {
-					if (timer !== null) clearInterval(timer);
-					await watch?.close();
-					stream.state(Phase.ended, null);
-					call.end();
-				})
-				.catch(() => undefined)
-				.finally(() => this.#ends.delete(end));
-			return ended;
-		};
-		this.#ends.add(end);
-		const leave = () => void end();
-		call.on("cancelled", leave);
-		call.on("close", leave);
-		started.then(
-			(watch) => {
-				if (ended !== null) return;
-				if (watch === null) return leave();
-				stream.ready([node], []);
-				timer = setInterval(() => {
-					const interval = watch.interval();
-					// A device that is gone ends its stream.
-					if (interval === null) leave();
-					else stream.row(encode("WatchDeviceResponse", { interval: deviceIntervalMessage(interval) }));
-				}, intervalMs);
-			},
-			(cause: unknown) => {
-				this.#ends.delete(end);
-				call.emit("error", serviceErrorOf(cause));
-			},
-		);
+		this.#served.serve(call, stream, async (leave) => {
+			const watch = await DeviceWatch.start(wiring, this.#netns, ifindex);
+			if (watch === null) return null;
+			const timer = setInterval(() => {
+				const interval = watch.interval();
+				// A device that is gone ends its stream.
+				if (interval === null) leave();
+				else stream.row(encode("WatchDeviceResponse", { interval: deviceIntervalMessage(interval) }));
+			}, intervalMs);
+			return {
+				stop: async () => {
+					clearInterval(timer);
+					await watch.close();
+				},
+			};
+		});
 	}
 }

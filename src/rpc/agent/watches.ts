@@ -7,32 +7,28 @@ import { parseFilter } from "../../filter/grammar.js";
 import { GROUPS, isGroupBy } from "../../latency/group.js";
 import { decode, encode, Phase } from "../messages.js";
 import { Told } from "../paths-service.js";
-import { checkQuestion, Refusal, serviceErrorOf } from "../refusal.js";
+import { checkQuestion, Refusal } from "../refusal.js";
 import type { Reply } from "../server.js";
 import { dropMessage, segmentMessage } from "../watch-message.js";
+import { ServedWatches, type Watching } from "./served-watches.js";
 
 /** Each has hooks, or a tracepoint program, of its own. */
 const MOST_WATCHES = 8;
 const INTERVAL_MS = 1000;
 const LEAST_INTERVAL_MS = 100;
 
-/** What ends with its client. */
-interface Watching {
-	/** Tells what is left. */
-	stop(): Promise<void>;
-}
-
 /** WatchLatency and WatchDrops of an agent: hooks and programs are on while somebody asks. */
 export class Watches {
 	readonly #instance: string;
 	readonly #spec: NodeSpec;
 	readonly #attach: "tcx" | "clsact" | "auto";
-	readonly #ends = new Set<() => Promise<void>>();
+	readonly #served: ServedWatches;
 
 	constructor(instance: string, spec: NodeSpec, attach: "tcx" | "clsact" | "auto") {
 		this.#instance = instance;
 		this.#spec = spec;
 		this.#attach = attach;
+		this.#served = new ServedWatches(spec.name);
 	}
 
 	latency(call: Reply): void {
@@ -96,42 +92,23 @@ export class Watches {
 	}
 
 	/** Ends all that is served; what hooks have is taken away. */
-	async close(): Promise<void> {
-		await Promise.all([...this.#ends].map((end) => end()));
+	close(): Promise<void> {
+		return this.#served.close();
 	}
 
 	#serve(call: Reply, stream: Told, begin: () => Promise<Watching>): void {
-		if (this.#ends.size >= MOST_WATCHES) {
+		if (this.#served.count >= MOST_WATCHES) {
 			throw new Refusal(status.RESOURCE_EXHAUSTED, `${MOST_WATCHES} watches are served here already`);
 		}
-		const begun = begin();
-		let ended: Promise<void> | null = null;
-		let second: NodeJS.Timeout | null = null;
-		const end = () => {
-			ended ??= begun
-				.then(async (watching) => {
-					if (second !== null) clearInterval(second);
+		this.#served.serve(call, stream, async () => {
+			const watching = await begin();
+			const second = setInterval(() => stream.state(Phase.running, null), INTERVAL_MS);
+			return {
+				stop: async () => {
+					clearInterval(second);
 					await watching.stop();
-					stream.state(Phase.ended, null);
-					call.end();
-				})
-				.catch(() => undefined)
-				.finally(() => this.#ends.delete(end));
-			return ended;
-		};
-		this.#ends.add(end);
-		const leave = () => void end();
-		call.on("cancelled", leave);
-		call.on("close", leave);
-		begun.then(
-			() => {
-				stream.ready([this.#spec.name], []);
-				second = setInterval(() => stream.state(Phase.running, null), INTERVAL_MS);
-			},
-			(cause: unknown) => {
-				this.#ends.delete(end);
-				call.emit("error", serviceErrorOf(cause));
-			},
-		);
+				},
+			};
+		});
 	}
 }
