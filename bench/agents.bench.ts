@@ -106,13 +106,13 @@ async function stream(lab: Lab): Promise<void> {
 	const rounds: Round[] = [];
 	for (let round = 0; round < ROUNDS; round++) {
 		const client = await SightingsClient.start(addressOf("node-a"), "default/client", "default/neighbor");
-		rounds.push(await underFlood(lab, "default/neighbor", Number(options.rate), [agent], client));
+		rounds.push(await underFlood(flooding(lab, "default/neighbor", Number(options.rate)), [agent], client));
 		progress(`agents, stream, round ${round + 1}/${ROUNDS}: ${said(rounds)} events/s`);
 	}
 	const live: Round[] = [];
 	for (let round = 0; round < ROUNDS; round++) {
 		const client = await SightingsClient.start(addressOf("node-a"), "default/client", "default/neighbor");
-		live.push(await underLive(lab, agent, client));
+		live.push(await underFlood(sendingLive(lab), [agent], client));
 		progress(`agents, stream of live frames, round ${round + 1}/${ROUNDS}: ${said(live)} events/s`);
 	}
 	await agent.stop();
@@ -123,19 +123,19 @@ async function stream(lab: Lab): Promise<void> {
 }
 
 /** Packets that cost their sender a fifth of what they cost by sockets, so that the stream gets more than they can send. */
-async function underLive(lab: Lab, agent: Served, client: SightingsClient): Promise<Round> {
-	const send = (count: number) =>
-		sendLive(lab, "default/neighbor", { port: 9000, count, burst: LIVE_BURST, pauseMs: LIVE_PAUSE_MS });
-	await send(LIVE_PACKETS / 5);
-	await sleep(500);
-	client.mark();
-	const before = agent.cpuNs();
-	const begun = performance.now();
-	const { sent } = JSON.parse(await send(LIVE_PACKETS)) as { readonly sent: number };
-	const seconds = (performance.now() - begun) / 1000;
-	await sleep(500);
-	const received = await client.stop();
-	return { ...received, packets: sent, seconds, servedNs: agent.cpuNs() - before };
+function sendingLive(lab: Lab): Sending {
+	const send = async (count: number) => {
+		const begun = performance.now();
+		const told = await sendLive(lab, "default/neighbor", {
+			port: 9000,
+			count,
+			burst: LIVE_BURST,
+			pauseMs: LIVE_PAUSE_MS,
+		});
+		const { sent } = JSON.parse(told) as { readonly sent: number };
+		return { packets: sent, seconds: (performance.now() - begun) / 1000 };
+	};
+	return { warmUp: () => send(LIVE_PACKETS / 5), send: () => send(LIVE_PACKETS) };
 }
 
 async function trace(lab: Lab): Promise<void> {
@@ -145,15 +145,16 @@ async function trace(lab: Lab): Promise<void> {
 		...["relay", "--listen", addressOf("relay")],
 		...names.flatMap((name) => ["--agent", name]),
 	);
+	const flooded = flooding(lab, "default/server", Number(options["path-rate"]));
 	const relayed: Round[] = [];
 	const joined: Round[] = [];
 	for (let round = 0; round < ROUNDS; round++) {
 		const client = await PathsClient.start(addressOf("relay"), "default/client", "default/server");
-		relayed.push(await underFlood(lab, "default/server", Number(options["path-rate"]), [...agents, relay], client));
+		relayed.push(await underFlood(flooded, [...agents, relay], client));
 		progress(`agents, Trace of a relay, round ${round + 1}/${ROUNDS}: ${said(relayed)} paths/s`);
 		const traced = await startTraced({ from: "default/client", to: "default/server", agents: names });
 		joined.push(
-			await underFlood(lab, "default/server", Number(options["path-rate"]), agents, {
+			await underFlood(flooded, agents, {
 				stop: async () => {
 					const { summary, cpuSeconds } = await traced.stop();
 					const { delivered, lost, dropped, incomplete } = summary.paths;
@@ -172,10 +173,7 @@ async function trace(lab: Lab): Promise<void> {
 	sayRounds(joined, "paths", "≥ 50000");
 }
 
-interface Round extends Received {
-	/** That reached the receiver of the flood. */
-	readonly packets: number;
-	readonly seconds: number;
+interface Round extends Received, Sent {
 	/** Of those who serve. */
 	readonly servedNs: number;
 }
@@ -220,35 +218,43 @@ function sayRounds(rounds: readonly Round[], what: string, budget = ""): void {
 	);
 }
 
+interface Sent {
+	/** That arrived. */
+	readonly packets: number;
+	readonly seconds: number;
+}
+
+interface Sending {
+	warmUp(): Promise<Sent>;
+	send(): Promise<Sent>;
+}
+
 async function underFlood(
-	lab: Lab,
-	to: string,
-	rate: number,
+	{ warmUp, send }: Sending,
 	served: readonly Served[],
 	client: { mark?(): void; stop(): Promise<Received> },
 ): Promise<Round> {
 	if (client.mark !== undefined) {
 		// What is compiled on the way is no event's cost.
-		await flood(lab, to, rate, WARM_SECONDS);
+		await warmUp();
 		await sleep(500);
 		client.mark();
 	}
 	const before = served.reduce((sum, each) => sum + each.cpuNs(), 0);
-	const { packets, seconds } = await flood(lab, to, rate, SECONDS);
+	const sent = await send();
 	// What is under way arrives.
 	await sleep(500);
 	const received = await client.stop();
 	const servedNs = served.reduce((sum, each) => sum + each.cpuNs(), 0) - before;
-	return { ...received, packets, seconds, servedNs };
+	return { ...received, ...sent, servedNs };
+}
+
+function flooding(lab: Lab, to: string, rate: number): Sending {
+	return { warmUp: () => flood(lab, to, rate, WARM_SECONDS), send: () => flood(lab, to, rate, SECONDS) };
 }
 
 /** 64-byte UDP of 100 flows; its receiver naps between looks, so that nobody is woken for a packet. */
-async function flood(
-	lab: Lab,
-	to: string,
-	rate: number,
-	lasting: number,
-): Promise<{ packets: number; seconds: number }> {
+async function flood(lab: Lab, to: string, rate: number, lasting: number): Promise<Sent> {
 	const receiver = lab.pod(to);
 	const address = receiver.pod.address.ipv4;
 	const stdio: SpawnOptions = { stdio: ["ignore", "pipe", "inherit"] };

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Agents } from "./agents.js";
+import { agentsOf } from "./agents.js";
 import { cluster } from "./cluster.js";
 import { FAULTS } from "./faults.js";
 import { assertBalanced, type RunningWeft, startWeft } from "./weft.js";
@@ -12,13 +12,7 @@ const PROBE = 5998;
 /** What an agent's kernel drops, on paths that are joined elsewhere: with the rule that is to blame, as on the node itself. */
 describe("drops on the paths of a trace by agents", () => {
 	const lab = cluster({ servers: true });
-	let agents: Agents;
-	before(async () => {
-		agents = await Agents.start(lab());
-	});
-	after(async () => {
-		await agents.stop();
-	});
+	const agents = agentsOf(lab);
 
 	/** The program that tells of drops is on a little later than the hooks. */
 	async function dropsAreTold(weft: RunningWeft): Promise<void> {
@@ -46,7 +40,7 @@ describe("drops on the paths of a trace by agents", () => {
 		test(name, async () => {
 			const fault = FAULTS.find((each) => each.name === name);
 			assert.ok(fault);
-			const weft = await startWeft("trace", "default/client", "any", ...agents.options);
+			const weft = await startWeft("trace", "default/client", "any", ...agents().options);
 			await dropsAreTold(weft);
 			const undo = await fault.make(lab());
 			try {

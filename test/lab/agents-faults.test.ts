@@ -7,7 +7,7 @@ import type { Path } from "../../src/path/path.js";
 import { Agents } from "./agents.js";
 import { cluster } from "./cluster.js";
 import { FAULTS } from "./faults.js";
-import { until } from "./found.js";
+import { isCovered, until } from "./found.js";
 import { type RunningFlows, startFlows } from "./running-flows.js";
 import { dropSome, type Victim } from "./victims.js";
 import { assertBalanced, assertHandedOn, type RunningWeft, startWeft } from "./weft.js";
@@ -210,16 +210,6 @@ function byTime(a: Path, b: Path): number {
 function overlap({ packet: a }: Path, { packet: b }: Path): number {
 	const ahead = ((b.seq ?? 0) - (a.seq ?? 0)) | 0;
 	return Math.max(0, Math.min(a.payload, ahead + b.payload) - Math.max(0, ahead));
-}
-
-/** Every byte of it is in one of these. */
-function isCovered({ seq, payload }: Path["packet"], paths: readonly Path[]): boolean {
-	const ranges = paths
-		.map(({ packet }) => ({ at: ((packet.seq ?? 0) - (seq ?? 0)) | 0, payload: packet.payload }))
-		.sort((a, b) => a.at - b.at);
-	let end = 0;
-	for (const { at, payload: length } of ranges) if (at <= end) end = Math.max(end, at + length);
-	return end >= payload;
 }
 
 /** What CPUs could not take in (net/core/dev.c, enqueue_to_backlog): veth's packets go through there. */

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { addon } from "../../src/kernel/addon.js";
 import type { PathView } from "../../src/path/path-view.js";
 import { type NodeClock, wallAt } from "../../src/rpc/node-clock.js";
-import { Agents } from "./agents.js";
+import { agentsOf } from "./agents.js";
 import { AgentsJoining } from "./agents-joining.js";
 import { cluster } from "./cluster.js";
 import { ask, foreign } from "./foreign.js";
@@ -24,15 +24,7 @@ const NODES = ["node-a", "node-b"];
  */
 describe("a million datagrams by agents with honest clocks", () => {
 	const lab = cluster();
-	let agents: Agents;
-
-	before(async () => {
-		agents = await Agents.start(lab());
-	});
-
-	after(async () => {
-		await agents.stop();
-	});
+	const agents = agentsOf(lab);
 
 	test("no exact path mixes two; latencies and clocks are what they truly are, within their errors", async (t) => {
 		const numbers = new Numbers(COUNT, SALT);
@@ -51,7 +43,7 @@ describe("a million datagrams by agents with honest clocks", () => {
 			latencies.add(view.latencyNs, Number(at(last) - at(0)), view.clockErrorNs);
 		};
 		const joining = await AgentsJoining.begin({
-			addresses: NODES.map((node) => agents.address(node)),
+			addresses: NODES.map((node) => agents().address(node)),
 			filter: `udp dst port ${PORT} or icmp`,
 			hashSalt: SALT,
 			rows: (rows) => passages.add(rows),
@@ -118,11 +110,11 @@ describe("a million datagrams by agents with honest clocks", () => {
 
 	/** The agent tells when it started by its own clock; how far off that was the test has said. */
 	async function trueClock(node: string): Promise<NodeClock> {
-		const client = foreign(agents.address(node));
+		const client = foreign(agents().address(node));
 		const { agents: statuses } = await ask(client, "GetStatus", {});
 		client.close();
 		const wallNs = BigInt(statuses[0].startedNs);
-		const { offsetNs, driftPpm } = agents.clock(node);
+		const { offsetNs, driftPpm } = agents().clock(node);
 		const { monotonicNs, realtimeNs } = addon().clocks();
 		return { wallNs, monotonicNs: monotonicNs - (realtimeNs - (wallNs - offsetNs)), driftPpm };
 	}

@@ -8,7 +8,7 @@ import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { credentials, loadPackageDefinition, type ServiceError } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
-import { Agents, end, serving } from "./agents.js";
+import { Agents, agentsOf, end, serving } from "./agents.js";
 import { cluster } from "./cluster.js";
 import { type Any, ask, byReflection, foreign, listen, lostOf } from "./foreign.js";
 import { serveTable } from "./hop-table.js";
@@ -268,20 +268,12 @@ describe("an agent's API", () => {
 
 describe("a relay", () => {
 	const lab = cluster();
-	let agents: Agents;
-
-	before(async () => {
-		await serveTable(lab());
-		agents = await Agents.start(lab());
-	});
-
-	after(async () => {
-		await agents.stop();
-	});
+	before(() => serveTable(lab()));
+	const agents = agentsOf(lab);
 
 	test("whole paths through one address; with one of two agents gone the other goes on, and it comes back", async () => {
-		const address = `unix:${agents.folder}/relay.sock`;
-		const relay = await serving("relay", "--listen", address, ...agents.options);
+		const address = `unix:${agents().folder}/relay.sock`;
+		const relay = await serving("relay", "--listen", address, ...agents().options);
 		try {
 			const client = foreign(address);
 			const server = lab().pod("default/server").pod.address.ipv4;
@@ -291,9 +283,9 @@ describe("a relay", () => {
 			assert.ok(weft.paths.every(({ hops, verdict }) => hops.length === 8 && verdict === "delivered"));
 			const statuses = await ask(client, "GetStatus", {});
 			assert.deepEqual(statuses.agents.map(({ node }: Any) => node).sort(), ["node-a", "node-b"]);
-			await agents.kill("node-b");
+			await agents().kill("node-b");
 			await until(() => weft.warnings.some((line) => /node-b is not watched since/.test(line)));
-			await agents.begin("node-b");
+			await agents().begin("node-b");
 			await until(() => weft.warnings.some((line) => /node-b is watched again/.test(line)), 20_000);
 			const again = weft.paths.length;
 			assert.equal(await lab().ping("default/client", server), 1);

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Agents } from "./agents.js";
+import { agentsOf } from "./agents.js";
 import { cluster } from "./cluster.js";
 import { type Any, foreign, lostOf } from "./foreign.js";
 import { until } from "./found.js";
@@ -71,23 +71,15 @@ class Hearing {
 
 describe("subscribers that stop reading", () => {
 	const lab = cluster();
-	let agents: Agents;
-
-	before(async () => {
-		agents = await Agents.start(lab());
-	});
-
-	after(async () => {
-		await agents.stop();
-	});
+	const agents = agentsOf(lab);
 
 	const residentBytes = () => {
-		const status = readFileSync(`/proc/${agents.pid("node-a")}/status`, "utf8");
+		const status = readFileSync(`/proc/${agents().pid("node-a")}/status`, "utf8");
 		return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
 	};
 
 	test("for 30 s in a flood: each loses its own, counted; memory is bounded, and the others get everything", async (t) => {
-		const address = agents.address("node-a");
+		const address = agents().address("node-a");
 		const neighbor = lab().pod("default/neighbor");
 		const { ipv4 } = neighbor.pod.address;
 		const slow = new Hearing(address, "StreamSightings");

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Path } from "../../src/path/path.js";
-import { Agents } from "./agents.js";
+import { Agents, agentsOf } from "./agents.js";
 import { cluster } from "./cluster.js";
 import { hopsOf, replyTo, requestTo, settle, until } from "./found.js";
 import { exchange, HOP_TABLE, serveTable, whole } from "./hop-table.js";
@@ -48,20 +48,12 @@ describe("a trace by agents with honest clocks", () => {
 
 describe("agents in the life of a cluster", () => {
 	const lab = cluster();
-	let agents: Agents;
-
-	before(async () => {
-		await serveTable(lab());
-		agents = await Agents.start(lab());
-	});
-
-	after(async () => {
-		await agents.stop();
-	});
+	before(() => serveTable(lab()));
+	const agents = agentsOf(lab);
 
 	test("idle, they hook nothing; a client that goes away takes its hooks with it at once", async (t) => {
 		assert.equal(await programsOn(lab()), 0);
-		const weft = await startWeft("trace", "default/client", "default/server", ...agents.options);
+		const weft = await startWeft("trace", "default/client", "default/server", ...agents().options);
 		assert.deepEqual([...weft.ready.nodes].sort(), ["node-a", "node-b"]);
 		assert.ok((await programsOn(lab())) >= 16);
 		weft.process.kill("SIGKILL");
@@ -74,7 +66,7 @@ describe("agents in the life of a cluster", () => {
 	});
 
 	test("between two pods of one node only that node is asked", async () => {
-		const weft = await startWeft("trace", "default/client", "default/neighbor", ...agents.options);
+		const weft = await startWeft("trace", "default/client", "default/neighbor", ...agents().options);
 		assert.deepEqual(weft.ready.nodes, ["node-a"]);
 		assert.equal(await lab().ping("default/client", lab().pod("default/neighbor").pod.address.ipv4), 1);
 		await until(() => weft.paths.length >= 2);
@@ -82,7 +74,7 @@ describe("agents in the life of a cluster", () => {
 	});
 
 	test("a missing FDB entry: lost after flannel.1, with the command that repairs it", async () => {
-		const weft = await startWeft("trace", "default/client", "default/server", "icmp", ...agents.options);
+		const weft = await startWeft("trace", "default/client", "default/server", "icmp", ...agents().options);
 		const server = lab().pod("default/server").pod.address.ipv4;
 		assert.equal(await lab().ping("default/client", server), 1);
 		await until(() => weft.paths.length >= 2);
@@ -112,16 +104,16 @@ describe("agents in the life of a cluster", () => {
 	});
 
 	test("an agent killed and started again: its time away is unknown, nothing is called lost, then rows are whole", async () => {
-		const weft = await startWeft("trace", "default/client", "default/server", "icmp", ...agents.options);
+		const weft = await startWeft("trace", "default/client", "default/server", "icmp", ...agents().options);
 		const server = lab().pod("default/server").pod.address.ipv4;
 		assert.equal(await lab().ping("default/client", server), 1);
 		await until(() => weft.paths.length >= 2);
-		await agents.kill("node-b");
+		await agents().kill("node-b");
 		await sleep(300);
 		const before = weft.paths.length;
 		assert.equal(await lab().ping("default/client", server), 1, "the packets do not care");
 		await until(() => weft.paths.length >= before + 1, 8000);
-		await agents.begin("node-b");
+		await agents().begin("node-b");
 		await until(() => weft.warnings.some((line) => /node-b is watched again/.test(line)), 15_000);
 		const again = weft.paths.length;
 		assert.equal(await lab().ping("default/client", server), 1);
@@ -135,7 +127,7 @@ describe("agents in the life of a cluster", () => {
 	});
 
 	test("no agent: one line and the remedy", async () => {
-		const result = await runWeft("trace", "any", "any", "--agent", `unix:${agents.folder}/nobody.sock`);
+		const result = await runWeft("trace", "any", "any", "--agent", `unix:${agents().folder}/nobody.sock`);
 		assert.equal(result.code, 1);
 		assert.match(result.stderr, /no agent to ask.*weft agent --listen/);
 	});

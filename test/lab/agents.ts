@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { after, before } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { Lab } from "../../src/lab/lab.js";
 import { attachOptions } from "./attach.js";
@@ -25,6 +26,24 @@ const CLOCKS: readonly HonestClock[] = [
 export interface HonestClock {
 	readonly offsetNs: bigint;
 	readonly driftPpm: number;
+}
+
+/**
+ * Agents of all nodes of a lab, for the tests of one suite: as `cluster`, to be called behind it, and its result inside a
+ * test to have them.
+ */
+export function agentsOf(lab: () => Lab): () => Agents {
+	let agents: Agents | null = null;
+	before(async () => {
+		agents = await Agents.start(lab());
+	});
+	after(async () => {
+		await agents?.stop();
+	});
+	return () => {
+		if (agents === null) throw new Error("no agent has been started: call this inside a test");
+		return agents;
+	};
 }
 
 /** One `weft agent` per node of a lab, in processes of their own, with clocks of their own. */

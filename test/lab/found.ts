@@ -99,3 +99,13 @@ function addressOf(face: string | null): string | null {
 	const [, bracketed, plain] = /^(?:\[(.*)\]:\d+|([^:]*):\d+)$/.exec(face) ?? [];
 	return bracketed ?? plain ?? face;
 }
+
+/** Every byte of it is in one of these. */
+export function isCovered({ seq, payload }: Path["packet"], paths: readonly Path[]): boolean {
+	const ranges = paths
+		.map(({ packet }) => ({ at: ((packet.seq ?? 0) - (seq ?? 0)) | 0, payload: packet.payload }))
+		.sort((a, b) => a.at - b.at);
+	let end = 0;
+	for (const { at, payload: length } of ranges) if (at <= end) end = Math.max(end, at + length);
+	return end >= payload;
+}

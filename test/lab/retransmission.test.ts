@@ -4,6 +4,7 @@ import type { Path } from "../../src/path/path.js";
 import { packet, timestamps } from "../bpf/packet.js";
 import { attach } from "./attach.js";
 import { cluster } from "./cluster.js";
+import { isCovered } from "./found.js";
 import { checksummed, inject, linkAddresses } from "./frames.js";
 import { assertNothingLost, recorded } from "./recorded.js";
 import { placeOf, type Sighting } from "./sightings.js";
@@ -159,14 +160,4 @@ function isLater(a: Path, b: Path): boolean {
 
 function byTime(a: Path, b: Path): number {
 	return (a.hops[0]?.first ?? "").localeCompare(b.hops[0]?.first ?? "");
-}
-
-/** Every byte of it is in one of these. */
-function isCovered({ seq, payload }: Path["packet"], paths: readonly Path[]): boolean {
-	const ranges = paths
-		.map(({ packet }) => ({ at: ((packet.seq ?? 0) - (seq ?? 0)) | 0, payload: packet.payload }))
-		.sort((a, b) => a.at - b.at);
-	let end = 0;
-	for (const { at, payload: length } of ranges) if (at <= end) end = Math.max(end, at + length);
-	return end >= payload;
 }

@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { LatencyReport, Segment } from "../../src/latency/report.js";
 import { packet } from "../bpf/packet.js";
-import { Agents, end, serving } from "./agents.js";
+import { agentsOf, end, serving } from "./agents.js";
 import { cluster } from "./cluster.js";
 import { inject, linkAddresses } from "./frames.js";
 import { dropSome } from "./victims.js";
@@ -25,17 +25,11 @@ const BATCH = 64;
  */
 describe("the wire between the nodes of two agents", () => {
 	const lab = cluster();
-	let agents: Agents;
-	before(async () => {
-		agents = await Agents.start(lab());
-	});
-	after(async () => {
-		await agents.stop();
-	});
+	const agents = agentsOf(lab);
 
 	/** Pings both ways tie the clocks; what `work` sends is measured. One report of all of it. */
 	async function wireOf(work: () => Promise<unknown>, ...args: string[]): Promise<LatencyReport> {
-		const words = [MAIN, "latency", ...agents.options, "-d", "10m", "-o", "json", ...args];
+		const words = [MAIN, "latency", ...agents().options, "-d", "10m", "-o", "json", ...args];
 		const child = spawn(process.execPath, words, { stdio: ["ignore", "pipe", "pipe"] });
 		const lines: string[] = [];
 		createInterface({ input: child.stdout }).on("line", (line) => lines.push(line));
@@ -153,8 +147,8 @@ describe("the wire between the nodes of two agents", () => {
 	});
 
 	test("a relay tells it to whoever asks for it, as deltas", async () => {
-		const address = `unix:${agents.folder}/relay.sock`;
-		const relay = await serving("relay", "--listen", address, ...agents.options);
+		const address = `unix:${agents().folder}/relay.sock`;
+		const relay = await serving("relay", "--listen", address, ...agents().options);
 		try {
 			const watching = watchLatency(address, { wire: true, intervalMs: 500 });
 			await watching.ready;
@@ -187,10 +181,10 @@ describe("the wire between the nodes of two agents", () => {
 			}
 			return once(child, "close").then(([code]) => ({ code: code as number, text }));
 		};
-		const alone = await run("--agent", agents.address("node-a"), "-d", "500ms", "-o", "json");
+		const alone = await run("--agent", agents().address("node-a"), "-d", "500ms", "-o", "json");
 		assert.equal(alone.code, 0, alone.text);
 		assert.doesNotMatch(alone.text, /"kind":"wire"/);
-		const nobody = await run("--agent", `unix:${agents.folder}/nobody.sock`);
+		const nobody = await run("--agent", `unix:${agents().folder}/nobody.sock`);
 		assert.equal(nobody.code, 1);
 		assert.match(nobody.text, /nobody\.sock/);
 	});
