@@ -27,6 +27,8 @@ export interface PipelineOptions {
 	readonly questions: readonly Question[];
 	/** Every path comes out; else only those that deserve a row. */
 	readonly everyPath: boolean;
+	/** Paths are neither told nor counted before `begin`: those that end while hooks still go on are no part of a trace. */
+	readonly awaitsBegin?: boolean;
 	/** Gets every batch back when its rows were read. */
 	readonly release?: (rows: Sightings) => void;
 	/** A path, or a revision of one, that deserves a row. The view is used again: copy what is kept. */
@@ -66,17 +68,19 @@ export class Pipeline {
 	readonly #upkeep: TableUpkeep;
 	readonly #hooks = new Map<number, Hook>();
 	readonly #thinning = new Thinning();
-	#verdicts = new VerdictCount();
-	#flows = new FlowCount(this.tuples);
+	readonly #verdicts = new VerdictCount();
+	readonly #flows = new FlowCount(this.tuples);
 	readonly #faces = new ViewFaces(this.tuples);
 	/** What `#placeName` is asked about: a closure of its own for each path would be garbage by the million. */
 	#shown: PathView | null = null;
 	readonly #placeName = () => this.#placeOf(this.#shown);
+	#begun: boolean;
 	/** One a question; none before the world is known. */
 	#tests: readonly PathMemo[] | null = null;
 
 	constructor(options: PipelineOptions) {
 		this.#options = options;
+		this.#begun = options.awaitsBegin !== true;
 		const { tuples, outers } = this;
 		this.#joiner = new Joiner(
 			{ tuples, outers, expectation: this.#expectations, ...(options.release && { release: options.release }) },
@@ -109,10 +113,9 @@ export class Pipeline {
 		return { alike, latency, lost };
 	}
 
-	/** All hooks are on: what has ended by now is no part of the trace, and not counted. */
+	/** All hooks are on: paths that end from now on are told. */
 	begin(): void {
-		this.#verdicts = new VerdictCount();
-		this.#flows = new FlowCount(this.tuples);
+		this.#begun = true;
 	}
 
 	/** Judges what is open. */
@@ -174,6 +177,7 @@ export class Pipeline {
 		for (const memo of this.#tests) if (!memo.test(faces)) return;
 		const { verdict } = view;
 		this.#options.seen?.(view);
+		if (!this.#begun) return;
 		this.#flows.path(view);
 		this.#shown = view;
 		this.#verdicts.add(view.serial, verdict, this.#placeName);

@@ -69,6 +69,7 @@ class Replay {
 		this.#pipeline = new Pipeline({
 			questions: this.#questions,
 			everyPath: request.everyPath,
+			awaitsBegin: true,
 			path: (view) => this.#path(view),
 		});
 	}
@@ -180,7 +181,6 @@ class Replay {
 
 	#begin(): void {
 		this.#ready = true;
-		this.#explaining.clear();
 		this.#pipeline.begin();
 		const [asked, recorded] = this.#questions as [Question, Question];
 		const wider = this.#request.from === "any" && this.#request.to === "any";
@@ -204,8 +204,7 @@ class Replay {
 	}
 
 	#tell(path: JoinedPath): void {
-		// As live: what ended before all hooks were on is nobody's business.
-		if (!this.#ready || this.#naming === null) return;
+		if (this.#naming === null) return;
 		if (this.#request.count !== null && this.#paths >= this.#request.count) return;
 		this.#paths++;
 		this.#listener.path(this.#naming.path(path));

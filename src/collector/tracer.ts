@@ -66,6 +66,7 @@ export class Tracer {
 		this.#pipeline = new Pipeline({
 			questions: [options.question],
 			everyPath: options.everyPath,
+			awaitsBegin: true,
 			release: (rows) => this.#release(rows),
 			path: (view) => this.#offer(view),
 		});
@@ -95,12 +96,7 @@ export class Tracer {
 		await this.#follow(world);
 		const hooks = [...this.#sources.values()].flatMap((source) => source.hooks);
 		this.#hooksOnce = hooks.length;
-		// What ended before is no part of the trace, live or replayed.
-		this.#flushPaths();
-		this.#explaining.clear();
 		this.#pipeline.begin();
-		this.#offered = 0;
-		this.#unsentLost = 0;
 		this.#recorder?.ready(hooks.length);
 		this.#send({ kind: "ready", hooks, wallClockBase: realtimeNs, monotonicBase: monotonicNs });
 		this.#second = setInterval(() => this.#tellSecond(), 1000);

@@ -63,6 +63,8 @@ export class RemoteTracer {
 		this.#pipeline = new Pipeline({
 			questions: [question],
 			everyPath: everyPath || output === "flows",
+			// A flow is known from its first packet on, whoever else is still awaited.
+			awaitsBegin: output !== "flows",
 			release: (rows) => this.#release(rows),
 			path: (view) => this.#path(view),
 			seen: (view) => this.#clocks.seen(view),
@@ -173,11 +175,7 @@ export class RemoteTracer {
 		this.#isReady = true;
 		const hooks = [...this.#sources.values()].flatMap((source) => [...source.hooks.values()]);
 		this.#hooksOnce = hooks.length;
-		// What ended before is no part of the trace, live or replayed.
-		this.#flushPaths();
 		this.#pipeline.begin();
-		this.#offered = 0;
-		this.#unsentLost = 0;
 		this.#recorder?.ready(hooks.length);
 		const { wallClockBase } = this.#options;
 		this.#send({ kind: "ready", hooks, wallClockBase, monotonicBase: 0n });
