@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { describe, test } from "node:test";
 import { explain } from "../../src/identity/explain/explain.js";
 import type { Explanation } from "../../src/identity/explain/explanation.js";
@@ -44,11 +45,15 @@ describe("docker0 beside cni0, the question's own situation", () => {
 			assert.match(web?.addresses[0] ?? "", /^172\.17\.0\.\d+$/);
 			const [pod] = identity.directory.pods("default/client");
 			assert.match(said(await ask(pod?.device ?? "")), /default\/client's network cable/);
-			const pinged = lab()
+			// For as long as weft looks, and however long it takes to begin.
+			const pinging = lab()
 				.node("node-a")
-				.run("ping", "-c", "20", "-i", "0.1", web?.addresses[0] ?? "");
-			const busy = await ask("docker0");
-			await pinged;
+				.spawn(["ping", "-q", "-i", "0.1", "-w", "60", web?.addresses[0] ?? ""], { stdio: "ignore" });
+			const pinged = once(pinging, "close");
+			const busy = await ask("docker0").finally(async () => {
+				pinging.kill("SIGINT");
+				await pinged;
+			});
 			assert.match(said(busy), /[1-9]\d* packets came in and [1-9]\d* went out by it in/);
 			assert.match(said(busy), /hooks on it saw [1-9]\d* packets/);
 			const topology = describeNode(new WiringView(wiring.wiring), identity.directory);

@@ -32,7 +32,7 @@ describe("a million datagrams by agents with honest clocks", () => {
 		const clocks = new Map<string, NodeClock>();
 		for (const node of NODES) clocks.set(node, await trueClock(node));
 		const clockOf = (node: string) => clocks.get(node) as NodeClock;
-		const tally = { paths: 0, exact: 0, whole: 0, mixed: 0, unknown: 0 };
+		const tally = { paths: 0, exact: 0, whole: 0, mixed: 0, unknown: 0, tied: 0 };
 		const [latencies, offsets] = [new Claims(), new Claims()];
 		const seen = new Uint8Array(COUNT);
 
@@ -51,20 +51,13 @@ describe("a million datagrams by agents with honest clocks", () => {
 				if (view.evidence === "exact" && view.hopCount === 8) checkLatency(view, joined);
 				if (view.payload !== DATAGRAM_BYTES) return;
 				tally.paths++;
-				const number = passages.at(view.hook(0), view.first(0));
-				if (number === null) tally.unknown++;
-				if (view.evidence !== "exact" || number === null) return;
+				if (view.evidence !== "exact") return;
 				tally.exact++;
-				let mixed = false;
-				for (let n = 0; n < view.hopCount; n++) {
-					// Null: two CPUs saw two of them there within one nanosecond.
-					const there: number = passages.at(view.hook(n), view.first(n)) ?? number;
-					mixed ||= there !== number || view.packets(n) !== 1;
-				}
-				if (mixed) tally.mixed++;
-				if (view.hopCount !== 8) return;
+				const number = passages.of(view);
+				if (typeof number === "string") tally[number]++;
+				if (number === "unknown" || number === "mixed" || view.hopCount !== 8) return;
 				tally.whole++;
-				seen[number] = (seen[number] as number) + 1;
+				if (number !== "tied") seen[number] = (seen[number] as number) + 1;
 			},
 			reading(node, { atNs, offsetNs, errorNs }, { wallNs, monotonicNs }) {
 				const at = BigInt(Math.round(atNs));

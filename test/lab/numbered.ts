@@ -1,5 +1,6 @@
 import type { HookId } from "../../src/packet/hook.js";
 import type { Sightings } from "../../src/packet/sightings.js";
+import type { PathView } from "../../src/path/path-view.js";
 
 const MASK = (1n << 64n) - 1n;
 /** WEFT_ODD_1 and WEFT_ODD_8 of bpf/mix.h. */
@@ -59,6 +60,8 @@ function hashOf(number: number, salt: bigint, rest: bigint): number {
 	return Number(sum >> 32n) || 1;
 }
 
+const UNTOLD = -1;
+
 /** Which datagram passed a hook when. */
 export class Passages {
 	readonly #numbers: Numbers;
@@ -73,17 +76,38 @@ export class Passages {
 
 	add(rows: Sightings): void {
 		for (let i = 0; i < rows.count; i++) {
-			const hook = this.#at(rows.hook[i] as HookId);
+			const hook = this.#hookOf(rows.hook[i] as HookId);
 			if (hook.count === this.#capacity) continue;
-			hook.times[hook.count] = rows.time[i] as number;
-			hook.rows[hook.count++] = this.#numbers.of(rows.hash[i] as number) ?? -1;
+			const { times, rows: numbers } = hook;
+			const time = rows.time[i] as number;
+			// In order of time, which the rings of several CPUs need not be.
+			let at = hook.count++;
+			for (; at > 0 && (times[at - 1] as number) > time; at--) {
+				times[at] = times[at - 1] as number;
+				numbers[at] = numbers[at - 1] as number;
+			}
+			times[at] = time;
+			numbers[at] = this.#numbers.of(rows.hash[i] as number) ?? UNTOLD;
 		}
 	}
 
-	/** The datagram that was at a hook at exactly that time; null: none, or it is not told, or there were two. */
-	at(hook: number, time: number): number | null {
+	/**
+	 * The datagram whose path it is, if it is one's alone. `unknown`: a hop's is not told. `mixed`: of two. `tied`: two were
+	 * at all these hooks at the same times, on two CPUs.
+	 */
+	of(path: PathView): number | "unknown" | "mixed" | "tied" {
+		const there = Array.from({ length: path.hopCount }, (_, n) => this.#at(path.hook(n), path.first(n)));
+		if (there.some((numbers) => numbers.length === 0 || numbers.includes(UNTOLD))) return "unknown";
+		const common = there.reduce((those, numbers) => those.filter((one) => numbers.includes(one)));
+		const [number] = common;
+		if (number === undefined || there.some((_, n) => path.packets(n) !== 1)) return "mixed";
+		return common.length === 1 ? number : "tied";
+	}
+
+	/** The datagrams that were at a hook at exactly that time: two may be, on two CPUs whose clock has steps. */
+	#at(hook: number, time: number): readonly number[] {
 		const passed = this.#hooks.get(hook as HookId);
-		if (passed === undefined) return null;
+		if (passed === undefined) return [];
 		const { times, rows, count } = passed;
 		let low = 0;
 		let high = count;
@@ -92,16 +116,16 @@ export class Passages {
 			if ((times[middle] as number) < time) low = middle + 1;
 			else high = middle;
 		}
-		const alone = times[low] === time && (low + 1 === count || times[low + 1] !== time);
-		const number = alone ? (rows[low] as number) : -1;
-		return number < 0 ? null : number;
+		const numbers: number[] = [];
+		for (; low < count && times[low] === time; low++) numbers.push(rows[low] as number);
+		return numbers;
 	}
 
 	get counts(): readonly number[] {
 		return [...this.#hooks.values()].map(({ count }) => count);
 	}
 
-	#at(id: HookId) {
+	#hookOf(id: HookId) {
 		let hook = this.#hooks.get(id);
 		if (hook === undefined) {
 			hook = { times: new Float64Array(this.#capacity), rows: new Int32Array(this.#capacity), count: 0 };

@@ -52,7 +52,7 @@ describe("a million datagrams", () => {
 		],
 	] as const) {
 		test(way, async () => {
-			const tally = { paths: 0, exact: 0, whole: 0, mixed: 0, unknown: 0 };
+			const tally = { paths: 0, exact: 0, whole: 0, mixed: 0, unknown: 0, tied: 0 };
 			const seen = new Uint8Array(COUNT);
 			const passages = new Passages(numbers, COUNT * 2);
 			const skbs = new Set<number>();
@@ -60,16 +60,11 @@ describe("a million datagrams", () => {
 				tally.paths++;
 				if (view.evidence !== "exact") return;
 				tally.exact++;
-				const there = Array.from({ length: view.hopCount }, (_, n) => passages.at(view.hook(n), view.first(n)));
-				const [number = null] = there;
-				if (number === null || there.includes(null)) {
-					tally.unknown++;
-					return;
-				}
-				if (there.some((one, n) => one !== number || view.packets(n) !== 1)) tally.mixed++;
-				if (view.hopCount !== hops) return;
+				const number = passages.of(view);
+				if (typeof number === "string") tally[number]++;
+				if (number === "unknown" || number === "mixed" || view.hopCount !== hops) return;
 				tally.whole++;
-				seen[number] = (seen[number] as number) + 1;
+				if (number !== "tied") seen[number] = (seen[number] as number) + 1;
 			});
 			const told = await send(lab(), to, count).finally(async () => {
 				await sleep(300);
@@ -81,7 +76,8 @@ describe("a million datagrams", () => {
 			const report = `${JSON.stringify({ ...tally, pointers: skbs.size, lost: lost(), ...sent })}`;
 			process.stdout.write(`# ${way}: ${report}\n`);
 			assert.equal(tally.mixed, 0, report);
-			assert.ok(tally.unknown < 4000, report);
+			// Those that share their hash with another are not told: a quarter of a thousand in a million.
+			assert.ok(tally.unknown < 1000, report);
 			// Where the rings were too small for a busy machine, the rest must still be most of it.
 			const expected = lost() === 0 ? count - 4000 : count * 0.3;
 			assert.ok(tally.exact >= expected && tally.whole >= expected * 0.99, report);
