@@ -167,7 +167,7 @@ async function trace(lab: Lab): Promise<void> {
 	}
 	await Promise.all([relay, ...agents].map((each) => each.stop()));
 	title(`Packets between pods of two nodes as whole paths of 8 hops, ${ROUNDS} floods of ${SECONDS} s`);
-	process.stdout.write("  Trace of a relay over two agents, each path a message\n");
+	process.stdout.write("  Trace of a relay over two agents\n");
 	sayRounds(relayed, "paths", "≥ 50000");
 	process.stdout.write("  weft trace --agent A --agent B\n");
 	sayRounds(joined, "paths", "≥ 50000");

@@ -95,7 +95,7 @@ export class SightingsClient {
 }
 
 /** Fields of TraceResponse and Path, and the numbers that are looked for. */
-const RESPONSE_PATH = 2;
+const RESPONSE_PATHS = 2;
 const PATH = { hops: 8, verdict: 9 } as const;
 const DELIVERED = 1;
 const WHOLE_HOPS = 8;
@@ -152,9 +152,10 @@ export class PathsClient {
 
 	#hear(bytes: Buffer): void {
 		const reader = new WireReader(bytes);
-		if (!reader.next()) return;
-		if (reader.field === RESPONSE_PATH) this.#path(reader.nested());
-		else this.#state(bytes);
+		while (reader.next()) {
+			if (reader.field !== RESPONSE_PATHS) return this.#state(bytes);
+			this.#path(reader.nested());
+		}
 	}
 
 	#path(reader: WireReader): void {

@@ -56,7 +56,7 @@ export const TUPLE = {
 
 export const OUTER = { peer: 1, vni: 2 } as const;
 
-export const TRACE = { path: 2 } as const;
+export const TRACE = { paths: 2 } as const;
 export const PATH = {
 	id: 1,
 	revision: 2,

@@ -23,7 +23,7 @@ export interface MessageTypes {
 	readonly StreamSightingsRequest: StreamSightingsRequest;
 	readonly StreamSightingsResponse: StreamSightingsResponse;
 	readonly TraceRequest: QuestionMessage & { readonly sample: number };
-	readonly TraceResponse: { readonly state?: StateMessage | null; readonly path?: object | null };
+	readonly TraceResponse: { readonly state?: StateMessage | null; readonly paths?: readonly object[] };
 	readonly WatchFlowsRequest: QuestionMessage;
 	readonly WatchFlowsResponse: { readonly state?: StateMessage | null; readonly flow?: object | null };
 	readonly WatchLatencyRequest: WatchLatencyRequest;

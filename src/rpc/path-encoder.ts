@@ -54,11 +54,11 @@ export class PathEncoder {
 		const first = path.hops[0];
 		const last = path.hops[path.hops.length - 1];
 		if (path.blame !== null || first === undefined || last === undefined) {
-			writer.raw(encode("TraceResponse", { path: pathMessage(this.#options.naming.path(path)) }));
+			writer.raw(encode("TraceResponse", { paths: [pathMessage(this.#options.naming.path(path))] }));
 			return;
 		}
 		this.#writer = writer;
-		const start = writer.begin(TRACE.path);
+		const start = writer.begin(TRACE.paths);
 		writer.string(PATH.id, this.#idPrefix + path.serial.toString(36));
 		writer.uint32(PATH.revision, path.revision);
 		const ends = this.#endsOf(path, first, last);
@@ -84,7 +84,7 @@ export class PathEncoder {
 		const { ipId, seq, flags, icmp } = named.packet;
 		const ends: Ends = {
 			...{ epoch, firstHook: first.hook, lastHook: last.hook, lastTuple: last.tuple },
-			encoded: within(encode("TraceResponse", { path: { protocol, source, destination, service } }), 1),
+			encoded: within(encode("TraceResponse", { paths: [{ protocol, source, destination, service }] }), 1),
 			...{ hasIpId: ipId !== null, hasSequence: seq !== null, isTcp: flags !== null, icmp: icmp ?? null },
 		};
 		this.#ends.set(first.tuple, ends);
@@ -201,7 +201,7 @@ interface Place {
 
 /** Some fields of a hop, by protobufjs. */
 function hopFields(fields: object): Uint8Array {
-	return within(encode("TraceResponse", { path: { hops: [fields] } }), 2);
+	return within(encode("TraceResponse", { paths: [{ hops: [fields] }] }), 2);
 }
 
 /** The content of the only field, so many levels deep. */

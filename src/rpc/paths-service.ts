@@ -30,7 +30,7 @@ export class PathsService {
 		const stream = new Told(call, this.#instance, (state) => encode("TraceResponse", { state }));
 		this.#run(call, stream, question, sample, {
 			path: () => undefined,
-			message: (bytes) => stream.row(bytes),
+			message: (bytes, paths) => stream.rows(bytes, paths),
 		});
 	}
 
@@ -123,8 +123,13 @@ export class Told {
 
 	/** @param bytes as a function it is called only if there is room: a client that does not read must cost nothing */
 	row(bytes: Buffer | (() => Buffer)): void {
-		this.#offered++;
-		if (this.#waiting > MOST_WAITING) this.#lost++;
+		this.rows(bytes, 1);
+	}
+
+	/** A message of so many rows. */
+	rows(bytes: Buffer | (() => Buffer), count: number): void {
+		this.#offered += count;
+		if (this.#waiting > MOST_WAITING) this.#lost += count;
 		else this.#write(typeof bytes === "function" ? bytes() : bytes);
 	}
 

@@ -84,9 +84,9 @@ describe("an agent's API", () => {
 				const request = { from: { end: "default/client" }, to: { end: "default/neighbor" }, filter: "icmp" };
 				const pinging = setInterval(() => ping().catch(() => undefined), 300);
 				try {
-					const traced = await listen(other.Trace(request), (all) => all.some(({ path }) => path));
+					const traced = await listen(other.Trace(request), (all) => all.some(({ paths }) => paths.length > 0));
 					assert.equal(traced[0].state.phase, "PHASE_READY");
-					const { path } = traced.find((message) => message.path);
+					const [path] = traced.flatMap(({ paths }) => paths);
 					assert.deepEqual([path.verdict, path.hops.length, path.source.pod], ["VERDICT_DELIVERED", 2, "client"]);
 					const flows = await listen(other.WatchFlows({ filter: "icmp" }), (all) => all.some(({ flow }) => flow));
 					const { flow } = flows.find((message) => message.flow);
@@ -302,8 +302,10 @@ describe("a relay", () => {
 			);
 			try {
 				const request = { from: { end: "default/client" }, to: { end: "default/server" }, filter: "icmp" };
-				const traced = await listen(client.Trace(request), (all) => all.some(({ path }) => path?.hops.length === 8));
-				assert.ok(traced.some(({ path }) => path?.verdict === "VERDICT_DELIVERED"));
+				const pathsOf = (all: Any[]) => all.flatMap(({ paths }) => paths);
+				const whole = (all: Any[]) => pathsOf(all).some(({ hops }) => hops.length === 8);
+				const traced = await listen(client.Trace(request), whole);
+				assert.ok(pathsOf(traced).some(({ verdict }) => verdict === "VERDICT_DELIVERED"));
 			} finally {
 				clearInterval(pinging);
 			}

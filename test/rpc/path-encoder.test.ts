@@ -73,7 +73,7 @@ test("a path's message is the one that protobufjs makes of the path as it is sho
 		encoder.encode(path, writer);
 		assert.deepEqual(
 			decode("TraceResponse", writer.take()),
-			decode("TraceResponse", encode("TraceResponse", { path: pathMessage(named) })),
+			decode("TraceResponse", encode("TraceResponse", { paths: [pathMessage(named)] })),
 		);
 		if (named.flow.source.pod === "former") seen.former++;
 		if (named.flow.source.pod === "client") seen.client++;

@@ -8,7 +8,7 @@ import type { Wiring } from "../../wiring/model.js";
 import { PathEncoder } from "../path-encoder.js";
 import { WireWriter } from "../wire.js";
 
-/** TraceResponses, one behind the other. */
+/** TraceResponses of one path each, one behind the other: several together are one of as many paths. */
 export interface EncodedPaths {
 	readonly bytes: Uint8Array<ArrayBuffer>;
 	/** Where each ends. */

@@ -33,6 +33,8 @@ const SALT_BYTES = 8;
 const FINISH_MS = 2000;
 /** Changes that come together are told together. */
 const SETTLE_MS = 10;
+/** Of paths in a message of Trace, about: what gRPC adds to a message is little beside it. */
+const MESSAGE_BYTES = 16 << 10;
 
 export interface RemoteRequest
 	extends Pick<TraceRequest, "from" | "to" | "filter" | "namespace" | "count" | "durationMs" | "sample" | "everyPath">,
@@ -45,8 +47,8 @@ export interface RemoteRequest
 }
 
 export interface RemoteListener extends TraceListener {
-	/** A path as a TraceResponse, instead of `path`: named and encoded where it was joined. */
-	message?(bytes: Buffer): void;
+	/** So many paths as a TraceResponse, instead of `path`: named and encoded where they were joined. */
+	message?(bytes: Buffer, paths: number): void;
 	/** Flows that have changed, each second. */
 	flows?(flows: readonly FlowRecord[]): void;
 	/** How well a node's clock is known, ns; several times a second. */
@@ -293,10 +295,11 @@ class RemoteTrace {
 	#tellMessages({ bytes, ends }: EncodedPaths): void {
 		if (!this.#telling.isReady) return;
 		const all = Buffer.from(bytes.buffer);
-		let start = 0;
-		for (const end of ends) {
-			this.#listener.message?.(all.subarray(start, end));
-			start = end;
+		let [start, first] = [0, 0];
+		for (const [n, end] of ends.entries()) {
+			if (end - start < MESSAGE_BYTES && n + 1 < ends.length) continue;
+			this.#listener.message?.(all.subarray(start, end), n + 1 - first);
+			[start, first] = [end, n + 1];
 		}
 	}
 
