@@ -27,7 +27,7 @@ const MEANING: Readonly<Record<Promised, { readonly words: string; readonly traf
 
 /** Watches live traffic for `ms` and says of each promise which packets prove it, and which break it. */
 export async function checkModel(
-	which: WhichNodes & { readonly agent: readonly string[] },
+	which: WhichNodes & { readonly agent: readonly string[]; readonly attach?: "tcx" | "clsact" },
 	ms: number,
 	signal: AbortSignal,
 	startTrace: StartTrace,

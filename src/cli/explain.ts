@@ -46,6 +46,7 @@ interface Options extends WhichNodes, ProtectionOptions {
 	readonly from: readonly string[];
 	readonly watch: number;
 	readonly model?: boolean;
+	readonly attach?: "tcx" | "clsact";
 }
 
 export function define(command: Command): void {
@@ -66,7 +67,7 @@ export function define(command: Command): void {
 				.default(2000, "2s"),
 		)
 		.action(run);
-	addShared(command, ["output", "namespace", "agent", "lab", "netns", "hostRoot"]);
+	addShared(command, ["output", "namespace", "agent", "lab", "netns", "hostRoot", "attach"]);
 	addProtection(command);
 }
 
@@ -148,7 +149,7 @@ async function fromHere(thing: string, options: Options): Promise<readonly Expla
 			const known = { ...knownOf(observer), elsewhere: nodes.directory };
 			const once = explain(known, thing, options.namespace);
 			if (!NEEDS_TIME.has(once.kind)) return once;
-			return explain(await watched(observer, known, once.thing, options.watch), thing, options.namespace);
+			return explain(await watched(observer, known, once.thing, options), thing, options.namespace);
 		});
 	} finally {
 		nodes.close();
@@ -219,10 +220,15 @@ function knownOf({ wiring, directory }: Observer): Known {
 }
 
 /** The same, with what the device did in some time, by its counters and by hooks on it. */
-async function watched(observer: Observer, known: Known, device: string, ms: number): Promise<Known> {
+async function watched(
+	observer: Observer,
+	known: Known,
+	device: string,
+	{ watch: ms, attach }: Options,
+): Promise<Known> {
 	const link = known.view.host.namespace.links.find((one) => one.name === device);
 	if (link === undefined) return known;
-	const watch = await DeviceWatch.start(observer.wiring, observer.spec.netns, link.ifindex);
+	const watch = await DeviceWatch.start(observer.wiring, observer.spec.netns, link.ifindex, attach ?? "auto");
 	try {
 		await sleep(ms);
 		return withInterval(known, watch?.interval() ?? null);

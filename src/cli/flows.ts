@@ -86,7 +86,7 @@ interface Asked {
 async function agentsFor({ agent, lab, netns, hostRoot, attach }: Options): Promise<Asked> {
 	const nothing = () => Promise.resolve();
 	if (agent.length > 0) return { agents: agent, close: nothing };
-	if (lab === undefined && netns === undefined && hostRoot === undefined) {
+	if ([lab, netns, hostRoot, attach].every((asked) => asked === undefined)) {
 		const { localAgent } = await import("../rpc/client/local-agent.js");
 		const local = await localAgent();
 		if (local !== null) return { agents: [local], close: nothing };

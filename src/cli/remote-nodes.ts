@@ -6,14 +6,16 @@ import { type ProtectionOptions, protectionOf } from "./serving.js";
 /** What a question may say about whom to ask. */
 export interface WhomToAsk extends WhichNodes {
 	readonly agent: readonly string[];
+	/** Which hooks: ours, as an agent has its own. */
+	readonly attach?: string;
 }
 
 /**
  * The agents to ask: those that are named; else this machine's own, if it answers and the question is not about another
- * node of this machine. None: this process has to see for itself.
+ * node of this machine, nor about hooks of its own. None: this process has to see for itself.
  */
-export async function agentsToAsk({ agent, lab, netns, hostRoot }: WhomToAsk): Promise<readonly string[]> {
-	if (agent.length > 0 || lab !== undefined || netns !== undefined || hostRoot !== undefined) return agent;
+export async function agentsToAsk({ agent, lab, netns, hostRoot, attach }: WhomToAsk): Promise<readonly string[]> {
+	if (agent.length > 0 || [lab, netns, hostRoot, attach].some((asked) => asked !== undefined)) return agent;
 	const { localAgent } = await import("../rpc/client/local-agent.js");
 	const local = await localAgent();
 	return local === null ? [] : [local];

@@ -1,4 +1,5 @@
 import { addon } from "../kernel/addon.js";
+import type { AttachType } from "../kernel/attach.js";
 import type { Hooks } from "../kernel/hooks.js";
 import { deviceSites } from "../wiring/hookpoints.js";
 import type { Link, Wiring } from "../wiring/model.js";
@@ -30,8 +31,13 @@ export class DeviceWatch {
 	 * Resolves when it watches; null: there is no such device any more.
 	 * @param netns path of the node's namespace; null: our own
 	 */
-	static async start(wiring: Wiring, netns: string | null, ifindex: number): Promise<DeviceWatch | null> {
-		const hooks = await hooksOn(wiring, ifindex);
+	static async start(
+		wiring: Wiring,
+		netns: string | null,
+		ifindex: number,
+		attach: AttachType | "auto",
+	): Promise<DeviceWatch | null> {
+		const hooks = await hooksOn(wiring, ifindex, attach);
 		const statistics = statisticsOf(netns, ifindex);
 		if (statistics !== null) return new DeviceWatch(wiring.node, netns, ifindex, hooks, statistics);
 		await hooks?.close();
@@ -80,14 +86,14 @@ export class DeviceWatch {
 }
 
 /** They count and record nothing; null: they may not be attached, to the loopback for one. */
-async function hooksOn(wiring: Wiring, ifindex: number): Promise<Hooks | null> {
+async function hooksOn(wiring: Wiring, ifindex: number, attach: AttachType | "auto"): Promise<Hooks | null> {
 	const isLoopback = wiring.host.links.some((link) => link.ifindex === ifindex && link.loopback);
 	const sites = isLoopback ? [] : deviceSites(wiring, ifindex);
 	if (sites.length === 0) return null;
 	let hooks: Hooks | null = null;
 	try {
 		const { Hooks } = await import("../kernel/hooks.js");
-		const opened = new Hooks({ attach: "auto", ringBytes: SMALLEST_RING, hashSalt: 1n, sample: 1, follow: false });
+		const opened = new Hooks({ attach, ringBytes: SMALLEST_RING, hashSalt: 1n, sample: 1, follow: false });
 		hooks = opened;
 		const nothing = { rules: [], matchAll: 0, tunnelPorts: [] };
 		opened.drain((batch) => opened.release(batch));

@@ -28,11 +28,17 @@ import { type NodeClock, wallNow } from "../node-clock.js";
 import { PathsService } from "../paths-service.js";
 import { checkEnd, checkQuestion, checkSample, LIMITS, Refusal, serviceErrorOf } from "../refusal.js";
 import type { Conversation, Reply, Responder } from "../server.js";
+import { stageMessage } from "../stage-message.js";
 import { topologyMessage } from "../topology-message.js";
 import { TopologyStream } from "../topology-stream.js";
 import { DeviceService } from "./device-service.js";
-import { stageMessage } from "./node-watch.js";
-import type { FromNodeWorker, NodeStatus, NodeWorkerOptions, ToNodeWorker } from "./protocol.js";
+import {
+	type FromNodeWorker,
+	MOST_SUBSCRIBERS,
+	type NodeStatus,
+	type NodeWorkerOptions,
+	type ToNodeWorker,
+} from "./protocol.js";
 import { Watches } from "./watches.js";
 
 export interface AgentOptions {
@@ -93,7 +99,7 @@ export class Agent implements Responder {
 		this.#worker.on("message", (message: FromNodeWorker) => this.#hear(message));
 		this.#worker.on("error", (cause: Error) => options.onFailure(cause));
 		this.#paths = new PathsService(instance, options.own);
-		this.#devices = new DeviceService(instance, spec);
+		this.#devices = new DeviceService(instance, spec, attach);
 		this.#watches = new Watches(instance, spec, attach);
 	}
 
@@ -333,8 +339,6 @@ export class Agent implements Responder {
 		this.#worker.postMessage(message);
 	}
 }
-
-const MOST_SUBSCRIBERS = 32;
 
 function clusterOfRequest({ cluster }: StreamSightingsRequest): Cluster {
 	if (cluster === null) return NOBODY;

@@ -20,11 +20,13 @@ export class DeviceService {
 	readonly #instance: string;
 	/** Path of the node's namespace; null: our own. */
 	readonly #netns: string | null;
+	readonly #attach: "tcx" | "clsact" | "auto";
 	readonly #served: ServedWatches;
 
-	constructor(instance: string, { name, netns }: NodeSpec) {
+	constructor(instance: string, { name, netns }: NodeSpec, attach: "tcx" | "clsact" | "auto") {
 		this.#instance = instance;
 		this.#netns = netns;
+		this.#attach = attach;
 		this.#served = new ServedWatches(name);
 	}
 
@@ -50,7 +52,7 @@ export class DeviceService {
 	#serve(call: Reply, wiring: Wiring, ifindex: number, intervalMs: number): void {
 		const stream = new Told(call, this.#instance, (state) => encode("WatchDeviceResponse", { state }));
 		this.#served.serve(call, stream, async (leave) => {
-			const watch = await DeviceWatch.start(wiring, this.#netns, ifindex);
+			const watch = await DeviceWatch.start(wiring, this.#netns, ifindex, this.#attach);
 			if (watch === null) return null;
 			const timer = setInterval(() => {
 				const interval = watch.interval();
