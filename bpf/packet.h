@@ -29,6 +29,7 @@ struct weft_packet {
 	__u8 tcp_flags;
 	__u8 ttl;
 	__u8 parse;            /* enum weft_parse */
+	__u8 cut;              /* its tunnel's packet was cut: the rest of it is in another skb */
 } __attribute__((aligned(8))); /* cleared in few steps */
 
 #endif

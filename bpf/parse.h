@@ -22,6 +22,7 @@
 #define WEFT_ETHERNET 14
 #define WEFT_MAX_VLAN_TAGS 2
 #define WEFT_MAX_EXTENSIONS 8
+#define WEFT_CUT_ROOM (60 + 60 + 32) /* IPv4 and TCP with all options, and the payload that is hashed */
 
 /* linux/if_ether.h and linux/in.h bring libc's headers along, which -target bpf does not have. */
 #define ETH_P_IP 0x0800
@@ -265,6 +266,15 @@ static __always_inline enum weft_parse weft_parse_transport(struct weft_packet *
 	return WEFT_PARSE_OK;
 }
 
+/*
+ * May a packet of `total` bytes be believed of which less is here? Only behind a cut tunnel's packet, and when
+ * all that is read of it is here: headers and what is hashed of the payload.
+ */
+static __always_inline int weft_is_short(const struct weft_packet *packet, __u32 total, __u32 room)
+{
+	return total > room && !(packet->cut && room >= WEFT_CUT_ROOM);
+}
+
 /* `offset` in bytes, `more`: the flags of either family's fragment field. */
 static __always_inline void weft_note_fragment(struct weft_packet *packet, __u32 offset, int more)
 {
@@ -302,7 +312,7 @@ static __always_inline enum weft_parse weft_parse_ipv4(weft_skb *skb, struct wef
 		total = room;
 	if (size < sizeof(*header) || total < size)
 		return WEFT_PARSE_NETWORK_INVALID;
-	if (total > room)
+	if (weft_is_short(packet, total, room))
 		return WEFT_PARSE_NETWORK_TRUNCATED;
 	packet->transport = packet->network + size;
 	packet->end = packet->network + total;
@@ -380,7 +390,7 @@ static __always_inline enum weft_parse weft_parse_ipv6(weft_skb *skb, struct wef
 	total = sizeof(*header) + bpf_ntohs(header->payload_length);
 	if (header->payload_length == 0 && skb->gso_size) /* BIG TCP, with or without its jumbo option */
 		total = room;
-	if (total > room)
+	if (weft_is_short(packet, total, room))
 		return WEFT_PARSE_NETWORK_TRUNCATED;
 	packet->transport = packet->network + sizeof(*header);
 	packet->end = packet->network + total;
@@ -388,6 +398,8 @@ static __always_inline enum weft_parse weft_parse_ipv6(weft_skb *skb, struct wef
 	parse = weft_parse_extensions(skb, packet);
 	if (parse)
 		return parse;
+	if (packet->cut && packet->transport - packet->network + WEFT_CUT_ROOM - sizeof(*header) > room)
+		return WEFT_PARSE_TRANSPORT_TRUNCATED; /* extension headers took the place of what is read */
 	weft_load(skb, packet->transport, &transport, sizeof(transport));
 	return weft_parse_transport(packet, &transport);
 }

@@ -25,10 +25,17 @@ static __always_inline int weft_is_tunnelled(const struct weft_packet *packet)
 	       weft_is_tunnel_port(packet->destination_port);
 }
 
-/* Forgets the outer packet: nothing of it may be taken for the inner one's. */
+/*
+ * Forgets the outer packet: nothing of it may be taken for the inner one's. But when the underlay's MTU is too
+ * small for the tunnel, the kernel cuts the outer packet (ip_do_fragment), and its first fragment has the inner
+ * packet's headers, whose lengths are those of the whole.
+ */
 static __always_inline void weft_start_inner(struct weft_packet *packet, __u32 offset)
 {
+	__u8 cut = !!(packet->flags & WEFT_MORE_FRAGMENTS);
+
 	__builtin_memset(packet, 0, sizeof(*packet));
+	packet->cut = cut;
 	packet->flags = WEFT_INNER;
 	packet->network = offset;
 }

@@ -1,3 +1,4 @@
+import { EventFlag } from "../packet/sightings.js";
 import { CarrierAt } from "./carrier-table.js";
 import { Next } from "./due-cache.js";
 import { Rank } from "./hook-table.js";
@@ -175,14 +176,23 @@ export class ByKey {
 		if (carrier !== 0 && carriers.words[carrier | CarrierAt.hook] === hook) this.#open.dropCarrier(carrier);
 	}
 
-	/** Did a packet last seen at `before` of the same node come to the tunnel under another pointer? */
+	/**
+	 * Did a packet last seen at `before` of the same node come here under another pointer? Into a tunnel, for want of room
+	 * before its data; out of one and into one again, because the tunnel's own packet was cut for an underlay whose MTU is
+	 * too small (ip_do_fragment), and put together (ip_frag_reasm).
+	 */
 	#isReallocated(before: number, sight: Sight): boolean {
 		const { hooks } = this.#shop;
-		return (
-			sight.rank === Rank.tunnelEgress &&
-			hooks.egress[before] === 0 &&
-			hooks.source[before] === sight.source &&
-			hooks.ifindex[before] === sight.ingress
-		);
+		if (hooks.source[before] !== sight.source) return false;
+		switch (sight.rank) {
+			case Rank.tunnelEgress:
+				return hooks.egress[before] === 0 && hooks.ifindex[before] === sight.ingress;
+			case Rank.nicEgress:
+				return hooks.rank[before] === Rank.tunnelEgress && (sight.flags & EventFlag.inner) !== 0;
+			case Rank.tunnelIngress:
+				return hooks.rank[before] === Rank.nicIngress;
+			default:
+				return false;
+		}
 	}
 }

@@ -19,6 +19,9 @@ const INSIDE = packet()
 	.tcp({ options: timestamps(5) })
 	.payload(30);
 
+/** What a tunnel carries, up to where its own packet was cut. */
+const CUT_INSIDE = (inside: PacketBuilder) => inside.payload(400).build().subarray(0, 250);
+
 /** What is broken, from behind the link header. */
 const SOUND: readonly PacketBuilder[] = [
 	packet()
@@ -41,6 +44,16 @@ const SOUND: readonly PacketBuilder[] = [
 		.udp()
 		.payload(9),
 	packet().ipv4({ moreFragments: true }).udp({ length: 1400 }).payload(64),
+	...[
+		packet()
+			.ethernet()
+			.ipv4({ options: [7, 7, 4, 10, 0, 0, 1] })
+			.tcp({ options: timestamps(5) }),
+		packet().ethernet().ipv4({ moreFragments: true }).udp(),
+		packet().ethernet().ipv6().extension(60, { size: 24 }).extension(0).udp(),
+	].map((inside) =>
+		packet().ipv4({ moreFragments: true }).udp({ destination: 8472, length: 1400 }).vxlan().payload(CUT_INSIDE(inside)),
+	),
 	packet().ipv4({ fragmentOffset: 1480, protocol: 6 }).payload(48),
 	packet().ipv4().icmp({ id: 7, sequence: 8 }).payload(32),
 	packet().ipv4().sctp().payload(16),

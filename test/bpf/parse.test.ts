@@ -277,6 +277,21 @@ const outer4 = (port = 8472) =>
 		.ipv4({ source: "192.168.66.11", destination: "192.168.66.12", id: 1 })
 		.udp({ source: 5555, destination: port });
 
+const LONG = packet()
+	.ethernet()
+	.ipv4({ source: "10.244.1.2", destination: "10.244.2.3", ttl: 63 })
+	.tcp({ source: 1, destination: 2, seq: 3, options: timestamps(4) })
+	.payload(1000)
+	.build();
+
+/** Cut, as the kernel does where the underlay's MTU is too small. */
+const cut4 = () =>
+	packet()
+		.ethernet()
+		.ipv4({ source: "192.168.66.11", destination: "192.168.66.12", id: 1, moreFragments: true })
+		.udp({ source: 5555, destination: 8472, length: 1074 })
+		.vxlan();
+
 const INSIDE: Partial<Event> = {
 	source: "10.244.1.2",
 	destination: "10.244.2.3",
@@ -384,6 +399,24 @@ const TUNNEL: readonly Row[] = [
 		packet: outer4(8473).vxlan().payload(INNER),
 		knobs: VXLAN,
 		expected: { destinationPort: 8473, source: "192.168.66.11", outerPeer: "" },
+	},
+	{
+		name: "first fragment of a tunnel's packet: the one inside is known by its own lengths",
+		packet: cut4().payload(LONG.subarray(0, 200)),
+		knobs: VXLAN,
+		expected: { ...INSIDE, payloadLength: 1000, outerPeer: "192.168.66.11", length: 42 + 8 + 200 },
+	},
+	{
+		name: "first fragment of a tunnel's packet, too short for what is read of the one inside",
+		packet: cut4().payload(LONG.subarray(0, 14 + 151)),
+		knobs: VXLAN,
+		expected: { parse: PARSE.networkTruncated, source: "10.244.1.2", payloadLength: 0 },
+	},
+	{
+		name: "the only fragment of a tunnel's packet that is shorter than the one inside says",
+		packet: outer4().vxlan().payload(LONG.subarray(0, 200)),
+		knobs: VXLAN,
+		expected: { parse: PARSE.networkTruncated },
 	},
 	{
 		name: "later fragment of a tunnel's packet: what is inside cannot be known",

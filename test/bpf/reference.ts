@@ -45,11 +45,25 @@ class Cursor {
 	at: number;
 	/** Behind the last byte that belongs to the packet. */
 	end: number;
+	/** The first fragment of a tunnel's packet: the packet in it goes on in another skb. */
+	readonly cut: boolean;
 
-	constructor(bytes: Uint8Array, at: number) {
+	constructor(bytes: Uint8Array, at: number, cut = false) {
 		this.bytes = bytes;
 		this.at = at;
 		this.end = bytes.length;
+		this.cut = cut;
+	}
+
+	/** A network packet is all there, or as much of it as is ever read: two headers with all options, 32 bytes more. */
+	needPacket(size: number): void {
+		if (!this.cut || this.left < 152) {
+			this.need(size, 2);
+		}
+	}
+
+	get here(): number {
+		return this.bytes.length - this.at;
 	}
 
 	get left(): number {
@@ -106,14 +120,20 @@ export function parse(bytes: Uint8Array, options: ParseOptions): Parsed {
 	if (outer.parsed.payloadLength < 8 || (flags !== 0x08 && flags !== 0x88)) {
 		return { ...outer.parsed, parse: 8, tsval: 0 };
 	}
-	const { parsed } = parseAt(bytes, outer.payloadAt + 8, false);
+	const cut = (outer.parsed.flags & EventFlag.moreFragments) !== 0;
+	const { parsed } = parseAt(bytes, outer.payloadAt + 8, false, cut);
 	parsed.flags |= EventFlag.inner;
 	parsed.outerPeer = options.egress ? outer.parsed.destination : outer.parsed.source;
 	parsed.vni = new Cursor(bytes, outer.payloadAt).u32(4) >>> 8;
 	return parsed;
 }
 
-function parseAt(bytes: Uint8Array, at: number, l3: boolean): { readonly parsed: Parsed; readonly payloadAt: number } {
+function parseAt(
+	bytes: Uint8Array,
+	at: number,
+	l3: boolean,
+	cut = false,
+): { readonly parsed: Parsed; readonly payloadAt: number } {
 	const parsed: Parsed = {
 		parse: 0,
 		flags: 0,
@@ -134,7 +154,7 @@ function parseAt(bytes: Uint8Array, at: number, l3: boolean): { readonly parsed:
 		vni: 0,
 		payloadLength: 0,
 	};
-	const cursor = new Cursor(bytes, at);
+	const cursor = new Cursor(bytes, at, cut);
 	try {
 		network(cursor, parsed, l3 ? versionType(cursor) : link(cursor, parsed));
 	} catch (stop) {
@@ -216,7 +236,7 @@ function ipv4(cursor: Cursor, parsed: Parsed): void {
 	if (size < 20 || total < size) {
 		throw new Stop(3);
 	}
-	cursor.need(total, 2);
+	cursor.needPacket(total);
 	cursor.end = cursor.at + total;
 	noteFragment(parsed, (fragment & 0x1fff) * 8, (fragment & 0x2000) !== 0);
 	cursor.at += size;
@@ -248,7 +268,7 @@ function ipv6(cursor: Cursor, parsed: Parsed): void {
 	parsed.destination = cursor.ipv6(24);
 	parsed.protocol = cursor.u8(6);
 	parsed.ttl = cursor.u8(7);
-	cursor.need(40 + cursor.u16(4), 2);
+	cursor.needPacket(40 + cursor.u16(4));
 	cursor.end = cursor.at + 40 + cursor.u16(4);
 	cursor.at += 40;
 	for (let seen = 0; EXTENSIONS.includes(parsed.protocol); seen++) {
@@ -256,6 +276,9 @@ function ipv6(cursor: Cursor, parsed: Parsed): void {
 			throw new Stop(5);
 		}
 		cursor.need(8, 4);
+		if (cursor.here < 8) {
+			throw new Stop(4);
+		}
 		const kind = parsed.protocol;
 		if (kind === 44) {
 			parsed.ipId = cursor.u32(4);
@@ -268,6 +291,10 @@ function ipv6(cursor: Cursor, parsed: Parsed): void {
 		if ((parsed.flags & EventFlag.laterFragment) !== 0) {
 			break;
 		}
+	}
+	// Extension headers have taken the place of what is read of a cut packet.
+	if (cursor.cut && cursor.here < 112) {
+		throw new Stop(6);
 	}
 	transport(cursor, parsed);
 }

@@ -431,3 +431,26 @@ test("a source that never ends holds the others back only until it speaks, and n
 	assert.deepEqual(told[0] === undefined ? [] : hooksOf(simulator, told[0]).length, 4);
 	finish(joiner, told);
 });
+
+test("a tunnel's packet cut for a small underlay and put together again: other pointers, one path", () => {
+	const simulator = new Simulator();
+	const legs = OTHER_NODE.map((leg) => ({
+		...leg,
+		fresh: `${leg.node}/${leg.hook}` === "node-a/eth0→e" || `${leg.node}/${leg.hook}` === "node-b/flannel.1→i",
+	}));
+	const packets: Packet[] = [
+		{ protocol: TCP, payload: 1398, ipId: 9, sequence: 7, acknowledgement: 3, tsval: 4, hash: 1 },
+		{ protocol: UDP, payload: 1400, ipId: 5, hash: 1 },
+		{ protocol: UDP, payload: 1400, ipId: 0, hash: 2, family: Family.ipv6 },
+	];
+	for (const packet of packets) {
+		simulator.send(packet, legs);
+		simulator.now += 1000;
+	}
+	const { paths } = run(simulator);
+	assert.deepEqual(
+		paths.map(({ verdict, evidence, hops }) => [verdict, evidence, hops.length]),
+		packets.map(() => ["delivered", "exact", legs.length]),
+	);
+	assert.equal(assertNoFalseJoin(simulator, paths), 0);
+});
