@@ -10,6 +10,9 @@ import type { NodeClock } from "../node-clock.js";
  * what each subscriber gets. Messages for subscribers come up as bytes and are written as they are.
  */
 
+/** Bits of weft_event.subscribers. */
+export const MOST_SUBSCRIBERS = 32;
+
 export interface NodeWorkerOptions {
 	readonly node: string;
 	/** The process. */

@@ -1,11 +1,13 @@
 import type { Cluster } from "../../collector/cluster.js";
-import type { NodePlan } from "../../collector/plan.js";
+import { type NodePlan, planFor } from "../../collector/plan.js";
 import type { Question } from "../../collector/question.js";
 import type { Role } from "../../packet/hook.js";
 import type { Sightings } from "../../packet/sightings.js";
 import type { LossCause } from "../../packet/source.js";
 import type { TupleTable } from "../../packet/tuples.js";
+import type { Wiring } from "../../wiring/model.js";
 import type { BatchEncoder } from "../batch-encoder.js";
+import { mergeClusters } from "../cluster-message.js";
 import type { LossMessage, StageMessage } from "../messages.js";
 import { isSampled } from "./sampled.js";
 
@@ -32,13 +34,12 @@ export class Subscription {
 	readonly question: Question;
 	readonly sample: number;
 	readonly roles: readonly Role[];
+	/** What its client knows of other nodes. */
 	cluster: Cluster;
-	/** As of the latest change; null: nothing to see here. */
-	plan: NodePlan | null = null;
+	#plan: NodePlan | null = null;
 	/** From when on it gets rows, in the source's ns; Infinity: its hooks are not on yet. */
 	sinceNs = Number.POSITIVE_INFINITY;
-	/** It is over with the watermark that reaches this. */
-	untilNs = Number.POSITIVE_INFINITY;
+	#end: { readonly untilNs: number; readonly reached: () => void } | null = null;
 	/** Marked for it, and given. Sightings. */
 	offered = 0;
 	delivered = 0;
@@ -60,6 +61,19 @@ export class Subscription {
 		this.#send = send;
 	}
 
+	/** What it wants of the node, as of the latest `replan`; null: nothing to see here. */
+	get plan(): NodePlan | null {
+		return this.#plan;
+	}
+
+	/** Something has changed on the node, or the client knows more, or less. */
+	replan(wiring: Wiring, ofNode: Cluster): void {
+		const { node } = wiring;
+		const cluster = mergeClusters(node, ofNode, this.cluster);
+		const plan = planFor(this.question, { nodes: [{ name: node, wiring }], cluster, names: null }).nodes[0] ?? null;
+		this.#plan = only(this.roles, plan);
+	}
+
 	/** Who watches some devices alone cannot tell where a packet died. */
 	get wantsDrops(): boolean {
 		return this.roles.length === 0;
@@ -77,12 +91,42 @@ export class Subscription {
 		if (count > 0) this.#losses[cause] = (this.#losses[cause] ?? 0) + count;
 	}
 
+	/** Resolves when it was given everything until then, or is not waited for any more. */
+	until(timeNs: number): Promise<void> {
+		return new Promise((reached) => {
+			this.#end = { untilNs: timeNs, reached };
+		});
+	}
+
+	/** Its client is gone: whatever is to come need not be waited for. */
+	abandon(): void {
+		this.#end?.reached();
+	}
+
 	/**
 	 * Everything before the watermark is in `rows`, or was given or counted before.
 	 * @param wanted by hook id: bits of those who asked for it
 	 */
 	advance(rows: Sightings | null, watermarkNs: number, wanted: Uint32Array, encoder: BatchEncoder): void {
-		if (watermarkNs < this.sinceNs) return;
+		if (watermarkNs >= this.sinceNs) this.#take(rows, watermarkNs, wanted, encoder);
+		if (this.#end !== null && watermarkNs >= this.#end.untilNs) this.#end.reached();
+	}
+
+	/** Of a copy. @param must also when the client is slow: the first message, and the last */
+	tell(bytes: Uint8Array, must: boolean): void {
+		if (must || this.#waiting <= MOST_WAITING) this.#give(new Uint8Array(bytes));
+	}
+
+	losses(): LossMessage[] {
+		return Object.entries(this.#losses).map(([cause, count]) => ({ cause, count }));
+	}
+
+	stage(): StageMessage {
+		const { offered, delivered, slow } = this;
+		return { stage: "subscriber", in: offered, out: delivered, lost: [{ cause: "subscriberSlow", count: slow }] };
+	}
+
+	#take(rows: Sightings | null, watermarkNs: number, wanted: Uint32Array, encoder: BatchEncoder): void {
 		const count = rows === null ? 0 : this.#select(rows, wanted, encoder.tuples);
 		if (rows !== null && count > 0) {
 			const first = this.offered;
@@ -102,20 +146,6 @@ export class Subscription {
 		if (!due || this.#waiting > MOST_WAITING) return;
 		this.#give(encoder.progress({ watermarkNs, losses: this.#losses }));
 		this.#told(watermarkNs);
-	}
-
-	/** @param must also when the client is slow: the first message, and the last */
-	tell(bytes: Uint8Array<ArrayBuffer>, must: boolean): void {
-		if (must || this.#waiting <= MOST_WAITING) this.#give(bytes);
-	}
-
-	losses(): LossMessage[] {
-		return Object.entries(this.#losses).map(([cause, count]) => ({ cause, count }));
-	}
-
-	stage(): StageMessage {
-		const { offered, delivered, slow } = this;
-		return { stage: "subscriber", in: offered, out: delivered, lost: [{ cause: "subscriberSlow", count: slow }] };
 	}
 
 	#select(rows: Sightings, wanted: Uint32Array, tuples: TupleTable): number {
@@ -147,4 +177,10 @@ export class Subscription {
 	#lossText(): string {
 		return JSON.stringify(this.#losses);
 	}
+}
+
+/** A plan without the devices that were not asked for. */
+function only(roles: readonly Role[], plan: NodePlan | null): NodePlan | null {
+	if (plan === null || roles.length === 0) return plan;
+	return { ...plan, sites: plan.sites.filter(({ role }) => roles.includes(role)) };
 }
