@@ -17,12 +17,14 @@ const help = `
 Serves this node over gRPC (package weft.v1, with health and reflection): weft trace and flows with --agent, a relay, or
 any client with the .proto files. Idle, it hooks nothing: hooks and filters are on while somebody asks, and go with the
 client. The socket is its owner's alone; TCP takes mutual TLS, whose files may change while it runs. --metrics serves
-Prometheus, over plain HTTP; what is measured all the time costs all the time, and is named by --always.
+Prometheus, over plain HTTP; what is measured all the time costs all the time, and is named by --always. With --attach
+clsact all that it serves is hooked by filters of clsact qdiscs; killed, a watchdog removes them.
 
 Examples:
   weft agent                                           on unix:/run/weft/weft.sock
   weft agent --listen 0.0.0.0:7443 --tls-cert agent.pem --tls-key agent.key --tls-ca ca.pem
   weft agent --metrics 127.0.0.1:9469 --always latency,drops
+  weft agent --attach clsact                           hooks as kernels before 6.6 have them
   weft agent --netns node-b --host-root /srv/node-b --listen unix:/run/weft/node-b.sock
   weft trace client server --agent unix:/run/weft/a.sock --agent unix:/run/weft/b.sock`;
 
