@@ -8,7 +8,8 @@ import { createInterface } from "node:readline";
 import { after, before } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { Lab } from "../../src/lab/lab.js";
-import { attachOptions } from "./attach.js";
+import { assertAgentFiltered } from "./agents-attach.js";
+import { assertAttached, attachOptions } from "./attach.js";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 
@@ -59,6 +60,7 @@ export class Agents {
 	static async start(lab: Lab): Promise<Agents> {
 		const agents = new Agents(lab);
 		await Promise.all(lab.nodes.map(({ node }) => agents.begin(node.name)));
+		await Promise.all(lab.nodes.map((node) => assertAgentFiltered(node, agents.address(node.name))));
 		return agents;
 	}
 
@@ -120,6 +122,7 @@ export async function serving(...args: string[]): Promise<ChildProcess> {
 			if (line.startsWith("weft: serving")) resolve();
 		});
 	});
+	assertAttached(child.pid);
 	return child;
 }
 

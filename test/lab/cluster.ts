@@ -12,8 +12,10 @@ export function cluster(options: Omit<LabOptions, "name"> = {}): () => Lab {
 	const name = uniqueName();
 	before(async () => {
 		lab = await Lab.up({ ...options, name });
+		up.add(lab);
 	});
 	after(async () => {
+		if (lab !== null) up.delete(lab);
 		await Lab.down(name);
 	});
 	return () => {
@@ -21,6 +23,13 @@ export function cluster(options: Omit<LabOptions, "name"> = {}): () => Lab {
 		return lab;
 	};
 }
+
+/** The labs of this process's suites that are up now. */
+export function labsUp(): readonly Lab[] {
+	return [...up];
+}
+
+const up = new Set<Lab>();
 
 /** A lab name nobody else on this machine uses now. */
 export function uniqueName(): string {

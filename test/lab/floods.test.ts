@@ -7,6 +7,7 @@ import { LatencyWatch } from "../../src/collector/latency.js";
 import { labNodes } from "../../src/lab/nodes.js";
 import type { DropReport, DropSummary } from "../../src/latency/drop-report.js";
 import type { LatencyReport, Segment } from "../../src/latency/report.js";
+import { attach } from "./attach.js";
 import { cluster } from "./cluster.js";
 import { startDrops } from "./drops.js";
 import { isWhole } from "./latency.js";
@@ -111,7 +112,7 @@ describe("a flood of packets that are timed", () => {
 
 	test("whoever reads meanwhile reads whole histograms, and the intervals add up to the whole", async () => {
 		const nodes = await labNodes(lab().name);
-		const watch = await LatencyWatch.start({ nodes, bridge: "cni0", by: "flow", inside: false, attach: "auto" });
+		const watch = await LatencyWatch.start({ nodes, bridge: "cni0", by: "flow", inside: false, attach: attach() });
 		const address = lab().pod("default/neighbor").pod.address.ipv4;
 		const words = ["send", address, "9000", "--seconds", String(SECONDS), "--size", "22", "--flows", "10000"];
 		let isOver = false;

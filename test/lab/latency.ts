@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import type { LatencyReport, Segment, SegmentKind } from "../../src/latency/report.js";
-import { attachOptions } from "./attach.js";
+import { assertAttached, attachOptions } from "./attach.js";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 
@@ -33,6 +33,7 @@ export async function startLatency(...args: string[]): Promise<RunningLatency> {
 			(error: unknown) => reject(error),
 		);
 	});
+	assertAttached(child.pid);
 	return {
 		async stop() {
 			child.kill("SIGINT");

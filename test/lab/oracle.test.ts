@@ -20,6 +20,7 @@ import { TupleTable } from "../../src/packet/tuples.js";
 import { hookPoints } from "../../src/wiring/hookpoints.js";
 import { readWiring } from "../../src/wiring/snapshot.js";
 import { EXPRESSIONS } from "../filter/expressions.js";
+import { attach } from "./attach.js";
 import { cluster } from "./cluster.js";
 import { until } from "./found.js";
 
@@ -82,7 +83,7 @@ describe("filters on live traffic", () => {
 			{
 				id: "node-a" as SourceId,
 				node: "node-a",
-				attach: "auto",
+				attach: attach(),
 				ringBytes: 1 << 20,
 				sample: 0,
 				hashSalt: 1n,

@@ -5,6 +5,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { FlowRecord } from "../../src/flow/record.js";
+import { attachOptions } from "./attach.js";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 
@@ -20,7 +21,8 @@ export interface RunningFlows {
 
 /** Starts `weft flows ARGUMENTS -o json` and waits until its hooks are on. */
 export async function startFlows(...args: string[]): Promise<RunningFlows> {
-	const child = spawn(process.execPath, [MAIN, "flows", ...args, "-o", "json"], { stdio: ["ignore", "pipe", "pipe"] });
+	const words = [MAIN, "flows", ...args, ...attachOptions(["flows", ...args]), "-o", "json"];
+	const child = spawn(process.execPath, words, { stdio: ["ignore", "pipe", "pipe"] });
 	let errors = "";
 	child.stderr.setEncoding("utf8").on("data", (text: string) => {
 		errors += text;

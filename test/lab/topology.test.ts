@@ -13,6 +13,7 @@ import type { NodeTopology } from "../../src/identity/topology.js";
 import type { Lab } from "../../src/lab/lab.js";
 import { weft } from "../cli/run.js";
 import { Agents, end, serving } from "./agents.js";
+import { attachOptions } from "./attach.js";
 import { cluster } from "./cluster.js";
 import { programsOn } from "./programs.js";
 import { runWeft } from "./weft.js";
@@ -157,7 +158,7 @@ describe("topology of all nodes, by agents and by a relay", () => {
 			set -e
 			mkdir -p ${agents.folder}/root && mount --bind ${node.root} ${agents.folder}/root
 			mkdir -p /run/weft && mount -t tmpfs none /run/weft
-			"$@" agent --netns ${node.netns} --host-root ${agents.folder}/root &
+			"$@" agent --netns ${node.netns} --host-root ${agents.folder}/root ${attachOptions(["agent"]).join(" ")} &
 			trap "kill $!" EXIT
 			for i in $(seq 200); do [ -S /run/weft/weft.sock ] && break; sleep 0.1; done
 			chmod 666 /run/weft/weft.sock

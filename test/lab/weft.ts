@@ -5,7 +5,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { HookChange, Ready, Summary } from "../../src/collector/report.js";
 import type { Path } from "../../src/path/path.js";
-import { assertAttached, attachOptions } from "./attach.js";
+import { assertAttached, assertFiltered, attachOptions } from "./attach.js";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 
@@ -55,6 +55,7 @@ export async function startWeft(...args: string[]): Promise<RunningWeft> {
 		});
 	});
 	assertAttached(child.pid);
+	await assertFiltered(ready.hooks);
 	return {
 		process: child,
 		ready,
@@ -80,7 +81,8 @@ export async function startWeft(...args: string[]): Promise<RunningWeft> {
 
 /** Runs `weft ARGUMENTS` to its end. */
 export async function runWeft(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
-	const child = spawn(process.execPath, [MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+	const words = [MAIN, ...args, ...attachOptions(args)];
+	const child = spawn(process.execPath, words, { stdio: ["ignore", "pipe", "pipe"] });
 	let stdout = "";
 	let stderr = "";
 	child.stdout.setEncoding("utf8").on("data", (text: string) => {
