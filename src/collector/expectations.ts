@@ -2,7 +2,7 @@ import type { Hook, HookId, NetnsCookie } from "../packet/hook.js";
 import type { Tuple } from "../packet/tuple.js";
 import type { Expectation } from "../path/expectation.js";
 import { WiringExpectation } from "../wiring/expectation.js";
-import type { Due, Wiring } from "../wiring/model.js";
+import type { Due, Link, Wiring } from "../wiring/model.js";
 import { underlayAddresses } from "../wiring/roles.js";
 import { RuleTranslation, type Translation } from "../wiring/translation.js";
 import type { Cluster } from "./cluster.js";
@@ -13,6 +13,8 @@ export class Expectations implements Expectation {
 	readonly #places = new Map<string, HookId>();
 	readonly #nodes = new Map<string, WiringExpectation>();
 	#nodeNames = new Map<string, string>();
+	/** By underlay address. */
+	readonly #nics = new Map<string, Link>();
 	#generation = 0;
 
 	get generation(): number {
@@ -26,6 +28,14 @@ export class Expectations implements Expectation {
 		);
 		for (const wiring of wirings) {
 			for (const address of underlayAddresses(wiring)) this.#nodeNames.set(address, wiring.node);
+		}
+		this.#nics.clear();
+		for (const { host } of wirings) {
+			const links = new Map(host.links.map((link) => [link.ifindex, link]));
+			for (const { address, ifindex } of host.addresses) {
+				const link = links.get(ifindex);
+				if (link !== undefined && this.#nodeNames.has(address)) this.#nics.set(address, link);
+			}
 		}
 		for (const wiring of wirings) {
 			const translation = this.#translation(wiring, cluster);
@@ -59,6 +69,7 @@ export class Expectations implements Expectation {
 			hook: (id) => this.#hooks.get(id) ?? null,
 			at: (netns, ifindex, direction) => this.#places.get(placeOf(netns, ifindex, direction)) ?? null,
 			nodeName: (address) => this.#nodeNames.get(address) ?? null,
+			nic: (address) => this.#nics.get(address) ?? null,
 			translation,
 		});
 	}

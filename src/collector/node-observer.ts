@@ -8,6 +8,7 @@ import { IdentityWatch } from "../identity/watch.js";
 import { addon } from "../kernel/addon.js";
 import { explained } from "../kernel/error.js";
 import type { Wiring } from "../wiring/model.js";
+import { narrowTunnels } from "../wiring/mtu.js";
 import { NETFILTER } from "../wiring/netlink.js";
 import { WiringWatch } from "../wiring/watch.js";
 import type { NodeSpec } from "./request.js";
@@ -51,7 +52,10 @@ export class NodeObserver {
 	}
 
 	get warnings(): readonly string[] {
-		return [...this.#wiring.warnings, ...this.directory.warnings];
+		const narrow = narrowTunnels(this.wiring.host).map(
+			({ reason, remedy }) => `on ${this.spec.name} ${reason}: ${remedy}`,
+		);
+		return [...this.#wiring.warnings, ...this.directory.warnings, ...narrow];
 	}
 
 	/** Services and runtimes have been asked once. */

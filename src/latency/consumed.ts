@@ -13,6 +13,11 @@ export function isConsumed(drop: KernelDrop): boolean {
 	return reason === "NOT_SPECIFIED" && !isKnownToDrop(drop.function);
 }
 
+/** Does it cut packets for a device's MTU? What it throws away there may not be cut. */
+export function isCutting(drop: Pick<KernelDrop, "function">): boolean {
+	return /^ip6?_(do_)?fragment$/.test(plainFunction(drop.function));
+}
+
 /** What the compiler made of a function is no name of its own: ip_forward.cold, tcp_v4_rcv.isra.0. */
 export function plainFunction(name: string | null): string {
 	return name?.replace(/\..*$/, "") ?? "";

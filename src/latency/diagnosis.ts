@@ -1,8 +1,9 @@
 import type { KernelDrop } from "../kernel/drops.js";
 import { EventFlag } from "../packet/sightings.js";
 import type { Due } from "../wiring/model.js";
+import { tunnelNarrow } from "../wiring/mtu.js";
 import type { WiringView } from "../wiring/view.js";
-import { plainFunction } from "./consumed.js";
+import { isCutting, plainFunction } from "./consumed.js";
 import type { BlamedRule } from "./firewall.js";
 import type { DropHop } from "./last-hop.js";
 
@@ -41,7 +42,7 @@ export function diagnose(drop: KernelDrop, context: DropContext): Diagnosis | nu
 		case "NO_SOCKET":
 			return closedPort(drop, context);
 		default:
-			return byTables ?? byReason(drop) ?? byFunction(drop);
+			return byTables ?? tooBig(drop, context) ?? byReason(drop) ?? byFunction(drop);
 	}
 }
 
@@ -185,6 +186,25 @@ const TOO_BIG: Diagnosis = {
 		"it may not be fragmented (DF) and the next device's MTU is smaller; VXLAN takes 50 bytes of the underlay's",
 	remedy: "ip link show flannel.1; the pods' MTU is FLANNEL_MTU in /run/flannel/subnet.env",
 };
+
+/** Where the kernel says so, and where it throws away without a word what it may not cut. */
+function tooBig(drop: KernelDrop, { due, view }: DropContext): Diagnosis | null {
+	const cut = drop.reason === "NOT_SPECIFIED" && isCutting(drop);
+	if (drop.reason !== "PKT_TOO_BIG" && !cut) return null;
+	const out = drop.destination === null ? null : view.host.link(view.host.lookup(drop.destination)?.ifindex ?? null);
+	const underlay = view.host.link(out?.vxlan?.underlay ?? null);
+	const ahead = due.kind === "next" ? (due.narrow ?? null) : null;
+	const narrow = ahead ?? (out === null || underlay === null ? null : tunnelNarrow(out, underlay));
+	if (narrow !== null) {
+		const explanation = `${narrow.reason}: what is too large with the outer headers is cut in two or thrown away`;
+		return { ...TOO_BIG, explanation, remedy: narrow.remedy };
+	}
+	const [veth] = drop.source === null ? [] : view.vethsByAddress(drop.source);
+	if (out === null || veth === undefined || veth.mtu <= out.mtu) return TOO_BIG;
+	const explanation = `${out.name}'s MTU of ${out.mtu} is less than the pods' ${veth.mtu} (FLANNEL_MTU), and it may not be fragmented (DF)`;
+	const room = underlay === null ? null : tunnelNarrow({ ...out, mtu: veth.mtu }, underlay);
+	return room === null ? { ...TOO_BIG, explanation, remedy: `ip link set ${out.name} mtu ${veth.mtu}` } : TOO_BIG;
+}
 
 const SILENT: Diagnosis = {
 	diagnosis: "neighbour does not answer",

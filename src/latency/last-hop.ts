@@ -1,7 +1,8 @@
 import type { KernelDrop } from "../kernel/drops.js";
 import type { Direction, NetnsCookie } from "../packet/hook.js";
+import { EventFlag } from "../packet/sightings.js";
 import type { WiringView } from "../wiring/view.js";
-import { plainFunction } from "./consumed.js";
+import { isCutting, plainFunction } from "./consumed.js";
 
 /** A direction of a device that a dropped packet has passed. */
 export interface DropHop {
@@ -19,6 +20,11 @@ export interface DropHop {
 export function lastHop(drop: KernelDrop, view: WiringView): DropHop | null {
 	if (TRANSMITS.test(plainFunction(drop.function)) && drop.ifindex !== 0) {
 		return hopAt(view, drop.netns, drop.ifindex, "egress");
+	}
+	// A tunnel's own packet: it is the tunnel that has sent it.
+	if (isCutting(drop) && (drop.flags & EventFlag.inner) !== 0 && drop.destination !== null) {
+		const tunnel = view.host.lookup(drop.destination)?.ifindex ?? 0;
+		return view.role(tunnel) === "tunnel" ? hopAt(view, drop.netns, tunnel, "egress") : null;
 	}
 	if (drop.ingressIfindex === 0) return null;
 	return hopAt(view, whereItCameIn(drop, view), drop.ingressIfindex, "ingress");

@@ -54,8 +54,9 @@ export class ByKey {
 				if (sight.protocol === Protocol.udp) open.mark(candidate, Mark.order);
 			}
 			open.doubt(candidate, sight, paths.doubles[(candidate >> 1) | PathF64.latest] as number);
-			if (((paths.words[candidate | PathAt.marks] as number) & Mark.shared) !== 0) open.mark(candidate, Mark.order);
-			else
+			const shared = ((paths.words[candidate | PathAt.marks] as number) & Mark.shared) !== 0;
+			if (shared && !(reallocated && counted && this.#isOnlyHere(candidate, sight))) open.mark(candidate, Mark.order);
+			else if (!reallocated)
 				crossings.note(
 					hooks.source[lastHook] as number,
 					hops.doubles[(last >> 1) | HopF64.first] as number,
@@ -167,6 +168,18 @@ export class ByKey {
 		while (other !== 0 && (other === path || lastHook(other) !== lastHook(path)))
 			other = paths.words[other | PathAt.sameNext] as number;
 		return other === 0;
+	}
+
+	/** An equal path elsewhere is its own other half, read too early or too late: among those here there is no choice. */
+	#isOnlyHere(path: number, sight: Sight): boolean {
+		const { paths, hops, keys } = this.#shop;
+		let other = keys.find(sight.keyA, sight.keyB);
+		for (; other !== 0; other = paths.words[other | PathAt.sameNext] as number) {
+			if (other === path) continue;
+			const last = paths.words[other | PathAt.lastHop] as number;
+			if (this.#isReallocated(hops.words[last | HopAt.hook] as number, sight)) return false;
+		}
+		return true;
 	}
 
 	/** The old skb is the kernel's again: what it carries from now on, even an equal packet, is another. */

@@ -130,6 +130,7 @@ export class Closing {
 		const hook = this.#hooks.get(this.#hops.words[next | HopAt.hook] as number);
 		const judgement = this.#say("lost", "partly", whole);
 		judgement.expected = `${hook.device}→${hook.direction === "ingress" ? "i" : "e"}`;
+		judgement.due = this.#dueAt(whole);
 		const lossy = this.#losses.touches(
 			this.#hooks.source[hook.id] as number,
 			this.#paths.doubles[(path >> 1) | PathF64.first] as number,

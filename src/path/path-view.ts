@@ -3,6 +3,7 @@ import type { OuterTable } from "../packet/outers.js";
 import type { SourceId } from "../packet/source.js";
 import type { Outer, Tuple } from "../packet/tuple.js";
 import type { TupleTable } from "../packet/tuples.js";
+import type { Narrow } from "../wiring/mtu.js";
 import type { HookTable } from "./hook-table.js";
 import { HopAt, HopF64, type HopTable } from "./hop-table.js";
 import { delivered, type Judgement, reasonOf } from "./judgement.js";
@@ -249,17 +250,28 @@ export class PathView {
 		const judgement = this.#judgement;
 		const { hop, due, drop } = judgement;
 		const hook = hop === 0 ? null : this.#tables.hooks.get(this.#tables.hops.words[hop | HopAt.hook] as number);
+		const narrow = this.#tooNarrow();
 		return {
 			node: hook?.node ?? null,
 			device: hook?.device ?? null,
 			direction: hook?.direction ?? null,
 			expected: judgement.expected,
-			reason: reasonOf(judgement, hook === null ? "the last hop" : nameOf(hook)),
+			reason:
+				reasonOf(judgement, hook === null ? "the last hop" : nameOf(hook)) +
+				(narrow === null ? "" : `; ${narrow.reason}`),
 			kernelReason: drop?.reason ?? null,
 			kernelFunction: drop?.function ?? null,
-			remedy: drop?.remedy ?? (due?.kind === "nowhere" ? due.remedy : null),
+			remedy: drop?.remedy ?? (due?.kind === "nowhere" ? due.remedy : (narrow?.remedy ?? null)),
 			...(drop?.ticket === undefined ? {} : { ticket: drop.ticket }),
 		};
+	}
+
+	/** It was not seen again, and was larger than what lies ahead takes. */
+	#tooNarrow(): Narrow | null {
+		const { cause, due } = this.#judgement;
+		if ((cause !== "notSeen" && cause !== "partly") || (due?.kind !== "next" && due?.kind !== "leaves")) return null;
+		const frame = this.gsoSize === 0 ? this.length : this.length - this.payload + this.gsoSize;
+		return due.narrow != null && frame > due.narrow.frame ? due.narrow : null;
 	}
 
 	#hop(n: number): number {

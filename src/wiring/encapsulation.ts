@@ -1,5 +1,6 @@
 import { formatPrefix, type Prefix, parsePrefix, parseWords, prefixContains } from "../packet/addresses.js";
 import type { Link, Route, Wiring } from "./model.js";
+import { outerBytes, PLAIN_BYTES } from "./mtu.js";
 import { contains, isUnresolved, RouteType } from "./namespace.js";
 import type { Step } from "./steps.js";
 import type { WiringView } from "./view.js";
@@ -74,11 +75,12 @@ export class Encapsulation {
 		const via = this.#view.host.link(route?.ifindex ?? null);
 		if (via !== null && this.#view.role(via.ifindex) === "tunnel") {
 			const way = this.encapsulate(via, destination);
-			return { kind: "leaves", address: way.kind === "underlay" ? way.vtep : null };
+			if (way.kind !== "underlay") return { kind: "leaves", address: null };
+			return { kind: "leaves", address: way.vtep, ...(via.vxlan !== null && { outerBytes: outerBytes(via) }) };
 		}
 		const lost = route?.destination.endsWith("/0") ? this.#missingRoute(destination) : null;
 		if (lost !== null && this.#view.role(nic.ifindex) === "nic") return lost;
-		return { kind: "leaves", address: route?.gateway ?? destination };
+		return { kind: "leaves", address: route?.gateway ?? destination, outerBytes: PLAIN_BYTES };
 	}
 
 	/**

@@ -1,7 +1,8 @@
 import type { Direction, Hook, HookId, NetnsCookie } from "../packet/hook.js";
 import type { Tuple } from "../packet/tuple.js";
 import { Encapsulation, TunnelMemory } from "./encapsulation.js";
-import type { Due, Wiring } from "./model.js";
+import type { Due, Link, Wiring } from "./model.js";
+import { wireNarrow } from "./mtu.js";
 import { type Place, type Step, Steps } from "./steps.js";
 import { NO_TRANSLATION, type Translation } from "./translation.js";
 import { WiringView } from "./view.js";
@@ -14,6 +15,8 @@ export interface ExpectationOptions {
 	readonly at: (netns: NetnsCookie, ifindex: number, direction: Direction) => HookId | null;
 	/** Name of the node that has an underlay address. */
 	readonly nodeName: (address: string) => string | null;
+	/** The NIC of another node that has an underlay address; null or absent: not known. */
+	readonly nic?: (address: string) => Link | null;
 	/** What is known of NAT; nothing by default. */
 	readonly translation?: Translation;
 }
@@ -58,7 +61,7 @@ export class WiringExpectation {
 	}
 
 	#watched(step: Step, tuple: Tuple, limit: number): Due {
-		if (step.kind === "leaves") return this.#leaves(step.address);
+		if (step.kind === "leaves") return this.#leaves(step);
 		if (step.kind !== "next") return step;
 		const hooks: HookId[] = [];
 		const beyond: Due[] = [];
@@ -69,7 +72,10 @@ export class WiringExpectation {
 		}
 		const optional = step.optional.flatMap((place) => this.#hookAt(place) ?? []);
 		const expected = step.places.map((place) => this.#name(place)).join(" or ");
-		if (beyond.length === 0) return asNext(hooks, optional, expected, step.mayEnd);
+		if (beyond.length === 0) {
+			const due = asNext(hooks, optional, expected, step.mayEnd);
+			return step.narrow == null ? due : { ...due, narrow: step.narrow };
+		}
 		if (hooks.length === 0 && beyond.length === 1) return beyond[0] ?? { kind: "unknown" };
 		const further = beyond.filter((due) => due.kind === "next");
 		// It may have gone where nobody looks: then not seeing it proves nothing.
@@ -97,8 +103,14 @@ export class WiringExpectation {
 			: due;
 	}
 
-	#leaves(address: string | null): Due {
-		return { kind: "leaves", node: address === null ? null : this.#options.nodeName(address), address };
+	#leaves({ address, outerBytes }: Step & { readonly kind: "leaves" }): Due {
+		if (address === null) return { kind: "leaves", node: null, address };
+		const node = this.#options.nodeName(address);
+		const ours = this.#view.host.link(this.#view.host.lookup(address)?.ifindex ?? null);
+		const theirs = this.#options.nic?.(address) ?? null;
+		const isKnown = ours !== null && theirs !== null && node !== null && outerBytes !== undefined;
+		const narrow = isKnown ? wireNarrow(ours, theirs, node, outerBytes) : null;
+		return narrow === null ? { kind: "leaves", node, address } : { kind: "leaves", node, address, narrow };
 	}
 
 	#hookAt(place: Place): HookId | null {
@@ -118,7 +130,12 @@ export class WiringExpectation {
 /** Hops that nobody watches in a row; more than any path on a node has. */
 const WALK_LIMIT = 8;
 
-function asNext(hooks: readonly HookId[], optional: readonly HookId[], expected: string, mayEnd: boolean): Due {
+function asNext(
+	hooks: readonly HookId[],
+	optional: readonly HookId[],
+	expected: string,
+	mayEnd: boolean,
+): Due & { readonly kind: "next" } {
 	const distinct = [...new Set(hooks)];
 	return mayEnd
 		? { kind: "next", hooks: distinct, optional, expected, mayEnd }

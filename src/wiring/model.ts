@@ -1,4 +1,5 @@
 import type { Direction, HookId, NetnsCookie, Role } from "../packet/hook.js";
+import type { Narrow } from "./mtu.js";
 
 /** What the kernel says of one network namespace, parsed from rtnetlink dumps. Addresses in text form. */
 export interface Link {
@@ -123,7 +124,13 @@ export type Due =
 	/** The hook is the packet's last one on this node: pod reached, or taken by the node itself. */
 	| { readonly kind: "terminal" }
 	/** It leaves for another node (by its VTEP or gateway) or for the outside (node null). */
-	| { readonly kind: "leaves"; readonly node: string | null; readonly address: string | null }
+	| {
+			readonly kind: "leaves";
+			readonly node: string | null;
+			readonly address: string | null;
+			/** What of it would not get there. */
+			readonly narrow?: Narrow | null;
+	  }
 	/** One of these sees it next; `optional` ones may be passed over (cni0→e on bridged DNAT with a stale neighbour). */
 	| {
 			readonly kind: "next";
@@ -135,6 +142,8 @@ export type Due =
 			 * `hooks` means that the node took it, which is no loss.
 			 */
 			readonly mayEnd?: boolean;
+			/** What of it would not get there whole. */
+			readonly narrow?: Narrow | null;
 	  }
 	/** Routes or FDB say that it goes nowhere: why, and what would repair it. */
 	| { readonly kind: "nowhere"; readonly reason: string; readonly remedy: string | null }

@@ -3,6 +3,7 @@ import { Family } from "../packet/sightings.js";
 import type { Tuple } from "../packet/tuple.js";
 import { Encapsulation } from "./encapsulation.js";
 import type { Link, Route } from "./model.js";
+import { type Narrow, tunnelNarrow } from "./mtu.js";
 import { isUnresolved, RouteType } from "./namespace.js";
 import type { Translation } from "./translation.js";
 import type { WiringView } from "./view.js";
@@ -17,12 +18,18 @@ export interface Place {
 /** Where a packet goes from a place, before anyone asks which places are watched. See Due. */
 export type Step =
 	| { readonly kind: "terminal" }
-	| { readonly kind: "leaves"; readonly address: string | null }
+	| {
+			readonly kind: "leaves";
+			readonly address: string | null;
+			/** Of the IP packet on the wire beyond the pod's frame; absent: not known. */
+			readonly outerBytes?: number;
+	  }
 	| {
 			readonly kind: "next";
 			readonly places: readonly Place[];
 			readonly optional: readonly Place[];
 			readonly mayEnd: boolean;
+			readonly narrow?: Narrow | null;
 	  }
 	| { readonly kind: "nowhere"; readonly reason: string; readonly remedy: string | null }
 	| { readonly kind: "unknown" };
@@ -90,7 +97,9 @@ export class Steps {
 				if (link.vxlan === null) return { kind: "leaves", address: null };
 				const way = this.#encapsulation.encapsulate(link, packet.destination);
 				if (way.kind !== "underlay") return way;
-				return this.#dead(way.link) ?? next([this.#place(way.link, "egress")]);
+				const dead = this.#dead(way.link);
+				if (dead !== null) return dead;
+				return { ...next([this.#place(way.link, "egress")]), narrow: tunnelNarrow(link, way.link) };
 			}
 			case "nic":
 				return this.#encapsulation.leaving(link, packet.destination);
@@ -222,7 +231,14 @@ export class Steps {
 		if (route === null || route.type !== RouteType.unicast || link === null) {
 			return this.#encapsulation.unroutable(destination, route);
 		}
-		return this.#dead(link) ?? this.#unresolved(route, link, destination) ?? next([this.#place(link, "egress")]);
+		return this.#dead(link) ?? this.#unresolved(route, link, destination) ?? this.#out(link);
+	}
+
+	/** A node that has learned what its underlay takes lets no more into the tunnel (skb_tunnel_check_pmtu). */
+	#out(link: Link): Step {
+		const underlay = this.#view.host.link(link.vxlan?.underlay ?? null);
+		const narrow = underlay === null ? null : tunnelNarrow(link, underlay);
+		return { ...next([this.#place(link, "egress")]), narrow };
 	}
 
 	/** Is the next hop's link-layer address missing? Then the packet never reaches the device. */
@@ -276,7 +292,7 @@ export class Steps {
 
 type Packet = Tuple & { readonly source: string; readonly destination: string };
 
-function next(places: readonly Place[], optional: readonly Place[] = []): Step {
+function next(places: readonly Place[], optional: readonly Place[] = []): Step & { readonly kind: "next" } {
 	return { kind: "next", places, optional, mayEnd: false };
 }
 

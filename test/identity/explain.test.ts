@@ -265,3 +265,18 @@ test("a remote address whose FDB entry is gone says so, and what to type", () =>
 	assert.equal(explanation.faults[0]?.reason, "no FDB entry for 8e:02:00:00:00:02 on flannel.1");
 	assert.match(explain(known, "flannel.1", "default").faults[0]?.reason ?? "", /10\.244\.2\.0\/24: no FDB entry/);
 });
+
+test("a tunnel whose MTU is too large for the NIC is a fault of both, with the command that repairs it", () => {
+	const known = knownNode((wiring) => {
+		const links = wiring.host.links.map((link) => (link.name === "eth0" ? { ...link, mtu: 1400 } : link));
+		return { ...wiring, host: { ...wiring.host, links } };
+	});
+	for (const thing of ["flannel.1", "eth0"]) {
+		assert.deepEqual(explain(known, thing, "default").faults, [
+			{
+				reason: "flannel.1's MTU of 1450 is too large for eth0's of 1400, of which VXLAN takes 50",
+				remedy: "ip link set flannel.1 mtu 1350",
+			},
+		]);
+	}
+});

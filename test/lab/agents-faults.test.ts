@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { after, afterEach, before, describe, test } from "node:test";
+import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Summary } from "../../src/collector/report.js";
 import type { Path } from "../../src/path/path.js";
 import { Agents } from "./agents.js";
 import { cluster } from "./cluster.js";
-import { FAULTS } from "./faults.js";
+import { FAULTS, mtu } from "./faults.js";
 import { isCovered, until } from "./found.js";
 import { type RunningFlows, startFlows } from "./running-flows.js";
 import { dropSome, type Victim } from "./victims.js";
@@ -134,11 +134,13 @@ describe("faults, by agents with honest clocks", () => {
 		"no route to the other node's pods",
 		"a missing FDB entry",
 		"a packet larger than the MTU that may not be fragmented",
+		"a tunnel over IPv6 whose MTU is too large for the NIC",
+		"a tunnel whose packets may not be fragmented, and whose MTU is too large for the NIC",
 	]) {
 		test(`${name}: the right hop, the reason, the remedy`, async () => {
 			const fault = FAULTS.find((each) => each.name === name);
 			assert.ok(fault);
-			weft = await startWeft("trace", "default/client", "default/server", "icmp", ...agents.options);
+			weft = await startWeft("trace", "default/client", "default/server", ...PINGS, ...agents.options);
 			const server = lab().pod("default/server").pod.address.ipv4;
 			assert.equal(await lab().ping("default/client", server), 1, "precondition: it works");
 			await until(() => (weft?.paths.length ?? 0) >= 2);
@@ -155,7 +157,7 @@ describe("faults, by agents with honest clocks", () => {
 			const summary = await weft.stop();
 			assertBalanced(summary);
 			assertHandedOn(summary);
-			const after = newest(weft, before).filter(({ packet }) => packet.icmp?.type === 8);
+			const after = newest(weft, before).filter(isRequest);
 			const dead = after.filter(({ verdict }) => verdict !== "delivered");
 			assert.ok(dead.length > 0, JSON.stringify(after.map(({ verdict }) => verdict)));
 			for (const { blame, verdict } of dead) {
@@ -168,7 +170,128 @@ describe("faults, by agents with honest clocks", () => {
 			}
 		});
 	}
+
+	describe("an MTU too small on the way", () => {
+		let undo: (() => Promise<unknown>) | null = null;
+		beforeEach(async () => {
+			// What an earlier test has taught them of the way.
+			const all = [...lab().nodes, ...lab().pods];
+			await Promise.all(
+				all.flatMap((space) => ["-4", "-6"].map((family) => space.run("ip", family, "route", "flush", "cache"))),
+			);
+		});
+		afterEach(async () => {
+			await undo?.();
+			undo = null;
+		});
+
+		test("of the NIC that sends, where packets may be cut: their halves are one path, delivered, and a warning tells", async () => {
+			const server = lab().pod("default/server").pod.address.ipv4;
+			undo = await mtu(lab(), "node-a", 1400);
+			const opposite = await mtu(lab(), "node-b", 1400);
+			const restore = undo;
+			undo = () => Promise.all([restore(), opposite()]);
+			const narrow = /flannel\.1's MTU of 1450 is too large for eth0's of 1400.*: ip link set flannel\.1 mtu 1350/;
+			weft = await untilWarned("trace", narrow);
+			const before = await cutPackets();
+			assert.equal(await lab().ping("default/client", server, { size: 1400 }), 1, "precondition: it arrives");
+			const bytes = 300_000;
+			const order = { protocol: "tcp", address: server, port: PORT, bytes, timeoutMs: 20_000 } as const;
+			assert.equal((await lab().send("default/client", order)).error, null);
+			assert.ok((await cutPackets()) > before, "precondition: the kernel has cut some");
+			await until(() => weft?.paths.some(({ packet }) => packet.flags?.includes("F")) ?? false);
+			await sleep(2500);
+			const summary = await weft.stop();
+			assertBalanced(summary);
+			const paths = newest(weft);
+			const large = paths.filter(({ packet }) => packet.length > 1400);
+			assert.ok(large.some(isRequest) && large.some(({ packet }) => packet.seq !== null && !packet.icmp));
+			for (const { verdict, evidence, hops, packet } of paths) {
+				const seen = JSON.stringify({ packet, hops: hops.map(({ packets, bytes }) => [packets, bytes]) });
+				assert.deepEqual([verdict, evidence, hops.length], ["delivered", "exact", 8], seen);
+			}
+			const restoreAll = undo;
+			undo = async () => {
+				await restoreAll();
+				for (const name of ["node-a", "node-b"]) await setTunnel(name, 1450);
+			};
+			for (const name of ["node-a", "node-b"]) await setTunnel(name, 1350);
+			assert.equal((await lab().send("default/client", order)).error, null);
+			const repaired = await cutPackets();
+			assert.equal((await lab().send("default/client", order)).error, null);
+			assert.equal(await cutPackets(), repaired, "the remedy works: nothing is cut any more");
+		});
+
+		test("of the NIC that receives: lost on the wire, by what, and how to repair it", async () => {
+			const server = lab().pod("default/server").pod.address.ipv4;
+			weft = await startWeft("trace", "default/client", "default/server", "icmp", ...agents.options);
+			assert.equal(await lab().ping("default/client", server, { size: 1400 }), 1, "precondition: it works");
+			undo = await mtu(lab(), "node-b", 1400);
+			await sleep(200);
+			await lab().ping("default/client", server, { size: 1400 });
+			await until(() => weft?.paths.some(({ verdict }) => verdict === "lost") ?? false);
+			assertBalanced(await weft.stop());
+			const lost = newest(weft).filter(({ verdict }) => verdict !== "delivered");
+			assert.equal(lost.length, 1);
+			const { blame } = lost[0] ?? assert.fail();
+			assert.deepEqual([blame?.node, blame?.device, blame?.direction], ["node-a", "eth0", "egress"]);
+			assert.match(
+				blame?.reason ?? "",
+				/^lost after eth0→e @node-a: .*; eth0's MTU is 1500, that of eth0 on node-b only 1400$/,
+			);
+			assert.equal(blame?.remedy, "ip link set eth0 mtu 1500 # on node-b");
+		});
+
+		test("of the NIC that sends, TCP over IPv6: each loss is explained", async () => {
+			const server = lab().pod("default/server").pod.address.ipv6;
+			undo = await mtu(lab(), "node-a", 1400);
+			weft = await startWeft("trace", "default/client", "default/server", "tcp", ...agents.options);
+			const order = { protocol: "tcp", address: server, port: PORT, bytes: 100_000, timeoutMs: 20_000 } as const;
+			const sending = lab().send("default/client", order);
+			const dead = () =>
+				newest(weft ?? assert.fail()).filter(({ verdict }) => verdict === "lost" || verdict === "dropped");
+			await until(() => dead().length > 0);
+			const places = new Set<string>();
+			for (const { blame } of dead()) {
+				places.add(`${blame?.device} ${blame?.direction} ${blame?.node}`);
+				assert.match(blame?.reason ?? "", /flannel-v6\.1's MTU of 1430 is too large for eth0's of 1400/);
+				assert.equal(blame?.remedy, "ip link set flannel-v6.1 mtu 1330");
+			}
+			// By its first loss the node learns what the underlay takes, and lets no more into the tunnel.
+			places.delete("cni0 ingress node-a");
+			assert.deepEqual([...places], ["flannel-v6.1 egress node-a"]);
+			assert.equal((await sending).error, null, "the connection goes on");
+			assertBalanced(await weft.stop());
+		});
+
+		/** Agents hear of a device a moment later than it changes. */
+		async function untilWarned(command: string, words: RegExp): Promise<RunningWeft> {
+			for (let attempt = 1; ; attempt++) {
+				const running = await startWeft(command, "default/client", "default/server", ...agents.options);
+				if (running.ready.warnings.some((line) => words.test(line))) return running;
+				await running.end();
+				assert.ok(attempt < 10, `no warning: ${running.ready.warnings.join("; ")}`);
+				await sleep(500);
+			}
+		}
+
+		function setTunnel(node: string, bytes: number): Promise<unknown> {
+			return lab().node(node).run("ip", "link", "set", "flannel.1", "mtu", String(bytes));
+		}
+
+		/** IP packets that node-a has cut. */
+		async function cutPackets(): Promise<number> {
+			const [names = "", values = ""] = (await lab().node("node-a").run("grep", "^Ip:", "/proc/net/snmp")).split("\n");
+			return Number(values.split(" ")[names.split(" ").indexOf("FragOKs")]);
+		}
+	});
 });
+
+const PINGS = ["icmp", "or", "icmp6"];
+
+function isRequest({ packet }: Path): boolean {
+	return packet.icmp?.type === 8 || packet.icmp?.type === 128;
+}
 
 /** What was said last of each path. */
 function newest({ paths }: RunningWeft, since = 0): readonly Path[] {

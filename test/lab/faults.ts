@@ -276,6 +276,35 @@ export const FAULTS: readonly Fault[] = [
 		to: "server",
 	},
 	{
+		name: "a tunnel over IPv6 whose MTU is too large for the NIC",
+		make: (lab) => mtu(lab, "node-a", 1400),
+		send: (lab) =>
+			lab.pod("client").attempt(...words("ping -6 -c 1 -W 0.3 -s 1300"), lab.pod("server").pod.address.ipv6),
+		diagnosis: "larger than the MTU",
+		words:
+			/flannel-v6\.1's MTU of 1430 is too large for eth0's of 1400, of which VXLAN takes 70.* ip link set flannel-v6\.1 mtu 1330$/,
+		hop: () => ({ device: "flannel-v6.1", direction: "egress" }),
+		to: "server",
+	},
+	{
+		name: "a tunnel whose packets may not be fragmented, and whose MTU is too large for the NIC",
+		make: async (lab) => {
+			const node = lab.node("node-a");
+			await node.run("ip", ...words("link set flannel.1 type vxlan df set"));
+			const undo = await mtu(lab, "node-a", 1400);
+			return async () => {
+				await undo();
+				await node.run("ip", ...words("link set flannel.1 type vxlan df unset"));
+			};
+		},
+		send: (lab) => lab.pod("client").attempt(...words("ping -c 1 -W 0.3 -s 1400"), ip(lab, "server")),
+		diagnosis: "larger than the MTU",
+		words:
+			/flannel\.1's MTU of 1450 is too large for eth0's of 1400, of which VXLAN takes 50.* ip link set flannel\.1 mtu 1350$/,
+		hop: () => ({ device: "flannel.1", direction: "egress" }),
+		to: "server",
+	},
+	{
 		name: "a bad IP checksum",
 		make: nothing,
 		send: (lab) =>
@@ -350,6 +379,13 @@ async function nothing(): Promise<() => Promise<void>> {
 async function iptables(space: Space, chain: string, ...matches: string[]): Promise<() => Promise<unknown>> {
 	await space.run("iptables", "-I", chain, ...matches, "-j", "DROP");
 	return () => space.run("iptables", "-D", chain, ...matches, "-j", "DROP");
+}
+
+/** Of a node's NIC. */
+export async function mtu(lab: Lab, node: string, bytes: number): Promise<() => Promise<unknown>> {
+	const set = (to: number) => lab.node(node).run("ip", "link", "set", "eth0", "mtu", String(to));
+	await set(bytes);
+	return () => set(1500);
 }
 
 async function hostVethDown(lab: Lab, node: string, pod: string): Promise<() => Promise<void>> {

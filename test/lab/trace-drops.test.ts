@@ -33,6 +33,7 @@ describe("weft trace tells of drops on the packets' own paths", () => {
 		"a missing FDB entry",
 		"a TTL that runs out",
 		"a packet larger than the MTU that may not be fragmented",
+		"a tunnel over IPv6 whose MTU is too large for the NIC",
 	]) {
 		test(name, async () => {
 			const fault = FAULTS.find((each) => each.name === name);

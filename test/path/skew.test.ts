@@ -140,6 +140,29 @@ for (const offNs of [-250_000, -100_000, -19_000, 100_000]) {
 	});
 }
 
+for (const offNs of [-300_000, -25_000, 0, 300_000]) {
+	test(`cut for a small underlay and put together, one clock off by ${offNs / 1000} µs: whole and exact`, () => {
+		const simulator = new Simulator();
+		const legs = (JOURNEYS["pod to pod, other node"]?.(40_000) ?? []).map((leg) => ({
+			...leg,
+			fresh: ["node-a/eth0→e", "node-b/flannel.1→i"].includes(`${leg.node}/${leg.hook}`),
+		}));
+		for (let n = 0; n < 4; n++) {
+			simulator.send({ protocol: UDP, payload: 1400, ipId: 5 + n, hash: 1 }, legs);
+			simulator.now += 1000;
+			simulator.send({ protocol: TCP, payload: 1398, ipId: 9 + n, sequence: 7 + n * 1398, tsval: 4, hash: 1 }, legs);
+			simulator.now += 1000;
+		}
+		simulator.now += 1e8;
+		const { outcome, events } = skewed(simulator, offNs);
+		assert.deepEqual(
+			outcome.paths.map(({ verdict, evidence, hops }) => [verdict, evidence, hops.length]),
+			Array(8).fill(["delivered", "exact", legs.length]),
+		);
+		assert.equal(assertNoFalseJoin(simulator, outcome.paths, events), 0);
+	});
+}
+
 for (const [late, offNs] of [
 	["node-b", -30_000],
 	["node-b", -60_000],

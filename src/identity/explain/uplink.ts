@@ -1,5 +1,6 @@
 import { Encapsulation } from "../../wiring/encapsulation.js";
 import type { Link } from "../../wiring/model.js";
+import { tunnelNarrow } from "../../wiring/mtu.js";
 import { counters } from "./bridge.js";
 import { counted, type Evidence, type Explanation, type Fault, type Known, listed } from "./explanation.js";
 
@@ -13,6 +14,8 @@ export function explainTunnel(known: Known, link: Link): Explanation {
 	const encapsulation = new Encapsulation(view);
 	const evidence: Evidence[] = [];
 	const faults: Fault[] = link.up ? [] : [{ reason: `${link.name} is down`, remedy: `ip link set ${link.name} up` }];
+	const narrow = underlay === null ? null : tunnelNarrow(link, underlay);
+	if (narrow !== null) faults.push({ reason: narrow.reason, remedy: narrow.remedy });
 	const nodes: string[] = [];
 	for (const route of routes) {
 		const way = encapsulation.encapsulate(link, route.destination.split("/")[0] ?? "");
@@ -100,9 +103,15 @@ export function explainNic(known: Known, link: Link): Explanation {
 		],
 		evidence: counters(known, link),
 		unknown: [],
-		faults: link.up
-			? []
-			: [{ reason: `${link.name} is down: no other machine can be reached`, remedy: `ip link set ${link.name} up` }],
+		faults: [
+			...(link.up
+				? []
+				: [{ reason: `${link.name} is down: no other machine can be reached`, remedy: `ip link set ${link.name} up` }]),
+			...tunnels.flatMap((one) => {
+				const narrow = tunnelNarrow(one, link);
+				return narrow === null ? [] : [{ reason: narrow.reason, remedy: narrow.remedy }];
+			}),
+		],
 	};
 }
 
