@@ -3,6 +3,7 @@ import { describeNode, type NodeTopology } from "../identity/topology.js";
 import { sanitize, sanitizeJson } from "../render/sanitize.js";
 import { wantsColour } from "../render/text/colours.js";
 import { topologyLines } from "../render/text/topology.js";
+import { Settling } from "../wiring/settling.js";
 import { WiringView } from "../wiring/view.js";
 import { LocalNodes, type WhichNodes } from "./local-nodes.js";
 import { addShared } from "./options.js";
@@ -117,15 +118,10 @@ const SETTLE_MS = 20;
 
 function until(signal: AbortSignal, nodes: FollowedNodes, show: () => void): Promise<void> {
 	return new Promise((resolve) => {
-		let timer: NodeJS.Timeout | null = null;
-		nodes.onChange(() => {
-			timer ??= setTimeout(() => {
-				timer = null;
-				show();
-			}, SETTLE_MS);
-		});
+		const settling = new Settling(SETTLE_MS, show);
+		nodes.onChange(() => settling.changed());
 		const end = () => {
-			if (timer !== null) clearTimeout(timer);
+			settling.cancel();
 			resolve();
 		};
 		if (signal.aborted) end();

@@ -1,14 +1,16 @@
-import type { Worker } from "node:worker_threads";
 import { type ResolvedEnd, resolveEnd } from "../filter/resolve.js";
 import { MergedDirectory } from "../identity/merged.js";
 import type { Wiring } from "../wiring/model.js";
+import { Settling } from "../wiring/settling.js";
 import { type Cluster, clusterOf, lookupOver } from "./cluster.js";
 import { NodeObserver, nodeOf } from "./node-observer.js";
-import type { FromWorker, ToWorker, WorkerOptions, World } from "./protocol.js";
+import type { FromWorker, ToWorker, World } from "./protocol.js";
 import { askQuestion, type Question } from "./question.js";
+import { recordRequest } from "./record-request.js";
 import type { Summary } from "./report.js";
 import type { NodeSpec, TraceListener, TraceRequest } from "./request.js";
 import { Telling } from "./telling.js";
+import { TraceError, type TracingThread } from "./tracing-thread.js";
 import { unknownEnd } from "./unknown-end.js";
 import { untilStopped } from "./until-stopped.js";
 
@@ -19,10 +21,8 @@ const SETTLE_MS = 5;
 
 /** What was there before the rest of this thread's half was imported. */
 export interface TraceBegun {
-	/** worker.js, which may still be importing. */
-	readonly worker: Worker;
-	/** Rejects when the worker breaks or ends. */
-	readonly failure: Promise<never>;
+	/** Of worker.js, which may still be importing. */
+	readonly thread: TracingThread<ToWorker, FromWorker>;
 	/** On performance.now()'s clock. */
 	readonly begun: number;
 }
@@ -36,9 +36,8 @@ export class LocalTrace {
 	readonly #observers: NodeObserver[] = [];
 	readonly #directory = new MergedDirectory(() => this.#observers.map(({ directory }) => directory));
 	readonly #telling: Telling;
-	readonly #worker: Worker;
-	readonly #failure: Promise<never>;
-	#settling: NodeJS.Timeout | null = null;
+	readonly #thread: TraceBegun["thread"];
+	readonly #settling = new Settling(SETTLE_MS, () => this.#thread.tell({ kind: "world", world: this.#world() }));
 	/** What the ENDs' own veths had counted when each was first asked. */
 	readonly #counted = new Map<string, number>();
 	/** The worker knows the world, and is told of its changes. */
@@ -46,9 +45,8 @@ export class LocalTrace {
 	#stopping = false;
 
 	/** @throws FilterError */
-	constructor(request: TraceRequest, listener: TraceListener, { worker, failure, begun }: TraceBegun) {
-		this.#worker = worker;
-		this.#failure = failure;
+	constructor(request: TraceRequest, listener: TraceListener, { thread, begun }: TraceBegun) {
+		this.#thread = thread;
 		this.#begun = begun;
 		this.#request = request;
 		this.#listener = listener;
@@ -70,7 +68,7 @@ export class LocalTrace {
 		this.#observe(specs);
 		await Promise.race([Promise.all(this.#observers.map(({ ready }) => ready)), sleep(SERVICES_MS)]);
 		this.#refuseUnknown();
-		this.#tell({ kind: "world", world: this.#world() });
+		this.#thread.tell({ kind: "world", world: this.#world() });
 		this.#following = true;
 		const { durationMs } = this.#request;
 		const result = await untilStopped(summary, () => this.#stop(), { signal, durationMs });
@@ -79,7 +77,7 @@ export class LocalTrace {
 	}
 
 	close(): void {
-		if (this.#settling !== null) clearTimeout(this.#settling);
+		this.#settling.cancel();
 		for (const observer of this.#observers) observer.close();
 	}
 
@@ -90,60 +88,17 @@ export class LocalTrace {
 	}
 
 	#work(specs: readonly NodeSpec[]): Promise<Summary> {
-		const { attach, sample, everyPath, write, anonymize, version } = this.#request;
-		const options: WorkerOptions = {
-			question: this.#question,
-			nodes: specs.filter(({ watch }) => watch).map(({ name }) => name),
-			attach,
-			sample,
-			ringBytes: null,
-			record: write === null ? null : { file: write, anonymize: anonymize ?? false, weft: version ?? "unknown" },
-			everyPath,
-		};
-		const worker = this.#worker;
-		this.#tell({ kind: "begin", options });
-		return new Promise((resolve, reject) => {
-			worker.on("message", (message: FromWorker) => {
-				try {
-					this.#hear(message, resolve, reject);
-				} catch (cause) {
-					reject(cause);
-				}
-			});
-			this.#failure.catch(reject);
-		});
-	}
-
-	#hear(message: FromWorker, resolve: (summary: Summary) => void, reject: (cause: Error) => void): void {
-		switch (message.kind) {
-			case "hook":
-				this.#telling.hook(message.hook, message.added);
-				return;
-			case "ready":
-				this.#ready(message);
-				return;
-			case "inForce":
-				this.#telling.inForce(message);
-				return;
-			case "paths": {
-				const paths = message.paths.length;
-				this.#telling.paths(message.paths);
-				this.#telling.whenDrained(() => this.#tell({ kind: "credit", paths }), reject);
-				return;
-			}
-			case "second":
+		const { attach, sample, everyPath } = this.#request;
+		const nodes = specs.filter(({ watch }) => watch).map(({ name }) => name);
+		const record = recordRequest(this.#request);
+		const options = { question: this.#question, nodes, attach, sample, ringBytes: null, record, everyPath };
+		this.#thread.tell({ kind: "begin", options });
+		return this.#thread.summary(this.#telling, (message) => {
+			if (message.kind === "ready") this.#ready(message);
+			else if (message.kind === "second") {
 				this.#telling.second(message.report, { from: this.#seenAt("from"), to: this.#seenAt("to") });
-				return;
-			case "warning":
-				this.#telling.warn(message.line);
-				return;
-			case "stopped":
-				resolve(message.summary);
-				return;
-			case "failed":
-				reject(new TraceError(message.message));
-				return;
-		}
+			}
+		});
 	}
 
 	#ready({ hooks, wallClockBase }: FromWorker & { kind: "ready" }): void {
@@ -158,24 +113,15 @@ export class LocalTrace {
 	}
 
 	#changed(): void {
-		if (!this.#following || this.#stopping) return;
-		this.#settling ??= setTimeout(() => {
-			this.#settling = null;
-			this.#tell({ kind: "world", world: this.#world() });
-		}, SETTLE_MS);
+		if (this.#following && !this.#stopping) this.#settling.changed();
 	}
 
 	#stop(): void {
 		if (this.#stopping) return;
 		this.#stopping = true;
 		this.#telling.stop();
-		if (this.#settling !== null) clearTimeout(this.#settling);
-		this.#settling = null;
-		this.#tell({ kind: "stop" });
-	}
-
-	#tell(message: ToWorker): void {
-		this.#worker.postMessage(message);
+		this.#settling.cancel();
+		this.#thread.tell({ kind: "stop" });
 	}
 
 	#world(): World {
@@ -224,11 +170,6 @@ export class LocalTrace {
 		}
 		return sum;
 	}
-}
-
-/** A trace that could not begin, or broke. The message names the remedy. */
-export class TraceError extends Error {
-	override readonly name = "TraceError";
 }
 
 function sleep(ms: number): Promise<void> {

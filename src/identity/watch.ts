@@ -1,6 +1,7 @@
 import { type FSWatcher, watch } from "node:fs";
 import type { NetnsCookie } from "../packet/hook.js";
 import type { Wiring } from "../wiring/model.js";
+import { Settling } from "../wiring/settling.js";
 import { readCgroups } from "./cgroup.js";
 import type { Claim, Claims } from "./claim.js";
 import { CniCache } from "./cni-cache.js";
@@ -50,7 +51,7 @@ export class IdentityWatch {
 	#portals: Portals = NO_PORTALS;
 	#portalWarnings: readonly string[] = [];
 	#portalText = "";
-	#filesTimer: NodeJS.Timeout | null = null;
+	readonly #settling = new Settling(SETTLE_MS, () => this.#refreshFiles());
 	#slowTimer: NodeJS.Timeout | null = null;
 	#pendingTimer: NodeJS.Timeout | null = null;
 	#rewireTimer: NodeJS.Timeout | null = null;
@@ -92,7 +93,8 @@ export class IdentityWatch {
 	close(): void {
 		this.#closed = true;
 		for (const watcher of this.#watchers.values()) watcher.close();
-		for (const timer of [this.#filesTimer, this.#slowTimer, this.#pendingTimer, this.#rewireTimer])
+		this.#settling.cancel();
+		for (const timer of [this.#slowTimer, this.#pendingTimer, this.#rewireTimer])
 			if (timer !== null) clearTimeout(timer);
 		for (const runtime of this.#runtimes) runtime.close();
 		this.#rules.close();
@@ -129,7 +131,7 @@ export class IdentityWatch {
 	#slowly(): void {
 		this.#slowTimer = setTimeout(() => {
 			this.#watchFiles();
-			this.#filesChanged();
+			this.#settling.changed();
 			this.#askRuntimes();
 			this.#takePortals(this.#rules.read())
 				.catch(() => undefined)
@@ -173,7 +175,7 @@ export class IdentityWatch {
 			if (this.#watchers.has(directory)) continue;
 			try {
 				const path = onHost(this.#options.hostRoot, directory);
-				const watcher = watch(path, { persistent: false }, () => this.#filesChanged());
+				const watcher = watch(path, { persistent: false }, () => this.#settling.changed());
 				this.#watchers.set(directory, watcher);
 				watcher.on("error", () => {
 					watcher.close();
@@ -183,13 +185,6 @@ export class IdentityWatch {
 				// Not there (yet): the slow timer looks again.
 			}
 		}
-	}
-
-	#filesChanged(): void {
-		this.#filesTimer ??= setTimeout(() => {
-			this.#filesTimer = null;
-			this.#refreshFiles();
-		}, SETTLE_MS);
 	}
 
 	#refreshFiles(): void {

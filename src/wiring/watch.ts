@@ -4,6 +4,7 @@ import type { Link, Wiring } from "./model.js";
 import { messages, NetlinkFormatError } from "./netlink.js";
 import { parse } from "./rtnetlink.js";
 import { Rtm } from "./rtnetlink-values.js";
+import { Settling } from "./settling.js";
 import { type NodeOptions, NodeReader, type ReadNamespace } from "./snapshot.js";
 
 export interface WatchOptions extends NodeOptions {
@@ -35,7 +36,7 @@ export class WiringWatch {
 	#rescan = false;
 	#routesStale = false;
 	#tablesChanged = false;
-	#timer: NodeJS.Timeout | null = null;
+	readonly #settling = new Settling(SETTLE_MS, () => this.#safely(() => this.#settle()));
 	#retry: NodeJS.Timeout | null = null;
 	#slow: NodeJS.Timeout | null = null;
 	#recovery: NodeJS.Timeout | null = null;
@@ -94,8 +95,8 @@ export class WiringWatch {
 
 	close(): void {
 		this.#closed = true;
-		for (const timer of [this.#timer, this.#retry, this.#slow, this.#recovery]) if (timer !== null) clearTimeout(timer);
-		this.#timer = null;
+		this.#settling.cancel();
+		for (const timer of [this.#retry, this.#slow, this.#recovery]) if (timer !== null) clearTimeout(timer);
 		this.#retry = null;
 		this.#monitor.close();
 		this.#reader.close();
@@ -110,7 +111,7 @@ export class WiringWatch {
 				this.#bridgeNetfilter = bridgeNetfilter;
 				this.#wiring = null;
 				this.#tablesChanged = true;
-				this.#settleSoon();
+				this.#settling.changed();
 			}
 			this.#followBridgeNetfilter();
 		}, SYSCTL_MS);
@@ -127,7 +128,7 @@ export class WiringWatch {
 			// Of other namespaces nobody asks for neighbours, which come and go all the time.
 			if (isOfNeighbours(bytes)) return;
 			this.#stale.add(nsid);
-			this.#settleSoon();
+			this.#settling.changed();
 			return;
 		}
 		try {
@@ -164,7 +165,7 @@ export class WiringWatch {
 		this.#wiring = null;
 		if (change.kind === "entry") {
 			this.#tablesChanged = true;
-			this.#settleSoon();
+			this.#settling.changed();
 			return;
 		}
 		this.#linkChanged(change.link, change.change);
@@ -177,7 +178,7 @@ export class WiringWatch {
 		}
 		// The kernel does not tell which routes a device that goes down takes with it (fib_frontend.c, fib_disable_ip).
 		this.#routesStale = true;
-		this.#settleSoon();
+		this.#settling.changed();
 		this.#onChange({ kind: "link", change, link });
 	}
 
@@ -188,14 +189,7 @@ export class WiringWatch {
 			this.#tablesChanged = true;
 		}
 		if (!gone) this.#rescan = true;
-		this.#settleSoon();
-	}
-
-	#settleSoon(): void {
-		this.#timer ??= setTimeout(() => {
-			this.#timer = null;
-			this.#safely(() => this.#settle());
-		}, SETTLE_MS);
+		this.#settling.changed();
 	}
 
 	#settle(): void {
@@ -246,7 +240,7 @@ export class WiringWatch {
 			() => {
 				this.#retry = null;
 				this.#rescan = true;
-				this.#settleSoon();
+				this.#settling.changed();
 			},
 			RETRIES_MS[this.#attempts++],
 		);
@@ -272,7 +266,7 @@ export class WiringWatch {
 			if (change.kind === "link") this.#onChange(change);
 		}
 		this.#tablesChanged = true;
-		this.#settleSoon();
+		this.#settling.changed();
 	}
 }
 

@@ -12,6 +12,7 @@ import { resolveEnd } from "../../filter/resolve.js";
 import { describeNode } from "../../identity/topology.js";
 import { addon } from "../../kernel/addon.js";
 import { formatWords } from "../../packet/addresses.js";
+import { Settling } from "../../wiring/settling.js";
 import { WiringView } from "../../wiring/view.js";
 import { clusterFrom } from "../cluster-message.js";
 import { evidenceBytes } from "../evidence.js";
@@ -78,7 +79,7 @@ export class Agent implements Responder {
 	readonly #watchers = new Set<TopologyStream>();
 	readonly #tickets = new Map<number, (status: NodeStatus) => void>();
 	#nextId = 1;
-	#settling: NodeJS.Timeout | null = null;
+	readonly #settling = new Settling(SETTLE_MS, () => this.#tellWorld());
 	#closing = false;
 
 	/** @throws KernelError when the node cannot be seen */
@@ -113,7 +114,7 @@ export class Agent implements Responder {
 
 	async close(): Promise<void> {
 		this.#closing = true;
-		if (this.#settling !== null) clearTimeout(this.#settling);
+		this.#settling.cancel();
 		for (const { call } of this.#subscribers.values()) call.end();
 		for (const watcher of this.#watchers) watcher.end();
 		const watches = Promise.all([this.#watches.close(), this.#devices.close()]);
@@ -311,12 +312,12 @@ export class Agent implements Responder {
 	}
 
 	#changed(): void {
-		if (this.#closing) return;
-		this.#settling ??= setTimeout(() => {
-			this.#settling = null;
-			this.#tell({ kind: "world", wiring: this.#observer.wiring, cluster: this.#cluster() });
-			for (const watcher of this.#watchers) watcher.changed(this.node);
-		}, SETTLE_MS);
+		if (!this.#closing) this.#settling.changed();
+	}
+
+	#tellWorld(): void {
+		this.#tell({ kind: "world", wiring: this.#observer.wiring, cluster: this.#cluster() });
+		for (const watcher of this.#watchers) watcher.changed(this.node);
 	}
 
 	#topology(withEvidence: boolean): NodeTopologyMessage {

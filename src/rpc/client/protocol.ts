@@ -57,8 +57,7 @@ export type ToRemoteWorker =
 	| { readonly kind: "stop" };
 
 export type FromRemoteWorker =
-	| Exclude<FromWorker, { readonly kind: "ready" }>
-	| (FromWorker & { readonly kind: "ready" })
+	| FromWorker
 	/** Bytes have been read. */
 	| { readonly kind: "taken"; readonly key: string; readonly bytes: number }
 	/** Paths that were to go up so far, and those that a slow reader had no room for; when there are more of these. */

@@ -37,7 +37,7 @@ export class RemoteLatency {
 
 	/**
 	 * Resolves when every hook times packets.
-	 * @throws RpcError when an agent refuses or does not answer, RemoteTraceError when the wire cannot be watched
+	 * @throws RpcError when an agent refuses or does not answer, TraceError when the wire cannot be watched
 	 */
 	static async start(request: RemoteLatencyRequest): Promise<RemoteLatency> {
 		const latency = new RemoteLatency(request);

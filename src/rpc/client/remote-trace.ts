@@ -1,11 +1,12 @@
 import { randomBytes } from "node:crypto";
-import { Worker } from "node:worker_threads";
 import { type Cluster, clusterOf } from "../../collector/cluster.js";
 import { planFor } from "../../collector/plan.js";
 import { askQuestion, type Question } from "../../collector/question.js";
+import { recordRequest } from "../../collector/record-request.js";
 import type { Summary } from "../../collector/report.js";
 import type { TraceListener, TraceRequest } from "../../collector/request.js";
 import { Telling } from "../../collector/telling.js";
+import { TraceError, TracingThread } from "../../collector/tracing-thread.js";
 import { unknownEnd } from "../../collector/unknown-end.js";
 import { untilStopped } from "../../collector/until-stopped.js";
 import type { FlowRecord } from "../../flow/record.js";
@@ -14,6 +15,7 @@ import { MergedDirectory } from "../../identity/merged.js";
 import { NamesDirectory } from "../../identity/names.js";
 import type { Role } from "../../packet/hook.js";
 import type { Wiring } from "../../wiring/model.js";
+import { Settling } from "../../wiring/settling.js";
 import { clusterMessage } from "../cluster-message.js";
 import type { Protection } from "../credentials.js";
 import { roleNumber } from "../hook-message.js";
@@ -57,11 +59,6 @@ export interface RemoteListener extends TraceListener {
 	unsent?(offered: number, unsent: number): void;
 }
 
-/** A trace by agents that could not begin, or broke. The message names the remedy. */
-export class RemoteTraceError extends Error {
-	override readonly name = "RemoteTraceError";
-}
-
 /**
  * Traces through agents and relays until the count or the duration is reached or `signal` aborts. Rejects with a typed
  * error when no agent answers or an END is not known. Nodes that go are told and come back by themselves.
@@ -93,15 +90,15 @@ class RemoteTrace {
 	readonly #directory = new MergedDirectory(() => [...this.#names.values()]);
 	readonly #clocks = new Map<string, ClockReading>();
 	readonly #streams = new AgentStreams({
-		bytes: (key, bytes) =>
-			this.#worker?.postMessage({ kind: "bytes", key, bytes } satisfies ToRemoteWorker, [bytes.buffer]),
+		bytes: (key, bytes) => this.#thread?.tell({ kind: "bytes", key, bytes }, [bytes.buffer]),
 		broken: ({ key, node }, why) => this.#broken(key, node, why),
 	});
 	readonly #outages: Outages;
 	readonly #telling: Telling;
 	#hashSalt: Uint8Array = randomBytes(SALT_BYTES);
-	#worker: Worker | null = null;
-	#settling: NodeJS.Timeout | null = null;
+	readonly #settling = new Settling(SETTLE_MS, () => this.#follow());
+	/** Null until it is known whom to ask. */
+	#thread: TracingThread<ToRemoteWorker, FromRemoteWorker> | null = null;
 	#toldCluster = "";
 	#nextKey = 0;
 	#stopping = false;
@@ -126,7 +123,7 @@ class RemoteTrace {
 		await this.#connect(signal);
 		const cluster = this.#cluster();
 		const unknown = unknownEnd(this.#question, this.#request, cluster, [...this.#nodes.keys()]);
-		if (unknown !== null) throw new RemoteTraceError(unknown.why);
+		if (unknown !== null) throw new TraceError(unknown.why);
 		const asked = this.#asked(cluster);
 		await Promise.all(asked.map((node) => node.link.measure(node.name).catch(() => undefined)));
 		await this.#agreeOnSalt(asked);
@@ -139,11 +136,11 @@ class RemoteTrace {
 
 	close(): void {
 		this.#stopped = true;
-		if (this.#settling !== null) clearTimeout(this.#settling);
+		this.#settling.cancel();
 		this.#outages.close();
 		this.#streams.close();
 		for (const link of this.#links) link.close();
-		if (this.#worker !== null) void this.#worker.terminate();
+		this.#thread?.close();
 	}
 
 	/** Until every address has answered or failed, for the first time. */
@@ -167,7 +164,7 @@ class RemoteTrace {
 		await Promise.race([Promise.all(settled), patience(SETTLED_MS, signal)]);
 		if (this.#nodes.size === 0) {
 			const why = failures[0] ?? `${this.#request.agents.join(" and ")} did not answer`;
-			throw new RemoteTraceError(`no agent to ask: ${why}; start one with weft agent --listen ADDR`);
+			throw new TraceError(`no agent to ask: ${why}; start one with weft agent --listen ADDR`);
 		}
 		for (const failure of failures) this.#telling.warn(failure);
 	}
@@ -188,30 +185,21 @@ class RemoteTrace {
 
 	#work(asked: readonly RemoteNode[], cluster: Cluster): Promise<Summary> {
 		const orders = asked.map((node) => this.#order(node));
-		const { everyPath, sample, write = null, anonymize = false, version = "unknown" } = this.#request;
+		const { everyPath, sample } = this.#request;
 		const options: RemoteWorkerOptions = {
 			...{ question: this.#question, everyPath, output: this.#output, sample },
-			record: write === null ? null : { file: write, anonymize, weft: version },
+			record: recordRequest(this.#request),
 			world: this.#world(cluster),
 			wallClockBase: this.#line.wallNs,
 			sources: orders,
 		};
-		const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: options });
-		this.#worker = worker;
+		const program = new URL("./worker.js", import.meta.url);
+		const thread = new TracingThread<ToRemoteWorker, FromRemoteWorker>(program, "joining", options);
+		this.#thread = thread;
 		asked.forEach((node, at) => {
 			this.#open(node, (orders[at] as StreamOrder).key, cluster);
 		});
-		return new Promise((resolve, reject) => {
-			worker.on("message", (message: FromRemoteWorker) => {
-				try {
-					this.#hear(message, resolve, reject);
-				} catch (cause) {
-					reject(cause);
-				}
-			});
-			worker.once("error", reject);
-			worker.once("exit", (code) => reject(new Error(`the joining thread ended with ${code} before it was done`)));
-		});
+		return thread.summary(this.#telling, (message, credit) => this.#hear(message, credit));
 	}
 
 	#order({ name }: RemoteNode): StreamOrder {
@@ -240,7 +228,7 @@ class RemoteTrace {
 		this.#outages.retry(node);
 	}
 
-	#hear(message: FromRemoteWorker, resolve: (summary: Summary) => void, reject: (cause: Error) => void): void {
+	#hear(message: FromRemoteWorker, credit: (paths: number) => void): void {
 		switch (message.kind) {
 			case "taken":
 				this.#streams.taken(message.key, message.bytes);
@@ -250,25 +238,17 @@ class RemoteTrace {
 				this.#stopWhenAllEnded();
 				return;
 			case "hook":
-				this.#telling.hook(message.hook, message.added);
 				if (message.added) this.#outages.end(message.hook.node);
 				return;
 			case "ready":
 				this.#ready(message);
-				return;
-			case "paths":
-				this.#telling.paths(message.paths);
-				this.#credit(message.paths.length, reject);
 				return;
 			case "unsent":
 				this.#listener.unsent?.(message.offered, message.unsent);
 				return;
 			case "messages":
 				this.#tellMessages(message);
-				this.#credit(message.ends.length, reject);
-				return;
-			case "inForce":
-				this.#telling.inForce(message);
+				credit(message.ends.length);
 				return;
 			case "flows":
 				this.#listener.flows?.(message.flows.map((flow) => nameFlow(flow, this.#directory)));
@@ -276,20 +256,7 @@ class RemoteTrace {
 			case "second":
 				this.#telling.second(message.report, { from: null, to: null });
 				return;
-			case "warning":
-				this.#telling.warn(message.line);
-				return;
-			case "stopped":
-				resolve(message.summary);
-				return;
-			case "failed":
-				reject(new RemoteTraceError(message.message));
-				return;
 		}
-	}
-
-	#credit(paths: number, reject: (cause: Error) => void): void {
-		this.#telling.whenDrained(() => this.#tell({ kind: "credit", paths }), reject);
 	}
 
 	#tellMessages({ bytes, ends }: EncodedPaths): void {
@@ -335,16 +302,12 @@ class RemoteTrace {
 	}
 
 	#changed(): void {
-		if (this.#worker === null || this.#stopping) return;
-		this.#settling ??= setTimeout(() => {
-			this.#settling = null;
-			this.#follow();
-		}, SETTLE_MS);
+		if (this.#thread !== null && !this.#stopping) this.#settling.changed();
 	}
 
 	/** The world as it is now: for the worker, for the agents, and for the question of which agents to ask. */
 	#follow(): void {
-		if (this.#stopping || this.#stopped || this.#worker === null) return;
+		if (this.#stopping || this.#stopped || this.#thread === null) return;
 		const cluster = this.#cluster();
 		this.#tell({ kind: "world", world: this.#world(cluster) });
 		const text = JSON.stringify(cluster);
@@ -380,7 +343,7 @@ class RemoteTrace {
 		if (this.#stopping) return;
 		this.#stopping = true;
 		this.#telling.stop();
-		if (this.#settling !== null) clearTimeout(this.#settling);
+		this.#settling.cancel();
 		this.#streams.write(encode("StreamSightingsRequest", { finish: true }));
 		setTimeout(() => this.#endNow(), FINISH_MS).unref();
 		this.#stopWhenAllEnded();
@@ -401,7 +364,7 @@ class RemoteTrace {
 	}
 
 	#tell(message: ToRemoteWorker): void {
-		this.#worker?.postMessage(message);
+		this.#thread?.tell(message);
 	}
 
 	#wirings(): readonly Wiring[] {

@@ -11,7 +11,8 @@ import type { SourceId, SourceSink } from "../../packet/source.js";
 import type { DropReport } from "../../path/judgement.js";
 import type { JoinedPath, PathView } from "../../path/path-view.js";
 import type { Wiring } from "../../wiring/model.js";
-import { numberOf, type StageMessage, type StateMessage } from "../messages.js";
+import type { StateMessage } from "../messages.js";
+import { stageOf } from "../stage-message.js";
 import { AwaitedWords } from "./awaited-words.js";
 import { NodeClocks } from "./node-clocks.js";
 import { PathMessages } from "./path-messages.js";
@@ -321,7 +322,7 @@ export class RemoteTracer {
 		return {
 			...summary,
 			ledger: [
-				...sources.flatMap(({ node, ledger }) => ledger.map((stage) => stageOf(stage, node))),
+				...sources.flatMap(({ node, ledger }) => stagesAt(node, ledger)),
 				{ stage: "received", in: received, out: received - unnamed, lost: { tupleTableFull: unnamed } },
 				...(joining === undefined ? [] : [{ ...joining, in: received - unnamed }]),
 				...(output === undefined ? [] : [output]),
@@ -341,7 +342,6 @@ export class RemoteTracer {
 	}
 }
 
-function stageOf({ stage, in: received, out, lost }: StageMessage, node: string): LedgerStage {
-	const counts = Object.fromEntries(lost.map(({ cause, count }) => [cause, numberOf(count)]));
-	return { stage: `${stage} @${node}`, in: numberOf(received), out: numberOf(out), lost: counts };
+function stagesAt(node: string, ledger: RemoteSource["ledger"]): readonly LedgerStage[] {
+	return ledger.map(stageOf).map((of) => ({ ...of, stage: `${of.stage} @${node}` }));
 }

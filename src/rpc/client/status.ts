@@ -2,7 +2,8 @@ import type { AgentStatus } from "../../collector/agent-status.js";
 import type { HookId } from "../../packet/hook.js";
 import type { Protection } from "../credentials.js";
 import { hookOf } from "../hook-message.js";
-import { type AgentStatusMessage, bigOf, numberOf, type StageMessage, word64 } from "../messages.js";
+import { type AgentStatusMessage, bigOf, numberOf, word64 } from "../messages.js";
+import { stageOf } from "../stage-message.js";
 import { lineBaseNow } from "./agent-link.js";
 import { Channel } from "./channel.js";
 import { ClockEstimate } from "./clock-estimate.js";
@@ -74,9 +75,4 @@ function statusOf(agent: AgentStatusMessage, asked: string, clock: AgentStatus["
 		ledger: agent.ledger.map(stageOf),
 		warnings: agent.warnings,
 	};
-}
-
-function stageOf({ stage, in: received, out, lost }: StageMessage): AgentStatus["ledger"][number] {
-	const counts = Object.fromEntries(lost.map(({ cause, count }) => [cause, numberOf(count)]));
-	return { stage, in: numberOf(received), out: numberOf(out), lost: counts };
 }

@@ -34,7 +34,7 @@ export class WireWatch {
 
 	/**
 	 * Resolves when the NICs are watched.
-	 * @throws RemoteTraceError when no agent answers
+	 * @throws TraceError when no agent answers
 	 */
 	static async start(request: WireRequest): Promise<WireWatch> {
 		const watch = new WireWatch(request);
