@@ -18,6 +18,10 @@ const SHARE = 1 / 4;
 const MOST_WAIT_MS = 2000;
 const PATIENCE_MS = 5000;
 const MOST_OUTPUT = 128 << 20;
+/** A listing fails when somebody changes rules meanwhile. */
+const ATTEMPTS = 3;
+/** Of a shell, and of nsenter. */
+const NOT_FOUND = 127;
 
 /** The rules of network namespaces that throw packets away. */
 export class Firewalls {
@@ -66,13 +70,20 @@ async function read(netns: string | null): Promise<readonly FirewallRule[]> {
 	const found = await Promise.all(
 		SOURCES.map(async ([command, parse]) => {
 			const [program = "", ...rest] = netns === null ? command : ["nsenter", `--net=${netns}`, ...command];
-			try {
-				const options = { maxBuffer: MOST_OUTPUT, timeout: PATIENCE_MS, encoding: "utf8" } as const;
-				return parse((await run(program, rest, options)).stdout);
-			} catch {
-				return [];
+			const options = { maxBuffer: MOST_OUTPUT, timeout: PATIENCE_MS, encoding: "utf8" } as const;
+			for (let attempt = 1; ; attempt++) {
+				try {
+					return parse((await run(program, rest, options)).stdout);
+				} catch (cause) {
+					if (attempt === ATTEMPTS || isMissing(cause)) return [];
+				}
 			}
 		}),
 	);
 	return found.flat();
+}
+
+function isMissing(cause: unknown): boolean {
+	const code = cause instanceof Error && "code" in cause ? cause.code : null;
+	return code === "ENOENT" || code === NOT_FOUND;
 }

@@ -421,7 +421,7 @@ function makeCertificate(folder: string, name: string, authority: string): void 
 	openssl(folder, "x509", "-req", "-in", `${name}.csr`, "-out", `${name}.pem`, "-days", "2", ...by);
 }
 
-async function until(holds: () => boolean | Promise<boolean>, patienceMs = 5000): Promise<void> {
+async function until(holds: () => boolean | Promise<boolean>, patienceMs = 30_000): Promise<void> {
 	for (const stop = Date.now() + patienceMs; !(await holds()); await sleep(10)) {
 		assert.ok(Date.now() < stop, `not within ${patienceMs} ms: ${holds}`);
 	}

@@ -28,7 +28,7 @@ describe("weft drops of faults and of none", { concurrency: true }, () => {
 				assert.ok(weft);
 				const undo = await fault.make(lab());
 				try {
-					const told = weft.next(({ diagnosis }) => diagnosis === fault.diagnosis, fault.patienceMs);
+					const told = weft.next(({ diagnosis }) => diagnosis === fault.diagnosis);
 					// Whatever comes of it is looked at below.
 					told.catch(() => undefined);
 					await fault.send(lab());

@@ -46,7 +46,7 @@ export async function startDrops(...args: string[]): Promise<RunningDrops> {
 	return {
 		drops,
 		pid: child.pid ?? 0,
-		async next(wanted, patienceMs = 3000) {
+		async next(wanted, patienceMs = 20_000) {
 			const before = drops.length;
 			for (const end = Date.now() + patienceMs; Date.now() < end; await sleep(20)) {
 				if (!drops.slice(before).some(wanted)) continue;

@@ -51,7 +51,7 @@ export function ask(client: Any, method: string, request: object): Promise<Any> 
 }
 
 /** Messages of a stream until `enough`. */
-export function listen(call: Any, enough: (messages: Any[]) => boolean, patienceMs = 10_000): Promise<Any[]> {
+export function listen(call: Any, enough: (messages: Any[]) => boolean, patienceMs = 30_000): Promise<Any[]> {
 	return new Promise((resolve, reject) => {
 		const messages: Any[] = [];
 		const timer = setTimeout(() => {

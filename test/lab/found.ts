@@ -57,7 +57,7 @@ export function hopsOf(lab: Lab, path: Path): string {
 	return `${on("node-a")} ‖ ${on("node-b")}`;
 }
 
-export async function until(holds: () => boolean | Promise<boolean>, patienceMs = 15_000): Promise<void> {
+export async function until(holds: () => boolean | Promise<boolean>, patienceMs = 30_000): Promise<void> {
 	for (const end = Date.now() + patienceMs; !(await holds()); await sleep(10)) {
 		assert.ok(Date.now() < end, `not within ${patienceMs} ms: ${holds}`);
 	}

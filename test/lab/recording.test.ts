@@ -128,9 +128,10 @@ describe("a recording of a trace of two nodes", () => {
 		const changed = shown.filter((path) => !whole.has(path)).map((path) => JSON.parse(path) as Path);
 		assert.ok(changed.length < 20, `${changed.length} were open when it was cut off`);
 		for (const { id, verdict } of changed) {
-			// What waited for more words was dropped all the same.
+			// What waited for more words was dropped all the same, if the words that say so were before the cut.
 			const dropped = live.some((path) => path.id === id && path.verdict === "dropped");
-			assert.equal(verdict, dropped ? "dropped" : "incomplete", "nothing is concluded of what was open");
+			const isFitting = verdict === "incomplete" || (dropped && verdict === "dropped");
+			assert.ok(isFitting, `nothing is concluded of what was open: ${verdict}`);
 		}
 	});
 
