@@ -58,12 +58,12 @@ class Hearing {
 		this.#client.close();
 	}
 
-	#hear({ state, batch, path }: Any): void {
+	#hear({ state, batch, paths }: Any): void {
 		const now = performance.now();
 		if (this.isReady) this.gapMs = Math.max(this.gapMs, now - this.#heardAt);
 		this.#heardAt = now;
 		if (batch) this.rows += batch.skb.length;
-		if (path) this.paths++;
+		if (paths) this.paths += paths.length;
 		if (state) this.last = state;
 		this.isReady ||= state?.phase === "PHASE_READY";
 	}
