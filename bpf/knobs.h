@@ -64,10 +64,12 @@ struct weft_knobs {
 	unsigned short tunnel_ports
 		[WEFT_MAX_TUNNEL_PORTS]; /* host order: VXLAN's UDP destination ports of this namespace */
 	struct weft_rule rules[WEFT_MAX_RULES];
-	unsigned int segment_mask; /* latency.h: max_entries of `segments` and `histograms`, less one */
+	unsigned int segment_mask; /* latency.h: entries for details, less one */
 	unsigned char group_by;    /* latency.h: enum weft_group */
 	unsigned char transit;     /* latency.h: on egress count from the packet's first hook as well */
 	unsigned short padding;
+	unsigned int hook_mask; /* latency.h: entries for hooks, less one */
+	unsigned int padding_2;
 };
 
 #endif

@@ -19,13 +19,54 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-/* `from`: a place, 0 for unmatched. One packet into one segment, of its group or of the group "other". */
-static __always_inline void weft_count(struct __sk_buff *skb, struct weft_latency_cpu *cpu,
-				       struct weft_latency_counters *count, enum weft_segment_kind kind,
-				       __u64 from, __u64 ns)
+/* One class of hooks, or 0: user space has not named the place. */
+static __always_inline __u32 weft_class_of(struct weft_latency_cpu *cpu, __u32 hook_set, __u32 ifindex)
+{
+	__u32 *class;
+
+	cpu->class_key = ifindex | (__u64)hook_set << 32;
+	class = bpf_map_lookup_elem(&classes, &cpu->class_key);
+	return class ? *class : 0;
+}
+
+/*
+ * A sample (weft_latency_cpu.wanted, rest_ns) for which there was no room of its own. Global, so that the verifier looks at it
+ * once. 0: no room here either.
+ */
+__noinline int weft_count_rest(void)
+{
+	__u32 zero = 0;
+	struct weft_latency_cpu *cpu = bpf_map_lookup_elem(&latency_cpus, &zero);
+	struct weft_histogram *histogram;
+	struct weft_segment *wanted;
+	__u32 index;
+
+	if (!cpu)
+		return 0;
+	wanted = &cpu->wanted;
+	wanted->from_ifindex = weft_class_of(cpu, wanted->from_hook_set, wanted->from_ifindex);
+	wanted->to_ifindex = weft_class_of(cpu, wanted->to_hook_set, wanted->to_ifindex);
+	if (!wanted->from_ifindex || !wanted->to_ifindex)
+		return 0;
+	wanted->from_hook_set = 0;
+	wanted->to_hook_set = 0;
+	wanted->group = WEFT_GROUP_OTHER;
+	index = weft_find_segment(wanted, knobs.segment_mask + 1, WEFT_REST_SEGMENTS - 1);
+	histogram = bpf_map_lookup_elem(&histograms, &index);
+	if (!histogram)
+		return 0;
+	weft_add_sample(histogram, cpu->rest_ns);
+	return 1;
+}
+
+/* One packet into the segment from a place to here, of its group. */
+static __always_inline void weft_count_sample(struct __sk_buff *skb, struct weft_latency_cpu *cpu,
+					      struct weft_latency_counters *count,
+					      enum weft_segment_kind kind, __u64 from, __u64 ns)
 {
 	struct weft_segment *wanted = &cpu->wanted;
 	struct weft_histogram *histogram;
+	__u32 index;
 
 	wanted->from_ifindex = from;
 	wanted->from_hook_set = from >> 32;
@@ -33,17 +74,38 @@ static __always_inline void weft_count(struct __sk_buff *skb, struct weft_latenc
 	wanted->to_hook_set = knobs.hook_set;
 	wanted->kind = kind;
 	wanted->group = weft_group_of(&cpu->packet);
-	histogram = weft_find_histogram(wanted, &cpu->packet);
-	if (!histogram && knobs.group_by != WEFT_GROUP_NONE) {
-		wanted->group = WEFT_GROUP_OTHER;
-		histogram = weft_find_histogram(wanted, &cpu->packet);
-	}
-	if (!histogram)
-		count->untracked++;
-	else if (kind > WEFT_SEGMENT_TRANSIT)
-		histogram->count++;
-	else
+	index = weft_find_segment(wanted, 0, knobs.segment_mask);
+	histogram = bpf_map_lookup_elem(&histograms, &index);
+	if (histogram) {
 		weft_add_sample(histogram, ns);
+		return;
+	}
+	cpu->rest_ns = ns;
+	if (!weft_count_rest() && kind == WEFT_SEGMENT_HOP)
+		count->untracked++;
+}
+
+static __always_inline void weft_count_unmatched(struct __sk_buff *skb, struct weft_latency_cpu *cpu,
+						 struct weft_latency_counters *count,
+						 enum weft_segment_kind why)
+{
+	struct weft_segment *wanted = &cpu->wanted;
+	struct weft_reasons *counts;
+	__u32 index;
+
+	wanted->from_ifindex = 0;
+	wanted->from_hook_set = 0;
+	wanted->to_ifindex = skb->ifindex;
+	wanted->to_hook_set = knobs.hook_set;
+	wanted->kind = WEFT_SEGMENT_REASONS;
+	wanted->group = WEFT_GROUP_NONE;
+	index = weft_find_segment(wanted, knobs.segment_mask + 1 + WEFT_REST_SEGMENTS, knobs.hook_mask) -
+		(knobs.segment_mask + 1 + WEFT_REST_SEGMENTS);
+	counts = bpf_map_lookup_elem(&reasons, &index);
+	if (counts && why < WEFT_SEGMENT_KINDS)
+		counts->count[why]++;
+	else
+		count->untracked++;
 }
 
 static __always_inline void weft_measure(struct __sk_buff *skb, struct weft_latency_cpu *cpu,
@@ -63,14 +125,14 @@ static __always_inline void weft_measure(struct __sk_buff *skb, struct weft_late
 	known = weft_is_known(last, id, &cpu->packet, now);
 	if (!known || !weft_is_transition(skb, last)) {
 		weft_leave_note(hop, skb, id, now, &cpu->packet, 0);
-		weft_count(skb, cpu, count, weft_why_unmatched(skb, cpu, id, known, now), 0, 0);
+		weft_count_unmatched(skb, cpu, count, weft_why_unmatched(skb, cpu, id, known, now));
 		return;
 	}
 	weft_leave_note(hop, skb, id, now, &cpu->packet, last);
-	weft_count(skb, cpu, count, WEFT_SEGMENT_HOP, last->place, now - last->time_ns);
+	weft_count_sample(skb, cpu, count, WEFT_SEGMENT_HOP, last->place, now - last->time_ns);
 	if (knobs.transit && knobs.egress && last->first_place != last->place)
-		weft_count(skb, cpu, count, WEFT_SEGMENT_TRANSIT, last->first_place,
-			   now - last->first_time_ns);
+		weft_count_sample(skb, cpu, count, WEFT_SEGMENT_TRANSIT, last->first_place,
+				  now - last->first_time_ns);
 }
 
 SEC("tc")

@@ -5,15 +5,25 @@
  * Every packet at a hook is one of these, so that for each hook (as `to`)
  *     packets seen = samples from all hooks + unmatched by all reasons + weft_latency_counters.untracked
  *
- * `segments` and `histograms` go by the same index. A segment without samples (unmatched) uses `count` only. One
- * that ends or begins at a device that is gone is given back by user space: see weft_exchange_hash.
- * Counters in histograms wrap; user space adds up differences.
+ * `segments` has three parts, of which each is a hash table:
+ *
+ *     details   between two hooks, for each group: as many as user space gave room for (knobs.segment_mask)
+ *     rest      what found no room there, between two classes of hooks (`classes`): there are few, so
+ *               that no sample is left out however many ports, pairs of ports and flows a node has
+ *     hooks     why packets had no sample, for each hook (knobs.hook_mask)
+ *
+ * `histograms` go by the same index as the first two, `reasons` by that of the third less where it begins. What ends or
+ * begins at a device that is gone is given back by user space: see weft_exchange_hash. Counters in histograms
+ * wrap; user space adds up differences.
  */
 #ifndef WEFT_LATENCY_H
 #define WEFT_LATENCY_H
 
 #define WEFT_HOPS 65536
-#define WEFT_SEGMENTS 1024 /* by default: a power of two */
+#define WEFT_SEGMENTS 1024 /* details, by default: a power of two */
+#define WEFT_REST_SEGMENTS 128
+#define WEFT_HOOKS 1024 /* by default: a power of two */
+#define WEFT_CLASSES 16384
 #define WEFT_SEGMENT_PROBES 12
 #define WEFT_SEGMENT_RETIRED 1 /* in weft_segment.hash: user space takes its counts, then it is free */
 
@@ -30,7 +40,7 @@ enum weft_segment_kind {
 	WEFT_SEGMENT_HOP = 0,     /* from the previous hook */
 	WEFT_SEGMENT_TRANSIT = 1, /* from the packet's first hook, if that is another one */
 	/*
-	 * No sample; `from` is 0. At a hook where packets begin (a pod's port, a NIC), this is how they begin,
+	 * No sample: counted in weft_reasons. At a hook where packets begin (a pod's port, a NIC), this is how they begin,
 	 * whatever the reason. The reasons are deductions, made where the hook before did not show the packet:
 	 */
 	WEFT_UNMATCHED_MERGED = 2,     /* the pointer is known with the first part of this: GRO, reassembly */
@@ -40,6 +50,7 @@ enum weft_segment_kind {
 	WEFT_UNMATCHED_TRANSITION = 6, /* known, but a packet does not come here from there */
 	WEFT_UNMATCHED_UNSEEN = 7,     /* no hook saw it: made here, or passed before weft came */
 	WEFT_SEGMENT_KINDS = 8,
+	WEFT_SEGMENT_REASONS = 8, /* no kind of packets: the entry of a hook's weft_reasons; `from` is 0 */
 };
 
 enum weft_group { /* what weft_knobs.group_by makes of a packet; 0 in weft_segment.group: not grouped */
@@ -48,7 +59,8 @@ enum weft_group { /* what weft_knobs.group_by makes of a packet; 0 in weft_segme
 		  WEFT_GROUP_FLOW = 2,     /* a hash of both ends in either order: `flow` has them */
 };
 
-#define WEFT_GROUP_OTHER 0xffffffff /* the table has no room for the group */
+/* Of the rest: from_ifindex and to_ifindex are classes of hooks, and hook sets are 0. */
+#define WEFT_GROUP_OTHER 0xffffffff
 
 /* Where a packet was seen last. Sealed as weft_slot is; eight words. */
 struct weft_hop {
@@ -93,9 +105,13 @@ struct weft_histogram {
 	unsigned int buckets[WEFT_BUCKETS];
 };
 
+struct weft_reasons {
+	unsigned long long count[WEFT_SEGMENT_KINDS]; /* by enum weft_segment_kind */
+};
+
 struct weft_latency_counters {
 	unsigned long long seen;
-	unsigned long long untracked; /* no room in `segments` for where it went */
+	unsigned long long untracked; /* no room in `segments`, not even among the rest */
 };
 
 #endif

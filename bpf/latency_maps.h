@@ -18,17 +18,36 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, WEFT_SEGMENTS);
+	__uint(max_entries, WEFT_SEGMENTS + WEFT_REST_SEGMENTS + WEFT_HOOKS);
 	__type(key, __u32);
 	__type(value, struct weft_segment);
 } segments SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, WEFT_SEGMENTS);
+	__uint(max_entries, WEFT_SEGMENTS + WEFT_REST_SEGMENTS);
 	__type(key, __u32);
 	__type(value, struct weft_histogram);
 } histograms SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, WEFT_HOOKS);
+	__type(key, __u32);
+	__type(value, struct weft_reasons);
+} reasons SEC(".maps");
+
+/*
+ * What hooks have in common when packets between them go by one name: all ports of a bridge, say. Key: ifindex, hook
+ * set << 32. Written by user space before a hook begins to work.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, WEFT_CLASSES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, __u32);
+} classes SEC(".maps");
 
 /* Key: hook set. */
 struct {
@@ -43,6 +62,8 @@ struct weft_latency_cpu {
 	struct weft_packet packet;
 	struct weft_hop last;
 	struct weft_segment wanted;
+	__u64 class_key; /* a key on the stack would be remembered, too */
+	__u64 rest_ns;
 };
 
 struct {

@@ -33,43 +33,55 @@ static __always_inline __u64 weft_hash_segment(const struct weft_segment *wanted
 	return hash > WEFT_SEGMENT_RETIRED ? hash : WEFT_SEGMENT_RETIRED + 1;
 }
 
-/*
- * The histogram of a segment, or null where the table is full there. What comes free may be taken by a segment that
- * has an entry further on: then its packets are in two, and user space adds them up.
- */
-static __always_inline struct weft_histogram *weft_find_histogram(const struct weft_segment *wanted,
-								  const struct weft_packet *packet)
+/* Global, so that the verifier looks at it once, and not at all that comes after each way out of the loop. */
+__noinline int weft_search_segment(__u32 first, __u32 mask)
 {
-	__u64 hash = weft_hash_segment(wanted);
-	/* Where there are groups they may fill one half; the other half is for what is always there. */
-	int halved = knobs.group_by != WEFT_GROUP_NONE;
-	int grouped = wanted->group != WEFT_GROUP_NONE && wanted->group != WEFT_GROUP_OTHER;
-	__u32 room = halved ? (knobs.segment_mask + 1) / 2 : knobs.segment_mask + 1;
-	__u32 stride = hash | 1; /* of each its own: full stretches do not grow together */
+	__u32 zero = 0;
+	struct weft_latency_cpu *cpu = bpf_map_lookup_elem(&latency_cpus, &zero);
+	__u32 stride;
+	__u64 hash;
+
+	if (!cpu)
+		return -1;
+	hash = weft_hash_segment(&cpu->wanted);
+	stride = hash | 1; /* of each its own: full stretches do not grow together */
 
 #pragma clang loop unroll(disable)
 	for (__u32 i = 0; i < WEFT_SEGMENT_PROBES; i++) {
-		__u32 index = ((hash >> 32) + i * stride) & (room - 1);
-		struct weft_segment *segment;
+		__u32 index = first + (((hash >> 32) + i * stride) & mask);
+		struct weft_segment *segment = bpf_map_lookup_elem(&segments, &index);
 		__u64 found;
 
-		if (halved && !grouped)
-			index += room;
-		segment = bpf_map_lookup_elem(&segments, &index);
 		if (!segment)
-			return 0;
+			return -1;
 		found = segment->hash;
 		if (found == 0) {
 			found = __sync_val_compare_and_swap(&segment->hash, 0, hash);
 			if (found == 0) {
-				weft_describe_segment(segment, wanted, packet);
+				weft_describe_segment(segment, &cpu->wanted, &cpu->packet);
 				found = hash;
 			}
 		}
 		if (found == hash)
-			return bpf_map_lookup_elem(&histograms, &index);
+			return index;
 	}
-	return 0;
+	return -1;
+}
+
+/*
+ * The index of the entry of weft_latency_cpu.wanted in the part of the table that begins at `first`, or -1 where it is full. What
+ * comes free may be taken by a segment that has an entry further on: then its packets are in two, and user space adds
+ * them up.
+ */
+static __always_inline __u32 weft_find_segment(const struct weft_segment *wanted, __u32 first, __u32 mask)
+{
+	__u64 hash = weft_hash_segment(wanted);
+	__u32 index = first + ((hash >> 32) & mask);
+	const struct weft_segment *segment = bpf_map_lookup_elem(&segments, &index);
+
+	if (segment && segment->hash == hash)
+		return index;
+	return weft_search_segment(first, mask);
 }
 
 /*

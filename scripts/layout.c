@@ -21,6 +21,7 @@ struct weft_segment segment;
 enum weft_segment_kind segment_kind;
 enum weft_group group;
 struct weft_histogram histogram;
+struct weft_reasons reasons;
 struct weft_latency_counters latency_counters;
 
 struct weft_drop drop;
@@ -35,6 +36,9 @@ struct weft_limits { /* a limit as the size of a member */
 	char max_subscribers[WEFT_MAX_SUBSCRIBERS];
 	char max_hook_sets[WEFT_MAX_HOOK_SETS];
 	char segments[WEFT_SEGMENTS];
+	char rest_segments[WEFT_REST_SEGMENTS];
+	char hooks[WEFT_HOOKS];
+	char segment_kinds[WEFT_SEGMENT_KINDS];
 	char buckets[WEFT_BUCKETS];
 	char buckets_per_octave[WEFT_BUCKETS_PER_OCTAVE];
 } limits;

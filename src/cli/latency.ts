@@ -34,7 +34,11 @@ Examples:
 Quantiles come from histograms of 32 buckets an octave, so each is within 1.6 %. Packets without a sample are counted by
 reason: merged and segmented (GRO, GSO), cloned (flooding), evicted (the slot was taken), transition, unseen. A wire's packets
 are joined from both nodes' sightings, a sample of them where there are many; one without a sample is lost, dropped, clock (not known well enough yet), or
-order: packets that look alike, of which only the sequence would tell which one is which.`;
+order: packets that look alike, of which only the sequence would tell which one is which.
+
+The kernel has room for 1,024 to 8,192 pairs of hooks and groups, by how many devices there are when it begins, in 4 KB on
+each CPU for each, 64 MiB at most (fewer where there are many CPUs). Pairs and groups beyond that are timed together as "other",
+and a note says so; a segment as a whole has every packet.`;
 
 interface Options extends WhichNodes, ProtectionOptions {
 	readonly agent: readonly string[];

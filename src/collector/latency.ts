@@ -1,6 +1,5 @@
 import { MergedDirectory } from "../identity/merged.js";
-import { addon } from "../kernel/addon.js";
-import { LAYOUT, LIMITS } from "../kernel/layout.generated.js";
+import { REST, type Segment } from "../kernel/segments.js";
 import { Stopwatch } from "../kernel/stopwatch.js";
 import { type GroupBy, kernelGroup } from "../latency/group.js";
 import { Intervals, type Reading } from "../latency/reading.js";
@@ -11,6 +10,7 @@ import type { TimedHook } from "../latency/timed-hook.js";
 import type { NetnsCookie } from "../packet/hook.js";
 import type { Wiring } from "../wiring/model.js";
 import { tunnelPorts } from "../wiring/roles.js";
+import { type Room, roomFor } from "./latency-room.js";
 import { bridgesOf, latencySites } from "./latency-sites.js";
 import { NodeObserver } from "./node-observer.js";
 import type { NodeSpec } from "./request.js";
@@ -42,7 +42,8 @@ export class LatencyWatch {
 	readonly #observers: NodeObserver[] = [];
 	readonly #directory = new MergedDirectory(() => this.#observers.map(({ directory }) => directory));
 	readonly #stopwatch: Stopwatch;
-	readonly #places = new TimedPlaces();
+	readonly #room: Room;
+	readonly #places = new TimedPlaces((hookSet, ifindex, id) => this.#stopwatch.classify(hookSet, ifindex, id));
 	readonly #intervals = new Intervals();
 	/** What was counted between hooks that are gone: since the beginning, and since the last interval. */
 	readonly #past = new Sum();
@@ -71,14 +72,18 @@ export class LatencyWatch {
 
 	private constructor(request: LatencyRequest) {
 		this.#request = request;
-		const { attach, by } = request;
-		this.#stopwatch = new Stopwatch({
-			attach,
-			segments: roomFor(by),
-			groupBy: kernelGroup(by),
-			transit: true,
-			realmOf: (netns) => this.#nodeOf(netns)?.host.cookie ?? netns,
-		});
+		const { attach, by, nodes } = request;
+		try {
+			for (const spec of nodes) this.#observers.push(new NodeObserver(spec, new Map(), () => this.#changed()));
+			this.#room = roomFor(by, this.#wanted().length);
+			this.#stopwatch = new Stopwatch({
+				...{ attach, ...this.#room, groupBy: kernelGroup(by), transit: true },
+				realmOf: (netns) => this.#nodeOf(netns)?.host.cookie ?? netns,
+			});
+		} catch (cause) {
+			for (const observer of this.#observers) observer.close();
+			throw cause;
+		}
 	}
 
 	get ready(): LatencyReady {
@@ -92,7 +97,7 @@ export class LatencyWatch {
 		const counters = this.#stopwatch.counters();
 		const sum = this.#pastSince;
 		this.#pastSince = new Sum();
-		sum.count(this.#intervals.next(this.#stopwatch.segments()), this.#names());
+		sum.count(this.#intervals.next(this.#read()), this.#names());
 		const report = this.#report(sum, {
 			seconds: (now - this.#lastTime) / 1000,
 			seen: counters.seen - this.#lastCounters.seen,
@@ -107,7 +112,7 @@ export class LatencyWatch {
 	total(): LatencyReport {
 		const sum = new Sum();
 		sum.add(this.#past);
-		sum.count(new Intervals().next(this.#stopwatch.segments()), this.#names());
+		sum.count(new Intervals().next(this.#read()), this.#names());
 		const seconds = (performance.now() - this.#began) / 1000;
 		return this.#report(sum, { seconds, ...this.#stopwatch.counters() });
 	}
@@ -128,9 +133,6 @@ export class LatencyWatch {
 	}
 
 	async #begin(): Promise<void> {
-		for (const spec of this.#request.nodes) {
-			this.#observers.push(new NodeObserver(spec, new Map(), () => this.#changed()));
-		}
 		const { bridge } = this.#request;
 		const bridges = this.#watched().flatMap(({ wiring }) => bridgesOf(wiring));
 		if (bridge !== null && !bridges.includes(bridge)) throw new LatencyError(bridge, bridges);
@@ -158,10 +160,7 @@ export class LatencyWatch {
 
 	async #follow(): Promise<void> {
 		if (this.#stopped) return;
-		const { bridge, inside } = this.#request;
-		const wanted = this.#watched().flatMap(({ wiring }) =>
-			latencySites(wiring, bridge, inside).map((site) => timedPlace(wiring, site)),
-		);
+		const wanted = this.#wanted();
 		const { gone, fresh } = this.#places.compare(wanted);
 		await this.#letGo(gone, wanted);
 		if (fresh.length === 0) return;
@@ -174,6 +173,13 @@ export class LatencyWatch {
 		for (const { error } of failures) this.#warn(error.message);
 	}
 
+	#wanted(): readonly TimedPlace[] {
+		const { bridge, inside } = this.#request;
+		return this.#watched().flatMap(({ wiring }) =>
+			latencySites(wiring, bridge, inside).map((site) => timedPlace(wiring, site)),
+		);
+	}
+
 	/** Unhooks what is gone; what was counted there goes under the names it had, and makes room for others. */
 	async #letGo(gone: readonly TimedPlace[], wanted: readonly TimedPlace[]): Promise<void> {
 		const changed = this.#places.changed(wanted);
@@ -182,13 +188,26 @@ export class LatencyWatch {
 		this.#places.unhooked(gone, performance.now());
 		await this.#stopwatch.release(
 			(hookSet, ifindex) => this.#places.isGone(hookSet, ifindex) || changed.has(hookSet, ifindex),
+			this.#places.isClassGone(),
 			(last) => {
 				this.#keep(this.#past, new Intervals().next(last));
 				this.#keep(this.#pastSince, this.#intervals.last(last));
 			},
 		);
-		changed.apply();
 		this.#places.forget(performance.now());
+		changed.apply();
+	}
+
+	#read(): readonly Segment[] {
+		const segments = this.#stopwatch.segments();
+		if (segments.some(({ group }) => group === REST)) {
+			const what =
+				this.#request.by === "flow" || this.#request.by === "protocol" ? "groups between two hooks" : "pairs of hooks";
+			this.#warn(
+				`the kernel's table has room for ${this.#room.segments} ${what}: those that found none are timed as "other", and whole segments have all of them`,
+			);
+		}
+		return segments;
 	}
 
 	#keep(sum: Sum, readings: readonly Reading[]): void {
@@ -200,6 +219,7 @@ export class LatencyWatch {
 		const { by, inside } = this.#request;
 		return {
 			hook: (hookSet, ifindex) => this.#hook(hookSet, ifindex),
+			ofClass: (id) => this.#places.ofClass(id),
 			nameOf: (address) => this.#nameOf(address),
 			by,
 			inside,
@@ -269,14 +289,3 @@ export class LatencyError extends Error {
 }
 
 const MOST_WARNINGS = 20;
-/** Of memory for histograms: one of each segment on every CPU that there may be. */
-const MOST_BYTES = 64 << 20;
-const MOST_FLOW_SEGMENTS = 4096;
-const LEAST_SEGMENTS = 256;
-
-/** Segments that the kernel has room for; a power of two. */
-function roomFor(by: GroupBy | null): number {
-	const wanted = by === "flow" ? MOST_FLOW_SEGMENTS : LIMITS.segments;
-	const affordable = MOST_BYTES / (LAYOUT.weft_histogram.size * addon().possibleCpus);
-	return Math.max(LEAST_SEGMENTS, Math.min(wanted, 2 ** Math.floor(Math.log2(affordable))));
-}

@@ -1,5 +1,7 @@
+import type { TimedHook } from "../latency/timed-hook.js";
 import type { HookSite, Wiring } from "../wiring/model.js";
 import { bridgeOf } from "./latency-sites.js";
+import { TimedClasses } from "./timed-classes.js";
 
 /** Where the stopwatch has, or had, a hook: with what names the segments that begin or end there. */
 export interface TimedPlace {
@@ -25,6 +27,12 @@ const REMEMBERED_MS = 15_000;
 export class TimedPlaces {
 	readonly #hooked = new Map<string, Known>();
 	readonly #known = new Map<string, Known>();
+	readonly #classes = new TimedClasses();
+	readonly #classify: Classify;
+
+	constructor(classify: Classify) {
+		this.#classify = classify;
+	}
 
 	/** How many are hooked. */
 	get size(): number {
@@ -39,6 +47,17 @@ export class TimedPlaces {
 	/** No hook works there any more. */
 	isGone(hookSet: number, ifindex: number): boolean {
 		return this.#known.get(`${hookSet} ${ifindex}`)?.goneMs !== null;
+	}
+
+	/** What all hooks of a class are; null: there was none for long. */
+	ofClass(id: number): TimedHook | null {
+		return this.#classes.get(id);
+	}
+
+	/** No packet comes from a hook of this class, or to one. */
+	isClassGone(): (id: number) => boolean {
+		const ids = this.#classIds();
+		return (id) => !ids.has(id);
 	}
 
 	/** What `wanted` has and is not hooked, and what is hooked and not in `wanted`. */
@@ -64,7 +83,10 @@ export class TimedPlaces {
 			size: names.size,
 			has: (hookSet, ifindex) => names.has(`${hookSet} ${ifindex}`),
 			apply: () => {
-				for (const { known, place } of changes) known.place = place;
+				for (const { known, place } of changes) {
+					known.place = place;
+					this.#tellClass(known);
+				}
 			},
 		};
 	}
@@ -74,6 +96,7 @@ export class TimedPlaces {
 		const known: Known = { place, hookSet, goneMs: null };
 		this.#hooked.set(keyOf(place.site), known);
 		this.#known.set(`${hookSet} ${place.site.ifindex}`, known);
+		this.#tellClass(known);
 	}
 
 	/** To be called when they have run their last. */
@@ -87,11 +110,25 @@ export class TimedPlaces {
 
 	/** To be called when no segment of what is gone is left: forgets what no packet can come from any more. */
 	forget(nowMs: number): void {
-		for (const [name, { goneMs }] of this.#known) {
-			if (goneMs !== null && nowMs - goneMs > REMEMBERED_MS) this.#known.delete(name);
+		this.#classes.keep(this.#classIds());
+		for (const [name, { goneMs, hookSet, place }] of this.#known) {
+			if (goneMs === null || nowMs - goneMs <= REMEMBERED_MS) continue;
+			this.#known.delete(name);
+			this.#classify(hookSet, place.site.ifindex, null);
 		}
 	}
+
+	#tellClass({ hookSet, place }: Known): void {
+		this.#classify(hookSet, place.site.ifindex, this.#classes.idOf(place));
+	}
+
+	#classIds(): ReadonlySet<number> {
+		return new Set([...this.#known.values()].map(({ place }) => this.#classes.idOf(place)));
+	}
 }
+
+/** Tells the kernel the class of a place; null: none any more. */
+export type Classify = (hookSet: number, ifindex: number, id: number | null) => void;
 
 export interface Changed {
 	readonly size: number;

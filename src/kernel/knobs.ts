@@ -24,8 +24,9 @@ export interface Knobs {
 	readonly tunnelPorts: readonly number[];
 	/** At most 16. */
 	readonly rules: readonly KernelRule[];
-	/** Of the stopwatch: entries of `segments`, less one. */
+	/** Of the stopwatch: entries of `segments` for details, and for hooks, each less one. */
 	readonly segmentMask?: number;
+	readonly hookMask?: number;
 	/** Of the stopwatch: enum weft_group. */
 	readonly groupBy?: number;
 	/** Of the stopwatch: on egress count from the packet's first hook as well. */
@@ -58,6 +59,7 @@ export function encodeKnobs(knobs: Knobs): Uint8Array {
 	put(view, 0, at.match_all_subscribers, knobs.matchAll);
 	put(view, 0, at.tunnel_port_count, knobs.tunnelPorts.length);
 	put(view, 0, at.segment_mask, knobs.segmentMask ?? 0);
+	put(view, 0, at.hook_mask, knobs.hookMask ?? 0);
 	put(view, 0, at.group_by, knobs.groupBy ?? 0);
 	put(view, 0, at.transit, Number(knobs.transit ?? false));
 	knobs.tunnelPorts.forEach((port, index) => {

@@ -1,22 +1,22 @@
 import { addon } from "./addon.js";
-import { LAYOUT, LIMITS } from "./layout.generated.js";
+import { ENUMS, LAYOUT, LIMITS } from "./layout.generated.js";
 import type { BpfMap, BpfProgram } from "./native.js";
 import { perCpu, u32Key, u64 } from "./values.js";
 
 /** struct weft_segment with its histogram over all CPUs: how long packets took from one hook to another. */
 export interface Segment {
-	/** Its entry, until that is given back. */
+	/** Its own, until its entry is given back. */
 	readonly index: number;
 	/** Of all that names it: what two entries have in common when they are of one segment. */
 	readonly hash: bigint;
 	/** enum weft_segment_kind. */
 	readonly kind: number;
-	/** 0 and 0 where a kind has no origin. */
+	/** 0 and 0 where a kind has no origin. Of the rest (see REST) ifindexes are classes of hooks. */
 	readonly fromIfindex: number;
 	readonly fromHookSet: number;
 	readonly toIfindex: number;
 	readonly toHookSet: number;
-	/** enum weft_group decides what it means; 0xffffffff: had no room of its own. */
+	/** enum weft_group decides what it means; REST: had no room of its own. */
 	readonly group: number;
 	/** The raw struct weft_flow; meaningful when grouped by flow. */
 	readonly flow: Uint8Array;
@@ -29,26 +29,31 @@ export interface Segment {
 	readonly buckets: Uint32Array;
 }
 
-/** What names a segment, without its counts. */
+/** WEFT_GROUP_OTHER, as a Segment's group. */
+export const REST = 0xffffffff;
+
+/** What names an entry, without its counts: a segment's, or a hook's that has a count for each reason. */
 export type SegmentName = Omit<Segment, keyof Histogram>;
 
 /** The kernel's table of segments: its programs take entries, user space gives them back. */
 export class SegmentTable {
 	readonly #segments: BpfMap;
 	readonly #histograms: BpfMap;
+	readonly #reasons: BpfMap;
 	readonly #retire: BpfProgram;
 	readonly #free: BpfProgram;
 
-	constructor({ segments, histograms, retire, free }: SegmentTableParts) {
+	constructor({ segments, histograms, reasons, retire, free }: SegmentTableParts) {
 		this.#segments = segments;
 		this.#histograms = histograms;
+		this.#reasons = reasons;
 		this.#retire = retire;
 		this.#free = free;
 	}
 
 	/** Every segment that is in use. */
 	read(): readonly Segment[] {
-		return this.#names().map((name) => this.#counted(name));
+		return this.#names().flatMap((name) => this.#counted(name));
 	}
 
 	/**
@@ -67,10 +72,10 @@ export class SegmentTable {
 		for (const { index } of over) this.#run(this.#retire, index);
 		// Programs that had found an entry before may still be counting there.
 		await addon().synchronizePrograms();
-		const last = over.map((name) => this.#counted(name));
-		const nothing = new Uint8Array(((LAYOUT.weft_histogram.size + 7) & ~7) * addon().possibleCpus);
+		const last = over.flatMap((name) => this.#counted(name));
 		for (const { index } of over) {
-			this.#histograms.update(u32Key(index), nothing);
+			const [counts, key, size] = this.#countsAt(index);
+			counts.update(key, new Uint8Array(((size + 7) & ~7) * addon().possibleCpus));
 			this.#segments.update(u32Key(index), RETIRED);
 			this.#run(this.#free, index);
 		}
@@ -99,8 +104,19 @@ export class SegmentTable {
 		return found;
 	}
 
-	#counted(name: SegmentName): Segment {
-		return { ...name, ...sum(this.#histograms.lookup(u32Key(name.index))) };
+	/** Where an entry counts: the first ones have histograms, the others reasons. */
+	#countsAt(index: number): readonly [counts: BpfMap, key: Uint8Array, size: number] {
+		const timed = this.#histograms.maxEntries;
+		if (index < timed) return [this.#histograms, u32Key(index), LAYOUT.weft_histogram.size];
+		return [this.#reasons, u32Key(index - timed), LAYOUT.weft_reasons.size];
+	}
+
+	#counted(name: SegmentName): readonly Segment[] {
+		const [counts, key] = this.#countsAt(name.index);
+		const values = counts.lookup(key);
+		return name.kind === ENUMS.weft_segment_kind.WEFT_SEGMENT_REASONS
+			? reasons(name, values)
+			: [{ ...name, ...sum(values) }];
 	}
 
 	/** On an empty frame that goes nowhere: the entry is told by skb->mark. */
@@ -112,6 +128,7 @@ export class SegmentTable {
 export interface SegmentTableParts {
 	readonly segments: BpfMap;
 	readonly histograms: BpfMap;
+	readonly reasons: BpfMap;
 	/** weft_retire_segment, weft_free_segment. */
 	readonly retire: BpfProgram;
 	readonly free: BpfProgram;
@@ -146,3 +163,23 @@ function sum(values: Uint8Array | null): Histogram {
 	}
 	return { count, sumNs, minNs: count === 0 || minNs === Number.POSITIVE_INFINITY ? 0 : minNs, maxNs, buckets };
 }
+
+const NO_BUCKETS = new Uint32Array(LIMITS.buckets);
+
+/** A hook's packets without a sample: one segment for each reason that there was. */
+function reasons(name: SegmentName, values: Uint8Array | null): readonly Segment[] {
+	const counts = new Array<number>(LIMITS.segment_kinds).fill(0);
+	for (const [view, base] of perCpu(values, LAYOUT.weft_reasons.size)) {
+		for (let kind = 0; kind < counts.length; kind++)
+			counts[kind] = (counts[kind] as number) + u64(view, base + kind * 8);
+	}
+	return counts.flatMap((count, kind) => {
+		if (count === 0) return [];
+		// Behind all that entries of their own have, so that it is nobody else's.
+		const index = (name.index + 1) * counts.length + kind + MOST_ENTRIES;
+		return [{ ...name, index, kind, count, sumNs: 0, minNs: 0, maxNs: 0, buckets: NO_BUCKETS }];
+	});
+}
+
+/** Of the table, in any case. */
+const MOST_ENTRIES = 2 ** 24;

@@ -8,13 +8,15 @@ import { ENUMS, LAYOUT, LIMITS } from "./layout.generated.js";
 import type { BpfMap } from "./native.js";
 import { InstrumentObject } from "./object.js";
 import type { HookPlace, HookTarget } from "./place.js";
-import { type Segment, SegmentTable } from "./segments.js";
+import { REST, type Segment, SegmentTable } from "./segments.js";
 import { perCpu, u32Key, u64 } from "./values.js";
 
 export interface StopwatchOptions {
 	readonly attach: AttachType | "auto";
-	/** Pairs of hooks and groups that are told apart; a power of two. Default 1024. */
+	/** Pairs of hooks and groups that are told apart, the rest by classes of hooks; a power of two. Default 1024. */
 	readonly segments?: number;
+	/** Hooks for which the reasons of packets without a sample are counted; a power of two. Default 1024. */
+	readonly hooks?: number;
 	/** enum weft_group: 0 not at all, 1 by protocol, 2 by flow. */
 	readonly groupBy: number;
 	/** Also from a packet's first hook to each egress. */
@@ -29,7 +31,7 @@ export type TunnelPortsOf = (netns: NetnsCookie) => readonly number[];
 export interface StopwatchCounters {
 	/** Packets at all hooks. */
 	readonly seen: number;
-	/** Of them, what found no room among the segments. */
+	/** Of them, what found no room among the segments, not even among the rest. */
 	readonly untracked: number;
 }
 
@@ -47,6 +49,7 @@ export class Stopwatch {
 	readonly #sets: HookSets;
 	readonly #table: SegmentTable;
 	readonly #counters: BpfMap;
+	readonly #classes: BpfMap;
 	readonly #retired = { seen: 0, untracked: 0 };
 	readonly #pointerKey = randomBytes(8).readBigUInt64LE() | 1n;
 	readonly #hashSalt = randomBytes(8).readBigUInt64LE();
@@ -55,21 +58,24 @@ export class Stopwatch {
 	constructor(options: StopwatchOptions) {
 		this.#options = options;
 		this.attachType = options.attach === "auto" ? explained("ask for TCX", preferredAttachType) : options.attach;
-		const segments = options.segments ?? LIMITS.segments;
+		const { segments = LIMITS.segments, hooks = LIMITS.hooks } = options;
+		const timed = segments + LIMITS.rest_segments;
 		this.#object = new InstrumentObject({
 			file: "latency.bpf.o",
 			program: "weft_latency",
 			noop: "weft_noop",
 			tools: [RETIRE, FREE],
-			entries: { segments, histograms: segments },
+			entries: { segments: timed + hooks, histograms: timed, reasons: hooks },
 		});
 		this.#table = new SegmentTable({
 			segments: this.#object.map("segments"),
 			histograms: this.#object.map("histograms"),
+			reasons: this.#object.map("reasons"),
 			retire: this.#object.tool(RETIRE),
 			free: this.#object.tool(FREE),
 		});
 		this.#counters = this.#object.map("latency_counters");
+		this.#classes = this.#object.map("classes");
 		const events: HookSetEvents = {
 			opened: ({ id }) => {
 				const size = (LAYOUT.weft_latency_counters.size + 7) & ~7;
@@ -97,6 +103,16 @@ export class Stopwatch {
 		return this.#sets.sets.map(({ id, netns, direction }) => ({ hookSet: id, netns, direction }));
 	}
 
+	/**
+	 * Samples that find no room of their own are counted between classes of hooks: to be told before a hook begins to work.
+	 * @param id not 0; null: no packet comes from there any more
+	 */
+	classify(hookSet: number, ifindex: number, id: number | null): void {
+		const key = new Uint8Array(Uint32Array.of(ifindex, hookSet).buffer);
+		if (id === null) this.#classes.delete(key);
+		else this.#classes.update(key, u32Key(id));
+	}
+
 	/** Every segment that was not released, over all CPUs, as of now. */
 	segments(): readonly Segment[] {
 		return this.#table.read();
@@ -105,17 +121,18 @@ export class Stopwatch {
 	/**
 	 * Makes room for others where segments have an end that is gone. Wait for one call before the next.
 	 * @param isGone of a hook set and an ifindex: no hook there works any more
+	 * @param isClassGone of a class: no packet comes from or to such a hook any more
 	 * @param take is given what they counted, at the very moment from which `segments` does not have it any more
 	 */
 	release(
 		isGone: (hookSet: number, ifindex: number) => boolean,
+		isClassGone: (id: number) => boolean,
 		take: (last: readonly Segment[]) => void,
 	): Promise<void> {
-		return this.#table.release(
-			({ kind, fromHookSet, fromIfindex, toHookSet, toIfindex }) =>
-				isGone(toHookSet, toIfindex) || (hasOrigin(kind) && isGone(fromHookSet, fromIfindex)),
-			take,
-		);
+		return this.#table.release(({ kind, group, fromHookSet, fromIfindex, toHookSet, toIfindex }) => {
+			if (group === REST) return isClassGone(fromIfindex) || isClassGone(toIfindex);
+			return isGone(toHookSet, toIfindex) || (hasOrigin(kind) && isGone(fromHookSet, fromIfindex));
+		}, take);
 	}
 
 	counters(): StopwatchCounters {
@@ -146,7 +163,7 @@ export class Stopwatch {
 	}
 
 	#knobsOf(tunnelPortsOf: TunnelPortsOf): KnobsOf {
-		const { groupBy, transit, segments } = this.#options;
+		const { groupBy, transit, segments = LIMITS.segments, hooks = LIMITS.hooks } = this.#options;
 		return (netns) => ({
 			pointerKey: this.#pointerKey,
 			hashSalt: this.#hashSalt,
@@ -156,7 +173,8 @@ export class Stopwatch {
 			matchAll: 0,
 			rules: [],
 			tunnelPorts: tunnelPortsOf(netns),
-			segmentMask: (segments ?? LIMITS.segments) - 1,
+			segmentMask: segments - 1,
+			hookMask: hooks - 1,
 			groupBy,
 			transit,
 		});

@@ -21,9 +21,6 @@ export function kernelGroup(by: GroupBy | null): number {
 /** The group of everything that no group of its own was kept for. */
 export const OTHER = "other";
 
-/** WEFT_GROUP_OTHER of bpf/latency.h: the kernel's table was full. */
-const NO_ROOM = 0xffffffff;
-
 /** namespace/name of who holds an address now; null: nobody that is known. */
 export type NameOf = (address: string) => string | null;
 
@@ -40,9 +37,9 @@ export function groupOf(
 		case "pod":
 			return podsOf(ends.from, ends.to);
 		case "protocol":
-			return counted.group === NO_ROOM ? OTHER : protocolName(counted.group - 1);
+			return protocolName(counted.group - 1);
 		case "flow":
-			return counted.group === NO_ROOM ? OTHER : flowName(counted.flow, nameOf);
+			return flowName(counted.flow, nameOf);
 	}
 }
 

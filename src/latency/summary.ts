@@ -1,4 +1,5 @@
 import { ENUMS } from "../kernel/layout.generated.js";
+import { REST as NO_ROOM } from "../kernel/segments.js";
 import { type GroupBy, groupOf, type NameOf, OTHER } from "./group.js";
 import { Histogram } from "./histogram.js";
 import { begins, ends, kindBetween, kindUpTo, type Named } from "./kind.js";
@@ -10,6 +11,8 @@ import type { TimedHook } from "./timed-hook.js";
 export interface SummaryOptions {
 	/** The hook that a hook set and an ifindex name; null: none that was ever announced. */
 	readonly hook: (hookSet: number, ifindex: number) => TimedHook | null;
+	/** Of the rest, which the kernel tells apart by classes of hooks: what hooks of a class have in common. */
+	readonly ofClass: (id: number) => TimedHook | null;
 	readonly nameOf: NameOf;
 	/** Null: the pairs of a bridge's ports. */
 	readonly by: GroupBy | null;
@@ -42,9 +45,8 @@ export class Sum {
 	count(readings: readonly Reading[], options: SummaryOptions): void {
 		const packets = this.#packets;
 		for (const reading of readings) {
-			const { kind, toHookSet, toIfindex, fromHookSet, fromIfindex } = reading.counted;
-			const to = options.hook(toHookSet, toIfindex);
-			const from = isSample(kind) ? options.hook(fromHookSet, fromIfindex) : null;
+			const { kind } = reading.counted;
+			const { from, to } = endsOf(reading, options);
 			if (kind === KIND.WEFT_SEGMENT_TRANSIT) {
 				if (to !== null && from !== null && ends(to)) this.#whole(to.node, TRANSIT).sample(reading, null);
 				continue;
@@ -107,6 +109,16 @@ interface Part {
 	readonly group: string | null;
 }
 
+/** Null: never announced, or none. */
+function endsOf(
+	{ counted }: Reading,
+	{ hook, ofClass }: SummaryOptions,
+): { readonly from: TimedHook | null; readonly to: TimedHook | null } {
+	const { kind, group, toHookSet, toIfindex, fromHookSet, fromIfindex } = counted;
+	if (group === NO_ROOM) return { from: ofClass(fromIfindex), to: ofClass(toIfindex) };
+	return { from: isSample(kind) ? hook(fromHookSet, fromIfindex) : null, to: hook(toHookSet, toIfindex) };
+}
+
 function partOf(
 	{ by, nameOf }: SummaryOptions,
 	{ kind }: Named,
@@ -114,6 +126,8 @@ function partOf(
 	from: TimedHook,
 	to: TimedHook,
 ): Part | null {
+	const hasParts = by !== null || kind === "bridge-forward";
+	if (counted.group === NO_ROOM) return hasParts ? REST : null;
 	const pair = `${from.netns} ${from.ifindex} ${from.device} ${to.ifindex} ${to.device}`;
 	if (by === null) return kind === "bridge-forward" ? { key: pair, from, to, group: null } : null;
 	const group = groupOf(by, counted, { from, to }, nameOf);

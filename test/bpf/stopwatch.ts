@@ -1,11 +1,17 @@
 /** The latency program under test: instances that share dist/bpf/latency.bpf.o's maps, and what they counted. */
 import { readFileSync } from "node:fs";
 import { addon } from "../../src/kernel/addon.js";
+import { LIMITS } from "../../src/kernel/layout.generated.js";
 import type { BpfMap, BpfObject, BpfProgram, Closeable, StructLayout } from "../../src/kernel/native.js";
 import { type Context, encodeContext, encodeKnobs, type Knobs } from "./tracer.js";
 
 const OBJECT = new URL("../../bpf/latency.bpf.o", import.meta.url);
-const MAPS = ["hops", "segments", "histograms", "latency_counters", "latency_cpus", "anchor"] as const;
+const MAPS = [
+	...["hops", "segments", "histograms", "reasons", "classes", "latency_counters", "latency_cpus", "anchor"],
+] as const;
+
+/** Entries for hooks. */
+const HOOKS = 64;
 
 /** enum weft_segment_kind of bpf/latency.h. */
 export const KIND = {
@@ -43,7 +49,7 @@ export class Stopwatch implements Closeable {
 	readonly #entries: number;
 	#shared: ReadonlyMap<string, BpfMap> | null = null;
 
-	/** @param entries of the table of segments, a power of two */
+	/** @param entries of the table of segments for details, a power of two */
 	constructor(entries = 1024) {
 		this.#entries = entries;
 	}
@@ -51,9 +57,10 @@ export class Stopwatch implements Closeable {
 	load(knobs: Knobs): { readonly program: BpfProgram; run(packet: Uint8Array, context?: Context): void } {
 		const object = addon().openObject(this.#elf);
 		this.#objects.push(object);
-		object.setRodata(0, encodeKnobs({ ...knobs, segmentMask: this.#entries - 1 }));
-		object.setMaxEntries("segments", this.#entries);
-		object.setMaxEntries("histograms", this.#entries);
+		object.setRodata(0, encodeKnobs({ ...knobs, segmentMask: this.#entries - 1, hookMask: HOOKS - 1 }));
+		object.setMaxEntries("segments", this.#timed + HOOKS);
+		object.setMaxEntries("histograms", this.#timed);
+		object.setMaxEntries("reasons", HOOKS);
 		for (const [name, map] of this.#shared ?? []) {
 			object.reuseMap(name, map);
 		}
@@ -66,6 +73,11 @@ export class Stopwatch implements Closeable {
 				program.testRun(packet, { context: encodeContext(context) });
 			},
 		};
+	}
+
+	/** Entries that have histograms. */
+	get #timed(): number {
+		return this.#entries + LIMITS.rest_segments;
 	}
 
 	noop(): BpfProgram {
@@ -83,15 +95,38 @@ export class Stopwatch implements Closeable {
 		return [sum(value, size, members["seen"]), sum(value, size, members["untracked"])];
 	}
 
+	/** Names a place for samples that find no room of their own. */
+	classify(hookSet: number, ifindex: number, id: number): void {
+		this.#map("classes").update(new Uint8Array(Uint32Array.of(ifindex, hookSet).buffer), key(id));
+	}
+
 	segments(): readonly CountedSegment[] {
 		const found: CountedSegment[] = [];
-		for (let index = 0; index < this.#entries; index++) {
+		for (let index = 0; index < this.#timed + HOOKS; index++) {
 			const segment = this.#map("segments").lookup(key(index));
-			const histogram = this.#map("histograms").lookup(key(index));
 			const at = this.#layout("weft_segment").members;
 			if (segment === null || read(segment, 0, at["ready"]) === 0) {
 				continue;
 			}
+			const name = {
+				fromIfindex: read(segment, 0, at["from_ifindex"]),
+				toIfindex: read(segment, 0, at["to_ifindex"]),
+				fromHookSet: read(segment, 0, at["from_hook_set"]),
+				toHookSet: read(segment, 0, at["to_hook_set"]),
+				group: read(segment, 0, at["group"]),
+				sourcePort: read(segment, 0, at["flow.source_port"]),
+				destinationPort: read(segment, 0, at["flow.destination_port"]),
+			};
+			if (index >= this.#timed) {
+				const counts = this.#map("reasons").lookup(key(index - this.#timed));
+				const { size } = this.#layout("weft_reasons");
+				for (let kind = 0; kind < size / 8; kind++) {
+					const count = sum(counts, size, { offset: kind * 8, size: 8 });
+					if (count > 0) found.push({ ...name, kind, count, sumNs: 0, minNs: 0, maxNs: 0, buckets: new Map() });
+				}
+				continue;
+			}
+			const histogram = this.#map("histograms").lookup(key(index));
 			const { size, members } = this.#layout("weft_histogram");
 			const buckets = new Map<number, number>();
 			const { offset = 0, size: bytes = 0 } = members["buckets"] ?? {};
@@ -102,14 +137,8 @@ export class Stopwatch implements Closeable {
 				}
 			}
 			found.push({
+				...name,
 				kind: read(segment, 0, at["kind"]),
-				fromIfindex: read(segment, 0, at["from_ifindex"]),
-				toIfindex: read(segment, 0, at["to_ifindex"]),
-				fromHookSet: read(segment, 0, at["from_hook_set"]),
-				toHookSet: read(segment, 0, at["to_hook_set"]),
-				group: read(segment, 0, at["group"]),
-				sourcePort: read(segment, 0, at["flow.source_port"]),
-				destinationPort: read(segment, 0, at["flow.destination_port"]),
 				count: sum(histogram, size, members["count"]),
 				sumNs: sum(histogram, size, members["sum_ns"]),
 				// Tests run on one CPU: the others' minima and maxima are 0.

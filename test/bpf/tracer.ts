@@ -53,6 +53,7 @@ export interface Knobs {
 	readonly salt?: bigint;
 	/** Of the stopwatch. */
 	readonly segmentMask?: number;
+	readonly hookMask?: number;
 	readonly groupBy?: number;
 	readonly transit?: boolean;
 }
@@ -287,6 +288,7 @@ export function encodeKnobs(knobs: Knobs): Uint8Array {
 	view.setUint32(at.match_all_subscribers.offset, knobs.matchAll ?? 0, true);
 	view.setUint32(at.tunnel_port_count.offset, ports.length, true);
 	view.setUint32(at.segment_mask.offset, knobs.segmentMask ?? 1023, true);
+	view.setUint32(at.hook_mask.offset, knobs.hookMask ?? 63, true);
 	view.setUint8(at.group_by.offset, knobs.groupBy ?? 0);
 	view.setUint8(at.transit.offset, knobs.transit === true ? 1 : 0);
 	ports.forEach((port, i) => {

@@ -37,6 +37,7 @@ describe("the table of segments", () => {
 			for (; flooding; rounds++) {
 				await stopwatch.release(
 					() => true,
+					() => true,
 					(last) => given.push(...last),
 				);
 				const now = sum([...given, ...stopwatch.segments()]);
@@ -48,6 +49,7 @@ describe("the table of segments", () => {
 			const sent = await flood;
 			await stopwatch.stop();
 			await stopwatch.release(
+				() => true,
 				() => true,
 				(last) => given.push(...last),
 			);

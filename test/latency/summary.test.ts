@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ENUMS } from "../../src/kernel/layout.generated.js";
-import type { Segment as Counted } from "../../src/kernel/segments.js";
+import { type Segment as Counted, REST } from "../../src/kernel/segments.js";
 import { Intervals } from "../../src/latency/reading.js";
 import { type LatencySummary, Sum, type SummaryOptions, summarise } from "../../src/latency/summary.js";
 import type { TimedHook } from "../../src/latency/timed-hook.js";
@@ -32,12 +32,19 @@ const HOOKS: Readonly<Record<string, TimedHook>> = {
 	"1/7": { ...hook("vC", "pod", "ingress"), bridge: "docker0" },
 };
 
+/** Of the rest: ports of cni0, in and out. */
+const CLASSES: Readonly<Record<number, TimedHook>> = {
+	1: { ...hook("", "pod", "ingress"), ifindex: 0 },
+	2: { ...hook("", "pod", "egress"), ifindex: 0 },
+};
+
 function sum(segments: readonly Counted[], options: Partial<SummaryOptions> = {}): LatencySummary {
 	return summarise(new Intervals().next(segments), { ...OPTIONS, ...options });
 }
 
 const OPTIONS: SummaryOptions = {
 	hook: (hookSet, ifindex) => HOOKS[`${hookSet}/${ifindex}`] ?? null,
+	ofClass: (id) => CLASSES[id] ?? null,
 	nameOf: (address) => (address === "10.0.0.1" ? "default/a" : null),
 	by: null,
 	inside: false,
@@ -89,11 +96,21 @@ describe("a summary", () => {
 			sum(segments, { by }).segments.map(({ group, count }) => `${group} ${count}`);
 		assert.deepEqual(groups(pairs, "port"), ["null 3", "vA → vB 2", "vB → vA 1"]);
 		assert.deepEqual(groups(pairs, "pod"), ["null 3", "default/a → default/b 2", "default/b → default/a 1"]);
-		const protocols = [
-			counted(0, "1/5", "2/6", [1, 2], { group: 7 }),
-			counted(1, "1/5", "2/6", [1], { group: 0xffffffff }),
-		];
+		const protocols = [counted(0, "1/5", "2/6", [1, 2], { group: 7 }), counted(1, "0/1", "0/2", [1], { group: REST })];
 		assert.deepEqual(groups(protocols, "protocol"), ["null 3", "tcp 2", "other 1"]);
+		const rest = [...pairs, counted(2, "0/1", "0/2", [5, 6, 7, 8], { group: REST })];
+		for (const by of ["port", "pod"] as const) assert.equal(groups(rest, by).at(-1), "other 4");
+		const { segments, packets } = sum(rest);
+		assert.deepEqual(
+			segments.map(({ kind, device, from, group, count }) => [kind, device, from?.device ?? null, group, count]),
+			[
+				["bridge-forward", "cni0", null, null, 7],
+				["bridge-forward", "cni0", "vA", null, 2],
+				["bridge-forward", "cni0", "vB", null, 1],
+				["bridge-forward", "cni0", null, "other", 4],
+			],
+		);
+		assert.equal(packets.timed, 7);
 	});
 
 	it("names a flow by its ends, in one order", () => {

@@ -159,7 +159,7 @@ function compare(left: string, right: string): number {
 }
 
 /** How exact it is, and what got no sample. */
-function footer({ segments, quantileError, seconds, warnings }: LatencyReport): Line[] {
+function footer({ segments, quantileError, seconds, packets, warnings }: LatencyReport): Line[] {
 	const unmatched = new Map<string, number>();
 	for (const segment of segments) {
 		for (const [reason, count] of Object.entries(segment.unmatched)) {
@@ -167,6 +167,8 @@ function footer({ segments, quantileError, seconds, warnings }: LatencyReport): 
 		}
 	}
 	const some = [...unmatched].filter(([, count]) => count > 0).map(([reason, count]) => `${grouped(count)} ${reason}`);
+	const untracked = packets?.untracked ?? 0;
+	if (untracked > 0) some.push(`${grouped(untracked)} untracked (the kernel's table is full)`);
 	const without = some.length === 0 ? "every packet has a sample" : `without a sample: ${some.join(", ")}`;
 	const exact = `µs over ${seconds.toFixed(1)} s; quantiles within ${Math.round(quantileError * 1000) / 10} %`;
 	return [
