@@ -99,11 +99,18 @@ export interface StreamSightingsRequest extends QuestionMessage {
 
 export interface StreamSightingsResponse {
 	readonly state?: StateMessage | null;
-	readonly hook?: { readonly hook: HookMessage | null; readonly added: boolean } | null;
+	readonly hook?: HookChangeMessage | null;
 	readonly drop?: SkbDropMessage | null;
 	readonly words?: DropWordsMessage | null;
 	readonly node: string;
 	readonly progress?: ProgressMessage | null;
+}
+
+export interface HookChangeMessage {
+	readonly hook: HookMessage | null;
+	readonly added: boolean;
+	/** 0: from when the stream is ready. */
+	readonly sinceNs: Word64;
 }
 
 export interface SkbDropMessage {

@@ -94,9 +94,9 @@ export class NodeSession {
 	#sink(): SourceSink {
 		const { subscribers, ledger } = this.#options;
 		return {
-			hook: (_, hook) => {
+			hook: (_, hook, sinceNs) => {
 				this.#hooks.set(hook.id, hook);
-				subscribers.announce(hook, true);
+				subscribers.announce(hook, true, this.wallAt(sinceNs ?? this.watermarkNs));
 			},
 			unhook: (_, hook) => subscribers.announce(hook, false),
 			batch: (_, rows) => {

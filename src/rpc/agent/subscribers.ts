@@ -1,6 +1,6 @@
 import type { Hook } from "../../packet/hook.js";
 import { hookMessage } from "../hook-message.js";
-import { encode, type StreamSightingsResponse } from "../messages.js";
+import { encode, type StreamSightingsResponse, word64 } from "../messages.js";
 import { MOST_SUBSCRIBERS, type SubscribeOrder } from "./protocol.js";
 import { siteKey } from "./shared-filter.js";
 import { Subscription } from "./subscription.js";
@@ -47,17 +47,23 @@ export class Subscribers implements Iterable<Subscription> {
 		return [...this].filter(({ sinceNs }) => sinceNs < Number.POSITIVE_INFINITY);
 	}
 
-	/** Tells everybody who is served of a hook that came or went. */
-	announce(hook: Hook, added: boolean): void {
-		for (const one of this.served) this.introduce(one, hook, added);
+	/**
+	 * Tells everybody who is served of a hook that came or went.
+	 * @param sinceNs from when it can have seen packets, ns since 1970
+	 */
+	announce(hook: Hook, added: boolean, sinceNs = 0n): void {
+		for (const one of this.served) this.introduce(one, hook, added, sinceNs);
 	}
 
 	/** Tells one of a hook, unless it did not ask for it. */
-	introduce(subscription: Subscription, hook: Hook, added: boolean): void {
+	introduce(subscription: Subscription, hook: Hook, added: boolean, sinceNs = 0n): void {
 		const wanted = subscription.plan?.sites.some((site) => siteKey(site) === siteKey(hook)) ?? false;
 		if (added && !wanted) return;
 		subscription.tell(
-			encode("StreamSightingsResponse", { hook: { hook: hookMessage(hook), added }, node: this.#node }),
+			encode("StreamSightingsResponse", {
+				hook: { hook: hookMessage(hook), added, sinceNs: word64(sinceNs) },
+				node: this.#node,
+			}),
 			true,
 		);
 	}

@@ -160,7 +160,7 @@ export class RemoteSource {
 		const { state, hook, drop, words } = decode("StreamSightingsResponse", bytes);
 		if (drop) this.#options.onDrop(this, this.#dropOf(drop));
 		if (words) this.#wordsCame(words);
-		if (hook?.hook) this.#hookChanged(hook.hook, hook.added);
+		if (hook?.hook) this.#hookChanged(hook.hook, hook.added, bigOf(hook.sinceNs));
 		if (state) this.ledger = state.ledger;
 		if (state?.phase === Phase.ready) {
 			this.isReady = true;
@@ -206,9 +206,10 @@ export class RemoteSource {
 		};
 	}
 
-	#hookChanged(message: HookMessage, added: boolean): void {
+	/** @param sinceNs by the agent's clock; 0: from the watermark on */
+	#hookChanged(message: HookMessage, added: boolean, sinceNs = 0n): void {
 		if (added) {
-			if (this.isReady) this.#hookId(message);
+			if (this.isReady) this.#hookId(message, sinceNs);
 			else this.#early.push(message);
 			return;
 		}
@@ -218,13 +219,14 @@ export class RemoteSource {
 		this.#sink.unhook(this.id, hook);
 	}
 
-	#hookId(message: HookMessage): number {
+	#hookId(message: HookMessage, sinceNs = 0n): number {
 		const known = this.hooks.get(message.id);
 		if (known !== undefined) return known.id;
 		// The node is what the stream is of, whatever a message says.
 		const hook = { ...hookOf(message), id: this.#options.nextHookId(), node: this.node, hookSet: 0 };
 		this.hooks.set(message.id, hook);
-		this.#sink.hook(this.id, hook);
+		if (sinceNs === 0n) this.#sink.hook(this.id, hook);
+		else this.#sink.hook(this.id, hook, this.#clock.line(sinceNs).timeNs);
 		return hook.id;
 	}
 

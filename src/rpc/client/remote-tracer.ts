@@ -205,10 +205,10 @@ export class RemoteTracer {
 		const { sink } = this.#pipeline;
 		return {
 			...sink,
-			hook: (id, hook) => {
+			hook: (id, hook, sinceNs) => {
 				this.#hooks.set(hook.id, hook);
 				this.#messages?.hook(hook);
-				sink.hook(id, hook);
+				sink.hook(id, hook, sinceNs);
 				this.#send({ kind: "hook", added: true, hook });
 			},
 			unhook: (id, hook) => {
