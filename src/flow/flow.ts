@@ -116,3 +116,8 @@ export interface Face {
 	flow: Flow;
 	flip: WayIndex;
 }
+
+/** The same way, or with a flip of 1 the other. */
+export function flipped(way: WayIndex, flip: WayIndex): WayIndex {
+	return way === flip ? 0 : 1;
+}
