@@ -3,6 +3,8 @@
 BPF_OBJECTS := $(patsubst bpf/%.c,build/bpf/%.o,$(wildcard bpf/*.bpf.c))
 BPF_OUTPUTS := $(BPF_OBJECTS:build/%=dist/%)
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -std=gnu11 -fno-strict-aliasing -Wall -Wextra -Werror
+# What the programs may rely on: the order in which others see their stores (bpf/write_record.h).
+BPF_CFLAGS += $(if $(filter x86_64,$(shell uname -m)),-D__TARGET_ARCH_x86)
 # -target bpf does not look into the multiarch folder, where Debian keeps <asm/types.h>.
 BPF_CFLAGS += $(addprefix -idirafter ,$(wildcard /usr/include/$(shell uname -m)-linux-gnu))
 
@@ -19,7 +21,7 @@ $(BPF_TEST_FRAMES): test/bpf/frames.cc
 BPF_TEST_FLOOR := dist/test/bpf/floor.bpf.o
 BPF_OUTPUTS += $(BPF_TEST_FLOOR)
 
-$(BPF_TEST_FLOOR): test/bpf/floor.bpf.c
+$(BPF_TEST_FLOOR): test/bpf/floor.bpf.c $(addprefix bpf/,event.h ring.h write_record.h)
 	$(say) BPF $@
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -c -o $@ $<

@@ -7,14 +7,6 @@
 #include "maps.h"
 #include "packet.h"
 
-static __always_inline struct weft_event *weft_reserve(void)
-{
-	__u32 cpu = bpf_get_smp_processor_id();
-	void *ring = bpf_map_lookup_elem(&rings, &cpu);
-
-	return ring ? bpf_ringbuf_reserve(ring, sizeof(struct weft_event), 0) : 0;
-}
-
 static __always_inline void weft_describe(struct weft_event *event, struct __sk_buff *skb,
 					  const struct weft_packet *packet)
 {
@@ -48,19 +40,15 @@ static __always_inline void weft_emit(struct __sk_buff *skb, struct weft_cpu *cp
 				      struct weft_counters *count, __u64 id, __u32 subscribers, __u16 extra)
 {
 	const struct weft_packet *packet = &cpu->packet;
-	struct weft_event *event;
+	struct weft_ring *ring = weft_ring_here();
+	struct weft_event *event = ring ? weft_begin_record(ring, &records) : 0;
 
 	count->matched++;
-	event = weft_reserve();
 	if (!event) {
 		count->ring_full++;
 		cpu->lost++;
 		return;
 	}
-	/*
-	 * The clock after the reservation: a record older than the consumer's own clock is then committed or
-	 * visibly busy, never still to come, and rings merge exactly.
-	 */
 	event->time_ns = bpf_ktime_get_ns();
 	event->skb = id;
 	event->subscribers = subscribers;
@@ -69,8 +57,8 @@ static __always_inline void weft_emit(struct __sk_buff *skb, struct weft_cpu *cp
 	weft_describe(event, skb, packet);
 	cpu->lost = 0;
 	count->emitted++;
-	/* The consumer polls: a wake-up a record would be most of its cost. */
-	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+	/* Nobody is woken: the consumer polls, for a wake-up would be most of a record's cost. */
+	weft_end_record(ring);
 }
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
  * The maps of the tracer. All instances of a process share the maps: the first one
- * loaded creates them (`rings` is made by the addon), the others reuse them by name.
+ * loaded creates them (`rings` and `records` are made by the addon), the others reuse them by name.
  */
 #ifndef WEFT_MAPS_H
 #define WEFT_MAPS_H
@@ -13,18 +13,16 @@
 #include "instance.h"
 #include "packet.h"
 #include "sightings.h"
+#include "write_record.h"
 
-/* Index: CPU. One producer a ring: many CPUs on one ring reach a sixth of the rate. */
+/* Of all CPUs' rings, see ring.h. One producer a ring: many CPUs on one reach a sixth of the rate. */
 struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, 1024);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
-	__array(
-		values, struct {
-			__uint(type, BPF_MAP_TYPE_RINGBUF);
-			__uint(max_entries, 4096);
-		});
-} rings SEC(".maps");
+	__type(value, struct weft_event);
+} records SEC(".maps");
 
 /* Key: hook set. */
 struct {

@@ -63,17 +63,18 @@ $(LAYOUT): scripts/layout.mjs $(NATIVE_ADDON) $(NATIVE_BUILD)/layout.o $(filter 
 NATIVE_TEST_PROGRAMS := $(patsubst %.c,dist/%.o,$(wildcard test/native/*.bpf.c))
 NATIVE_OUTPUT += $(NATIVE_TEST_PROGRAMS)
 
-dist/test/native/%.bpf.o: test/native/%.bpf.c
+dist/test/native/%.bpf.o: test/native/%.bpf.c test/native/miniature.h bpf/ring.h bpf/write_record.h
 	$(say) BPF $@
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -c -o $@ $<
 
 # What a real kernel shows too seldom, and needs no Node.js.
 NATIVE_RING_TEST := dist/test/native/ring-test
-NATIVE_RING_TEST_SOURCES := test/native/ring_test.cc native/ring.cc native/ring_merge.cc native/clocks.cc native/failure.cc
+NATIVE_RING_TEST_SOURCES := test/native/ring_test.cc native/ring.cc native/record_ring.cc native/ring_merge.cc \
+	native/mapping.cc native/clocks.cc native/failure.cc
 NATIVE_OUTPUT += $(NATIVE_RING_TEST)
 
-$(NATIVE_RING_TEST): $(NATIVE_RING_TEST_SOURCES) native/ring.h native/ring_merge.h
+$(NATIVE_RING_TEST): $(NATIVE_RING_TEST_SOURCES) $(addprefix native/,ring.h record_ring.h ring_merge.h mapping.h) bpf/ring.h
 	$(say) CXX $@
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CXX) -std=c++17 -O2 -g -Wall -Wextra -Werror -pthread -o $@ $(NATIVE_RING_TEST_SOURCES)

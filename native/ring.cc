@@ -1,60 +1,31 @@
 #include "ring.h"
 
-#include "failure.h"
-
 #include <linux/bpf.h>
 #include <sys/mman.h>
-#include <unistd.h>
-#include <utility>
 
 namespace weft
 {
 
-Ring::Ring(int map, size_t bytes) : mask_(bytes - 1), pageSize_(static_cast<size_t>(::sysconf(_SC_PAGESIZE)))
+Ring::Ring(int map, size_t bytes)
+    : consumer_("ring's consumer page", map, pageSize(), PROT_READ | PROT_WRITE),
+      producer_("ring's data", map, pageSize() + 2 * bytes, PROT_READ, pageSize()),
+      consumerPage_(reinterpret_cast<uint64_t *>(consumer_.start())),
+      producerPage_(reinterpret_cast<const uint64_t *>(producer_.start())), data_(producer_.start() + pageSize()),
+      mask_(bytes - 1)
 {
-	void *consumer = ::mmap(nullptr, pageSize_, PROT_READ | PROT_WRITE, MAP_SHARED, map, 0);
-	if (consumer == MAP_FAILED)
-		throw Failure("map ring's consumer page", errno);
-	consumerPage_ = static_cast<uint64_t *>(consumer);
-	// Producer page, then the data twice. Read-only: the kernel refuses more.
-	void *producer = ::mmap(nullptr, pageSize_ + 2 * bytes, PROT_READ, MAP_SHARED, map,
-				static_cast<off_t>(pageSize_));
-	if (producer == MAP_FAILED) {
-		int error = errno;
-		::munmap(consumerPage_, pageSize_);
-		throw Failure("map ring's data", error);
-	}
-	producerPage_ = static_cast<uint8_t *>(producer);
-	data_ = producerPage_ + pageSize_;
-	position_ = committed_ = producer_ = __atomic_load_n(consumerPage_, __ATOMIC_ACQUIRE);
-}
-
-Ring::Ring(Ring &&other) noexcept
-    : consumerPage_(std::exchange(other.consumerPage_, nullptr)),
-      producerPage_(std::exchange(other.producerPage_, nullptr)), data_(other.data_), mask_(other.mask_),
-      pageSize_(other.pageSize_), position_(other.position_), committed_(other.committed_),
-      producer_(other.producer_), length_(other.length_)
-{
-}
-
-Ring::~Ring()
-{
-	if (consumerPage_)
-		::munmap(consumerPage_, pageSize_);
-	if (producerPage_)
-		::munmap(producerPage_, pageSize_ + 2 * bytes());
+	position_ = committed_ = produced_ = __atomic_load_n(consumerPage_, __ATOMIC_ACQUIRE);
 }
 
 void Ring::refresh()
 {
 	// Pairs with smp_store_release(&rb->producer_pos) of __bpf_ringbuf_reserve, kernel/bpf/ringbuf.c: whoever sees
 	// the position sees the record's header, busy bit set.
-	producer_ = __atomic_load_n(reinterpret_cast<uint64_t *>(producerPage_), __ATOMIC_ACQUIRE);
+	produced_ = __atomic_load_n(producerPage_, __ATOMIC_ACQUIRE);
 }
 
 Ring::Head Ring::head()
 {
-	while (position_ < producer_) {
+	while (position_ < produced_) {
 		const auto *header = reinterpret_cast<const uint32_t *>(data_ + (position_ & mask_));
 		// Pairs with xchg(&hdr->len) of bpf_ringbuf_commit, kernel/bpf/ringbuf.c: whoever sees the busy bit
 		// gone sees the record's bytes.

@@ -1,7 +1,6 @@
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
+#include "mapping.h"
 
 namespace weft
 {
@@ -21,10 +20,6 @@ class Ring
 public:
 	/** Maps the ring; `bytes` is its max_entries. */
 	Ring(int map, size_t bytes);
-	Ring(Ring &&other) noexcept;
-	Ring(const Ring &) = delete;
-	Ring &operator=(const Ring &) = delete;
-	~Ring();
 
 	enum class Head {
 		kNone,
@@ -45,22 +40,24 @@ public:
 	void commit();
 
 	uint64_t position() const { return position_; }
-	uint64_t producer() const { return producer_; }
+	uint64_t producer() const { return produced_; }
 	/** Bytes that wait, at the last refresh. */
-	uint64_t pending() const { return producer_ - position_; }
+	uint64_t pending() const { return produced_ - position_; }
 	size_t bytes() const { return mask_ + 1; }
 
 private:
 	static constexpr size_t kHeader = 8; // BPF_RINGBUF_HDR_SZ
 
-	uint64_t *consumerPage_ = nullptr;
-	uint8_t *producerPage_ = nullptr;
-	const uint8_t *data_ = nullptr;
+	Mapping consumer_;
+	/** The producers' page, then the data twice. Read-only: the kernel refuses more. */
+	Mapping producer_;
+	uint64_t *consumerPage_;
+	const uint64_t *producerPage_;
+	const uint8_t *data_;
 	size_t mask_;
-	size_t pageSize_;
 	uint64_t position_ = 0;
 	uint64_t committed_ = 0;
-	uint64_t producer_ = 0;
+	uint64_t produced_ = 0;
 	uint32_t length_ = 0;
 };
 

@@ -21,10 +21,10 @@ constexpr milliseconds kFinishPatience{500};
 
 } // namespace
 
-RingDrain::RingDrain(std::vector<Ring> rings, const Options &options, std::function<void()> onReady)
+RingDrain::RingDrain(std::unique_ptr<Merge> merge, const Options &options, std::function<void()> onReady)
     : options_(options),
       pool_(std::make_shared<BatchPool>(options.credits, size_t{options.recordSize} * options.batchRecords)),
-      onReady_(std::move(onReady)), merge_(std::move(rings), options.recordSize)
+      onReady_(std::move(onReady)), merge_(std::move(merge))
 {
 	// The lowest slot on top: an idle drain touches the memory of one.
 	for (uint32_t slot = options.credits; slot > 0; slot--)
@@ -113,26 +113,26 @@ ReadyBatch RingDrain::fill(uint32_t slot)
 		bool finishing = now == Phase::kFinishing;
 		bool late = finishing && !goal_.empty() && Clock::now() > finishBy_;
 		if (late)
-			merge_.lookPastBusy();
+			merge_->lookPastBusy();
 		else
-			merge_.look();
+			merge_->look();
 		if (finishing && goal_.empty()) {
-			goal_ = merge_.producers();
+			goal_ = merge_->producers();
 			finishBy_ = Clock::now() + kFinishPatience;
 		}
-		double fullest = merge_.fullest();
+		double fullest = merge_->fullest();
 		uint32_t capacity = options_.batchRecords - count;
-		uint32_t taken = merge_.take(out + size_t{count} * options_.recordSize, capacity);
+		uint32_t taken = merge_->take(out + size_t{count} * options_.recordSize, capacity);
 		count += taken;
 		if (taken == capacity || now == Phase::kAborted)
 			break;
-		last = finishing && (late || merge_.consumed(goal_));
+		last = finishing && (late || merge_->consumed(goal_));
 		if (last || Clock::now() >= deadline)
 			break;
 		if (!finishing)
 			sleep(deadline, fullest, count == 0);
 	}
-	return {slot, count, merge_.watermark(), merge_.taken(), last};
+	return {slot, count, merge_->watermark(), merge_->taken(), last};
 }
 
 void RingDrain::publish(const ReadyBatch &batch)

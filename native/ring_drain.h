@@ -41,7 +41,7 @@ public:
 	};
 
 	/** `onReady` is called on the thread whenever `take` has something. */
-	RingDrain(std::vector<Ring> rings, const Options &options, std::function<void()> onReady);
+	RingDrain(std::unique_ptr<Merge> merge, const Options &options, std::function<void()> onReady);
 	/** Ends the thread at once; what lies in the rings stays there. */
 	~RingDrain();
 	RingDrain(const RingDrain &) = delete;
@@ -75,7 +75,7 @@ private:
 	std::function<void()> onReady_;
 
 	// The thread's own.
-	RingMerge merge_;
+	std::unique_ptr<Merge> merge_;
 	std::vector<uint64_t> goal_; // producers' positions when finishing began
 	Clock::time_point finishBy_;
 

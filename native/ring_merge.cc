@@ -1,6 +1,8 @@
 #include "ring_merge.h"
 
 #include "clocks.h"
+#include "record_ring.h"
+#include "ring.h"
 
 #include <algorithm>
 #include <cstring>
@@ -8,13 +10,13 @@
 namespace weft
 {
 
-RingMerge::RingMerge(std::vector<Ring> rings, uint32_t recordSize)
+template <class R> RingMerge<R>::RingMerge(std::vector<R> rings, uint32_t recordSize)
     : rings_(std::move(rings)), floors_(rings_.size()), recordSize_(recordSize)
 {
 	heap_.reserve(rings_.size());
 }
 
-void RingMerge::look()
+template <class R> void RingMerge<R>::look()
 {
 	uint64_t now = monotonicNs();
 	// The clock must be read before the positions; both are loads, so say so.
@@ -28,24 +30,24 @@ void RingMerge::look()
 	}
 }
 
-void RingMerge::lookPastBusy()
+template <class R> void RingMerge<R>::lookPastBusy()
 {
 	look();
 	skipBusy_ = true;
 	bound_ = UINT64_MAX;
 }
 
-void RingMerge::offer(uint32_t index)
+template <class R> void RingMerge<R>::offer(uint32_t index)
 {
-	Ring &ring = rings_[index];
+	R &ring = rings_[index];
 	switch (ring.head()) {
-	case Ring::Head::kNone:
+	case R::Head::kNone:
 		return;
-	case Ring::Head::kBusy:
+	case R::Head::kBusy:
 		if (!skipBusy_)
 			bound_ = std::min(bound_, floors_[index]);
 		return;
-	case Ring::Head::kRecord:
+	case R::Head::kRecord:
 		uint64_t time;
 		memcpy(&time, ring.record(), sizeof(time));
 		heap_.push_back({time, index});
@@ -53,14 +55,14 @@ void RingMerge::offer(uint32_t index)
 	}
 }
 
-uint32_t RingMerge::take(uint8_t *out, uint32_t capacity)
+template <class R> uint32_t RingMerge<R>::take(uint8_t *out, uint32_t capacity)
 {
 	uint32_t count = 0;
 	while (count < capacity && !heap_.empty() && heap_.front().time <= bound_) {
 		Candidate next = heap_.front();
 		std::pop_heap(heap_.begin(), heap_.end(), later);
 		heap_.pop_back();
-		Ring &ring = rings_[next.ring];
+		R &ring = rings_[next.ring];
 		// A run: as long as this ring stays the oldest, the heap is left alone.
 		uint64_t limit = heap_.empty() ? bound_ : std::min(bound_, heap_.front().time);
 		do {
@@ -70,13 +72,13 @@ uint32_t RingMerge::take(uint8_t *out, uint32_t capacity)
 			}
 			floors_[next.ring] = std::max(floors_[next.ring], next.time);
 			ring.advance();
-			if (ring.head() != Ring::Head::kRecord)
+			if (ring.head() != R::Head::kRecord)
 				break;
 			memcpy(&next.time, ring.record(), sizeof(next.time));
 		} while (next.time <= limit && count < capacity);
 		offer(next.ring);
 	}
-	for (Ring &ring : rings_)
+	for (R &ring : rings_)
 		ring.commit();
 	taken_ += count;
 	uint64_t complete = bound_;
@@ -87,24 +89,24 @@ uint32_t RingMerge::take(uint8_t *out, uint32_t capacity)
 	return count;
 }
 
-double RingMerge::fullest() const
+template <class R> double RingMerge<R>::fullest() const
 {
 	double fullest = 0;
-	for (const Ring &ring : rings_)
+	for (const R &ring : rings_)
 		fullest = std::max(fullest,
 				   static_cast<double>(ring.pending()) / static_cast<double>(ring.bytes()));
 	return fullest;
 }
 
-std::vector<uint64_t> RingMerge::producers() const
+template <class R> std::vector<uint64_t> RingMerge<R>::producers() const
 {
 	std::vector<uint64_t> positions;
-	for (const Ring &ring : rings_)
+	for (const R &ring : rings_)
 		positions.push_back(ring.producer());
 	return positions;
 }
 
-bool RingMerge::consumed(const std::vector<uint64_t> &positions) const
+template <class R> bool RingMerge<R>::consumed(const std::vector<uint64_t> &positions) const
 {
 	for (size_t index = 0; index < rings_.size(); index++) {
 		if (rings_[index].position() < positions[index])
@@ -112,5 +114,8 @@ bool RingMerge::consumed(const std::vector<uint64_t> &positions) const
 	}
 	return true;
 }
+
+template class RingMerge<Ring>;
+template class RingMerge<RecordRing>;
 
 } // namespace weft

@@ -1,62 +1,12 @@
 #include "rings.h"
 
 #include "bpf_map.h"
-#include "cpus.h"
-
-#include <bpf/bpf.h>
-#include <fcntl.h>
-#include <unistd.h>
 
 namespace weft
 {
 
 namespace
 {
-
-/** libbpf renames a map that is reused to what the kernel calls it: so the programs' own name. */
-constexpr const char *kOuterName = "rings";
-
-Fd createRing(size_t bytes)
-{
-	int ring = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "ring", 0, 0, static_cast<uint32_t>(bytes), nullptr);
-	if (ring < 0)
-		throw Failure("create ring of " + std::to_string(bytes) + " bytes", ring);
-	return Fd(ring);
-}
-
-/**
- * All in one call where the kernel can (Linux 6.0): it waits for a grace period after each call, 12 ms and more, in
- * case that a program still reads what was there before (maybe_wait_bpf_programs).
- */
-void fill(int outer, const std::vector<Fd> &rings)
-{
-	std::vector<uint32_t> cpus(rings.size());
-	std::vector<int> values(rings.size());
-	for (uint32_t cpu = 0; cpu < rings.size(); cpu++) {
-		cpus[cpu] = cpu;
-		values[cpu] = rings[cpu].get();
-	}
-	auto count = static_cast<uint32_t>(rings.size());
-	DECLARE_LIBBPF_OPTS(bpf_map_batch_opts, options);
-	if (!bpf_map_update_batch(outer, cpus.data(), values.data(), &count, &options))
-		return;
-	for (uint32_t cpu : cpus) {
-		if (int error = bpf_map_update_elem(outer, &cpu, &values[cpu], BPF_ANY))
-			throw Failure("put ring into map of rings", error);
-	}
-}
-
-Fd createOuter(const std::vector<Fd> &rings)
-{
-	DECLARE_LIBBPF_OPTS(bpf_map_create_opts, options);
-	options.inner_map_fd = static_cast<uint32_t>(rings[0].get());
-	Fd outer(bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, kOuterName, 4, 4,
-				static_cast<uint32_t>(rings.size()), &options));
-	if (!outer)
-		throw Failure("create map of rings", errno);
-	fill(outer.get(), rings);
-	return outer;
-}
 
 /** Of one CPU, at the most that was ever measured. */
 constexpr uint32_t kRecordsPerSecond = 2'000'000;
@@ -94,23 +44,20 @@ Napi::Value Rings::create(const Napi::CallbackInfo &info)
 	if (options.recordSize < 8)
 		throw Napi::RangeError::New(env, "recordSize must hold a time of 8 bytes");
 
-	// A CPU that is possible but not there (virtual machines have hundreds) gets the smallest ring there is: should it
-	// come up, its losses are counted like any other's.
-	const size_t smallest = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
-	std::vector<Fd> rings;
-	std::vector<size_t> ringBytes;
-	for (bool online : onlineCpus()) {
-		ringBytes.push_back(online ? options.bytesPerRing : smallest);
-		rings.push_back(createRing(ringBytes.back()));
-	}
-	Fd outer = createOuter(rings);
+	const RingSizes sizes = {options.bytesPerRing, options.recordSize};
+	const std::string kind = stringOf(given.Get("kind"), "kind");
+	if (kind != "ringbuf" && kind != "records")
+		throw Napi::RangeError::New(env, "kind must be \"ringbuf\" or \"records\"");
+	std::unique_ptr<RingMaps> rings = kind == "records" ? makeRecordRings(sizes) : makeRingbufs(sizes);
+	std::vector<RingMaps::Named> made = rings->maps();
+	Napi::Array maps = Napi::Array::New(env, made.size());
+	for (uint32_t index = 0; index < made.size(); index++)
+		maps.Set(index, BpfMap::adopt(env, made[index].name, std::move(made[index].map)));
 
 	auto [object, self] = Handle::create(env);
-	constant(object, "outer", BpfMap::adopt(env, kOuterName, std::move(outer)));
-	constant(object, "cpus", Napi::Number::New(env, static_cast<double>(rings.size())));
+	constant(object, "maps", maps);
 	self->options_ = options;
 	self->rings_ = std::move(rings);
-	self->ringBytes_ = std::move(ringBytes);
 	return object;
 }
 
@@ -118,16 +65,14 @@ Napi::Value Rings::drain(const Napi::CallbackInfo &info)
 {
 	Napi::Env env = info.Env();
 	Napi::Function onBatch = functionOf(info[0], "onBatch");
-	if (rings_.empty())
+	if (!rings_)
 		throw Failure("drain rings", EBADF);
 	if (draining_)
 		throw Failure("drain rings", EBUSY, "they are being drained already");
-	std::vector<Ring> mapped;
-	for (size_t index = 0; index < rings_.size(); index++)
-		mapped.emplace_back(rings_[index].get(), ringBytes_[index]);
+	std::unique_ptr<Merge> merge = rings_->consumer();
 
 	wakeup_ = std::make_unique<Wakeup>(env, "weft rings", [this](Napi::Env env) { deliver(env); });
-	drain_ = std::make_unique<RingDrain>(std::move(mapped), options_, [this] { wakeup_->signal(); });
+	drain_ = std::make_unique<RingDrain>(std::move(merge), options_, [this] { wakeup_->signal(); });
 	onBatch_ = Napi::Persistent(onBatch);
 	buffers_.clear();
 	buffers_.resize(options_.credits);
@@ -223,7 +168,7 @@ Napi::Value Rings::close(const Napi::CallbackInfo &info)
 				nativeError(info.Env(), Failure("stop rings", ECANCELED, "they were closed"))
 					.Value());
 	}
-	rings_.clear();
+	rings_.reset();
 	return info.Env().Undefined();
 }
 

@@ -1,8 +1,8 @@
 #pragma once
 
-#include "fd.h"
 #include "handle.h"
 #include "ring_drain.h"
+#include "ring_maps.h"
 #include "wakeup.h"
 
 #include <optional>
@@ -10,7 +10,7 @@
 namespace weft
 {
 
-/** One ring buffer per CPU inside an array of maps, and the thread that drains them into batches. */
+/** A ring per CPU, and the thread that drains them into batches. */
 class Rings : public Handle<Rings>
 {
 public:
@@ -38,8 +38,8 @@ private:
 	static void onTeardown(void *self) { static_cast<Rings *>(self)->halt(); }
 
 	RingDrain::Options options_{};
-	std::vector<Fd> rings_;
-	std::vector<size_t> ringBytes_;
+	/** Nothing once they are closed. */
+	std::unique_ptr<RingMaps> rings_;
 
 	std::unique_ptr<RingDrain> drain_;
 	std::unique_ptr<Wakeup> wakeup_;

@@ -277,6 +277,7 @@ interface Opened {
 function open({ ringBytes = 256 << 10, kinds, slots, tunnelPorts }: DropsOptions): Opened {
 	const rings = explained("create the rings", () =>
 		addon().createRings({
+			kind: "ringbuf",
 			bytesPerRing: ringBytes,
 			recordSize: LAYOUT.weft_drop.size,
 			batchRecords: 1024,
@@ -288,7 +289,7 @@ function open({ ringBytes = 256 << 10, kinds, slots, tunnelPorts }: DropsOptions
 	);
 	const object = explained("load drops.bpf.o", () => {
 		const opened = addon().openObject(readObject("drops.bpf.o"));
-		for (const map of [rings.outer, ...(slots?.maps ?? [])]) opened.reuseMap(map.name, map);
+		for (const map of [...rings.maps, ...(slots?.maps ?? [])]) opened.reuseMap(map.name, map);
 		if (kinds !== undefined) opened.setMaxEntries("drop_counts", kinds);
 		opened.setRodata(0, encodeKnobs({ ...IDLE, ...keysOf(slots), tunnelPorts }));
 		return opened;

@@ -90,6 +90,7 @@ export class Hooks {
 		this.attachType = options.attach === "auto" ? explained("ask for TCX", preferredAttachType) : options.attach;
 		this.#rings = explained("create the rings", () =>
 			addon().createRings({
+				kind: "records",
 				bytesPerRing: options.ringBytes ?? ringBytesFor(addon().onlineCpus),
 				recordSize: LAYOUT.weft_event.size,
 				batchRecords: options.batchRecords ?? 4096,
@@ -102,7 +103,7 @@ export class Hooks {
 				file: "trace.bpf.o",
 				program: "weft_trace",
 				noop: "weft_noop",
-				reuse: [this.#rings.outer],
+				reuse: this.#rings.maps,
 			});
 		} catch (cause) {
 			this.#rings.close();

@@ -116,6 +116,11 @@ export interface Netlink extends Closeable {
 export interface NetlinkMonitor extends Closeable {}
 
 export interface RingOptions {
+	/**
+	 * `records`: the rings of bpf/ring.h, for programs that nothing interrupts on their CPU, as in tc. `ringbuf`:
+	 * BPF_MAP_TYPE_RINGBUF, for those that may be interrupted by themselves, as on a tracepoint.
+	 */
+	readonly kind: "ringbuf" | "records";
 	/** One ring per CPU; bytes, a power of two. */
 	readonly bytesPerRing: number;
 	readonly recordSize: number;
@@ -141,10 +146,11 @@ export interface RawBatch {
 }
 
 export interface Rings extends Closeable {
-	/** An ARRAY_OF_MAPS of ring buffers, index = CPU; put it into an object with reuseMap. */
-	readonly outer: BpfMap;
-	/** Possible CPUs: the entries of `outer`. Those that are offline have the smallest ring there is. */
-	readonly cpus: number;
+	/**
+	 * Put them into an object with reuseMap, by their names. `ringbuf`: "rings", an ARRAY_OF_MAPS of ring buffers, index
+	 * = CPU. `records`: "rings", an ARRAY of struct weft_ring, index = CPU, and "records", the ARRAY of all their records.
+	 */
+	readonly maps: readonly BpfMap[];
 	/** Starts the native thread that drains into batches; one consumer at a time. */
 	drain(onBatch: (batch: RawBatch) => void): void;
 	release(batch: RawBatch): void;

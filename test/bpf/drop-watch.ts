@@ -31,6 +31,7 @@ export class DropWatch implements Closeable {
 	/** @param namespaces cookie → id, whose drops are wanted. @param tracer whose slots say where packets were last */
 	constructor(namespaces: ReadonlyMap<string, number>, tracer: Tracer | null = null, knobs: Knobs = {}) {
 		this.#rings = addon().createRings({
+			kind: "ringbuf",
 			bytesPerRing: 1 << 18,
 			recordSize: this.#layout("weft_drop").size,
 			batchRecords: 1024,
@@ -39,7 +40,7 @@ export class DropWatch implements Closeable {
 		});
 		this.#object = addon().openObject(this.#elf);
 		this.#object.setRodata(0, encodeKnobs({ ...knobs, l3: true }));
-		this.#object.reuseMap("rings", this.#rings.outer);
+		for (const map of this.#rings.maps) this.#object.reuseMap(map.name, map);
 		if (tracer !== null) {
 			this.#object.reuseMap("slots", tracer.map("slots"));
 			this.#object.reuseMap("shared", tracer.map("shared"));

@@ -5,16 +5,20 @@
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
+#include "../../bpf/event.h"
+#include "../../bpf/write_record.h"
 
 #define NEXT (-1)
-#define RECORD 128 /* sizeof(struct weft_event) */
 
 char LICENSE[] SEC("license") = "GPL";
 
 struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 24);
-} ring SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct weft_event);
+} records SEC(".maps");
 
 /* User space empties nothing: a full ring is told by this. */
 struct {
@@ -41,14 +45,15 @@ int clock_alone(struct __sk_buff *skb)
 SEC("tc")
 int record_alone(struct __sk_buff *skb)
 {
-	__u64 *record = bpf_ringbuf_reserve(&ring, RECORD, 0);
+	struct weft_ring *ring = weft_ring_here();
+	struct weft_event *record = ring ? weft_begin_record(ring, &records) : 0;
 	__u32 zero = 0;
 	__u64 *lost;
 
 	(void)skb;
 	if (record) {
-		record[0] = bpf_ktime_get_ns();
-		bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+		record->time_ns = bpf_ktime_get_ns();
+		weft_end_record(ring);
 		return NEXT;
 	}
 	lost = bpf_map_lookup_elem(&full, &zero);

@@ -117,6 +117,7 @@ export class Tracer implements Closeable {
 
 	constructor(bytesPerRing = 1 << 20) {
 		this.#rings = addon().createRings({
+			kind: "records",
 			bytesPerRing,
 			recordSize: LAYOUT.weft_event.size,
 			batchRecords: 4096,
@@ -129,7 +130,7 @@ export class Tracer implements Closeable {
 		const object = addon().openObject(readFileSync(OBJECT));
 		this.#objects.push(object);
 		object.setRodata(0, encodeKnobs(knobs));
-		object.reuseMap("rings", this.#rings.outer);
+		for (const map of this.#rings.maps) object.reuseMap(map.name, map);
 		for (const [name, map] of this.#shared ?? []) {
 			object.reuseMap(name, map);
 		}

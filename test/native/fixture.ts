@@ -16,7 +16,10 @@ export const PROGRAMS = readFileSync(new URL("programs.bpf.o", import.meta.url))
 /** struct record of programs.bpf.c, in bytes. */
 export const RECORD = 32;
 
-/** The tracer in miniature: rings, and the programs that fill them. */
+/** Compiled from records.bpf.c. */
+const RECORD_PROGRAMS = readFileSync(new URL("records.bpf.o", import.meta.url));
+
+/** The tracer in miniature: rings, of ring buffers unless told otherwise, and the programs that fill them. */
 export class Miniature {
 	readonly rings: Rings;
 	readonly object: BpfObject;
@@ -26,6 +29,7 @@ export class Miniature {
 
 	constructor(options: Partial<RingOptions> = {}) {
 		this.rings = addon().createRings({
+			kind: "ringbuf",
 			bytesPerRing: 1 << 20,
 			recordSize: RECORD,
 			batchRecords: 4096,
@@ -33,8 +37,8 @@ export class Miniature {
 			intervalMs: 10,
 			...options,
 		});
-		this.object = addon().openObject(PROGRAMS);
-		this.object.reuseMap("rings", this.rings.outer);
+		this.object = addon().openObject(options.kind === "records" ? RECORD_PROGRAMS : PROGRAMS);
+		for (const map of this.rings.maps) this.object.reuseMap(map.name, map);
 		this.object.load();
 		this.emit = this.object.program("emit");
 		this.noop = this.object.program("noop");
@@ -51,7 +55,7 @@ export class Miniature {
 
 	close(): void {
 		this.rings.close();
-		for (const each of [this.object, this.emit, this.noop, this.counters, this.rings.outer]) each.close();
+		for (const each of [this.object, this.emit, this.noop, this.counters, ...this.rings.maps]) each.close();
 	}
 }
 

@@ -1,38 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* Programs for the addon's own tests: a tracer reduced to ring and counters, a no-op, and what others may have attached. */
-#include <linux/bpf.h>
-#include <linux/pkt_cls.h>
-#include <bpf/bpf_helpers.h>
-
-char LICENSE[] SEC("license") = "GPL";
-
-struct knobs {
-	__u32 answer;
-	__u32 mark;
-};
-
-enum mood { MOOD_CALM = 3, MOOD_WILD = 7 };
-
-struct record {
-	__u64 time_ns;
-	__u64 number; /* counts up on each CPU */
-	__u32 cpu;
-	__u32 mark;
-	struct {
-		__u16 low;
-		__u16 high;
-	} nested;
-	__u32 length;
-};
-
-struct counters {
-	__u64 matched;
-	__u64 emitted;
-	__u64 ring_full;
-	enum mood mood;
-};
-
-volatile const struct knobs knobs;
+#include "miniature.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
@@ -43,13 +11,6 @@ struct {
 		__uint(max_entries, 4096);
 	});
 } rings SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct counters);
-} counters SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -74,20 +35,8 @@ int emit(struct __sk_buff *skb)
 		count->ring_full++;
 		return -1;
 	}
-	*record = (struct record){
-		.time_ns = bpf_ktime_get_ns(),
-		.number = count->emitted++,
-		.cpu = cpu,
-		.mark = knobs.mark,
-		.length = skb->len,
-	};
+	fill(record, skb, count);
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
-	return -1;
-}
-
-SEC("tc")
-int noop(struct __sk_buff *skb __attribute__((unused)))
-{
 	return -1;
 }
 

@@ -1,10 +1,13 @@
 /**
- * Ring and RingMerge against rings that this program writes itself, as kernel/bpf/ringbuf.c does: what a real kernel
+ * Ring, RecordRing and RingMerge against rings that this program writes itself, as kernel/bpf/ringbuf.c and
+ * bpf/write_record.h do: what a real kernel
  * shows too seldom (a record that stays busy, a discarded one, a wrap in every position) can be had at will here.
  * Prints what failed and exits with 1.
  */
 
 #include "../../native/clocks.h"
+#include "../../native/record_ring.h"
+#include "../../native/ring.h"
 #include "../../native/ring_merge.h"
 
 #include <atomic>
@@ -18,6 +21,10 @@
 #include <unistd.h>
 #include <vector>
 
+using weft::Mapping;
+using weft::Merge;
+using weft::RecordMemory;
+using weft::RecordRing;
 using weft::Ring;
 using weft::RingMerge;
 
@@ -58,16 +65,15 @@ public:
 		::close(fd_);
 	}
 
+	using Consumer = Ring;
 	Ring consumer() const { return Ring(fd_, bytes_); }
-	uint64_t consumed() const
-	{
-		return __atomic_load_n(reinterpret_cast<uint64_t *>(base_), __ATOMIC_ACQUIRE);
-	}
+	/** Records. */
+	uint64_t consumed() const { return consumedBytes() / kStep; }
 
 	/** A position, or -1 when the ring is full. */
 	int64_t reserve()
 	{
-		if (produced_ + kStep - consumed() > bytes_)
+		if (produced_ + kStep - consumedBytes() > bytes_)
 			return -1;
 		int64_t at = static_cast<int64_t>(produced_);
 		header(at, BPF_RINGBUF_BUSY_BIT | sizeof(Record));
@@ -93,6 +99,10 @@ public:
 private:
 	static constexpr size_t kStep = 8 + sizeof(Record);
 
+	uint64_t consumedBytes() const
+	{
+		return __atomic_load_n(reinterpret_cast<uint64_t *>(base_), __ATOMIC_ACQUIRE);
+	}
 	// A power of two is no multiple of the step, so records wrap; the mirror that the kernel maps is written here.
 	uint8_t *place(int64_t at) const
 	{
@@ -113,15 +123,67 @@ private:
 	uint64_t produced_ = 0;
 };
 
-RingMerge merge(const std::vector<FakeRing *> &fakes)
+/** The same for a ring of bpf/ring.h. One record at a time is begun: reserve and submit take turns. */
+class FakeRecordRing
 {
-	std::vector<Ring> rings;
-	for (const FakeRing *fake : fakes)
+public:
+	explicit FakeRecordRing(size_t bytes)
+	    : memory_(std::make_shared<const RecordMemory>(RecordMemory{
+		      shared("rings", sizeof(weft_ring)), shared("records", bytes)})),
+	      ring_(reinterpret_cast<weft_ring *>(memory_->rings.start()))
+	{
+		ring_->mask = static_cast<uint32_t>(bytes / sizeof(Record)) - 1;
+	}
+
+	using Consumer = RecordRing;
+	RecordRing consumer() const { return RecordRing(memory_, 0, sizeof(Record)); }
+	uint64_t consumed() const { return __atomic_load_n(&ring_->consumed, __ATOMIC_ACQUIRE); }
+
+	int64_t reserve()
+	{
+		if (ring_->written - consumed() > ring_->mask)
+			return -1;
+		__atomic_store_n(&ring_->begun, ring_->written + 1, __ATOMIC_RELEASE);
+		return static_cast<int64_t>(ring_->written);
+	}
+	void submit(int64_t at, const Record &record)
+	{
+		size_t index = static_cast<size_t>(at) & ring_->mask;
+		memcpy(memory_->records.start() + index * sizeof(record), &record, sizeof(record));
+		__atomic_store_n(&ring_->written, ring_->written + 1, __ATOMIC_RELEASE);
+	}
+	void write(uint64_t time, uint64_t number)
+	{
+		int64_t at = reserve();
+		EXPECT(at >= 0);
+		submit(at, {time, number});
+	}
+
+private:
+	static Mapping shared(const char *name, size_t bytes)
+	{
+		int fd = ::memfd_create(name, 0);
+		EXPECT(fd >= 0 && ::ftruncate(fd, static_cast<off_t>(bytes)) == 0);
+		Mapping mapping(name, fd, bytes, PROT_READ | PROT_WRITE);
+		::close(fd);
+		return mapping;
+	}
+
+	std::shared_ptr<const RecordMemory> memory_;
+	weft_ring *ring_;
+};
+
+template <class Fake> using MergeOf = RingMerge<typename Fake::Consumer>;
+
+template <class Fake> MergeOf<Fake> merge(const std::vector<Fake *> &fakes)
+{
+	std::vector<typename Fake::Consumer> rings;
+	for (const Fake *fake : fakes)
 		rings.push_back(fake->consumer());
-	return RingMerge(std::move(rings), sizeof(Record));
+	return MergeOf<Fake>(std::move(rings), sizeof(Record));
 }
 
-std::vector<uint64_t> take(RingMerge &merge, uint32_t capacity = 100)
+std::vector<uint64_t> take(Merge &merge, uint32_t capacity = 100)
 {
 	std::vector<Record> out(capacity);
 	uint32_t count = merge.take(reinterpret_cast<uint8_t *>(out.data()), capacity);
@@ -133,10 +195,10 @@ std::vector<uint64_t> take(RingMerge &merge, uint32_t capacity = 100)
 
 using Numbers = std::vector<uint64_t>;
 
-void mergesByTime()
+template <class Fake> void mergesByTime()
 {
-	FakeRing a(4096), b(4096);
-	RingMerge both = merge({&a, &b});
+	Fake a(4096), b(4096);
+	MergeOf<Fake> both = merge<Fake>({&a, &b});
 	a.write(10, 1), a.write(30, 3), a.write(50, 5);
 	b.write(20, 2), b.write(40, 4);
 	both.look();
@@ -145,13 +207,13 @@ void mergesByTime()
 	EXPECT(take(both) == (Numbers{3, 4, 5}));
 	EXPECT(both.watermark() > 50 && both.watermark() < weft::monotonicNs());
 	EXPECT(both.taken() == 5);
-	EXPECT(a.consumed() == 3 * 24 && b.consumed() == 2 * 24);
+	EXPECT(a.consumed() == 3 && b.consumed() == 2);
 }
 
 void waitsForTheBusy()
 {
 	FakeRing a(4096), b(4096);
-	RingMerge both = merge({&a, &b});
+	MergeOf<FakeRing> both = merge<FakeRing>({&a, &b});
 	a.write(10, 1);
 	int64_t busy = a.reserve();
 	a.write(40, 4); // Behind the busy one: not to be reached.
@@ -170,19 +232,39 @@ void waitsForTheBusy()
 void skipsTheDiscarded()
 {
 	FakeRing a(4096);
-	RingMerge one = merge({&a});
+	MergeOf<FakeRing> one = merge<FakeRing>({&a});
 	a.discard(a.reserve());
 	a.write(10, 1);
 	a.discard(a.reserve());
 	one.look();
 	EXPECT(take(one) == (Numbers{1}));
-	EXPECT(a.consumed() == 3 * 24);
+	EXPECT(a.consumed() == 3);
 }
 
-void leavesTheYoung()
+void waitsForTheBusyRecord()
 {
-	FakeRing a(4096);
-	RingMerge one = merge({&a});
+	FakeRecordRing a(4096), b(4096);
+	MergeOf<FakeRecordRing> both = merge<FakeRecordRing>({&a, &b});
+	a.write(10, 1);
+	int64_t busy = a.reserve();
+	b.write(5, 0), b.write(20, 2), b.write(50, 5);
+	both.look();
+	EXPECT(take(both) == (Numbers{0, 1}));
+	EXPECT(both.watermark() == 10);
+	EXPECT(!both.consumed(both.producers()));
+	both.look();
+	EXPECT(take(both).empty());
+	EXPECT(both.watermark() == 10);
+	a.submit(busy, {15, 15});
+	both.look();
+	EXPECT(take(both) == (Numbers{15, 2, 5}));
+	EXPECT(both.consumed(both.producers()));
+}
+
+template <class Fake> void leavesTheYoung()
+{
+	Fake a(4096);
+	MergeOf<Fake> one = merge<Fake>({&a});
 	a.write(weft::monotonicNs() + 1'000'000'000, 1);
 	one.look();
 	EXPECT(take(one).empty());
@@ -190,34 +272,34 @@ void leavesTheYoung()
 	EXPECT(take(one) == (Numbers{1}));
 }
 
-void wrapsAround()
+template <class Fake> void wrapsAround()
 {
-	FakeRing a(4096);
-	RingMerge one = merge({&a});
+	Fake a(4096);
+	MergeOf<Fake> one = merge<Fake>({&a});
 	for (uint64_t number = 1; number < 2000; number++) {
 		a.write(number, number);
 		one.look();
 		EXPECT(take(one) == (Numbers{number}));
 	}
-	while (a.reserve() >= 0)
-		;
+	for (int64_t at = a.reserve(); at >= 0; at = a.reserve())
+		a.submit(at, {1, 1});
 	EXPECT(one.fullest() == 0);
 	one.look();
 	EXPECT(one.fullest() > 0.98);
 }
 
 /** Producers that reserve first and read the clock then, at their own pace, some taking a nap in between. */
-void keepsItsWordUnderLoad()
+template <class Fake> void keepsItsWordUnderLoad()
 {
 	constexpr size_t kRings = 4;
 	constexpr uint64_t kRecords = 50'000;
-	std::vector<std::unique_ptr<FakeRing>> fakes;
-	std::vector<FakeRing *> pointers;
+	std::vector<std::unique_ptr<Fake>> fakes;
+	std::vector<Fake *> pointers;
 	for (size_t index = 0; index < kRings; index++) {
-		fakes.push_back(std::make_unique<FakeRing>(65536));
+		fakes.push_back(std::make_unique<Fake>(65536));
 		pointers.push_back(fakes.back().get());
 	}
-	RingMerge all = merge(pointers);
+	MergeOf<Fake> all = merge<Fake>(pointers);
 	std::atomic<size_t> done = 0;
 	std::vector<std::thread> producers;
 	for (size_t index = 0; index < kRings; index++)
@@ -268,10 +350,15 @@ void keepsItsWordUnderLoad()
 
 int main()
 {
-	mergesByTime();
+	mergesByTime<FakeRing>();
+	mergesByTime<FakeRecordRing>();
 	waitsForTheBusy();
+	waitsForTheBusyRecord();
 	skipsTheDiscarded();
-	leavesTheYoung();
-	wrapsAround();
-	keepsItsWordUnderLoad();
+	leavesTheYoung<FakeRing>();
+	leavesTheYoung<FakeRecordRing>();
+	wrapsAround<FakeRing>();
+	wrapsAround<FakeRecordRing>();
+	keepsItsWordUnderLoad<FakeRing>();
+	keepsItsWordUnderLoad<FakeRecordRing>();
 }
