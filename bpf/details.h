@@ -5,6 +5,7 @@
 #ifndef WEFT_DETAILS_H
 #define WEFT_DETAILS_H
 
+#include "instance.h"
 #include "mix.h"
 #include "parse.h"
 

@@ -8,6 +8,7 @@
 #define WEFT_PLAIN_H
 
 #include "parse.h"
+#include "tunnel.h"
 
 /* `icmp`: the family's own, the other's is not plain. `room`: bytes behind the network header. */
 static __always_inline int weft_is_plain_transport(const union weft_transport *transport, __u8 protocol,

@@ -7,6 +7,7 @@
 #ifndef WEFT_RULES_H
 #define WEFT_RULES_H
 
+#include "instance.h"
 #include "maps.h"
 #include "packet.h"
 #include "parse.h"

@@ -7,6 +7,7 @@
 #ifndef WEFT_TUNNEL_H
 #define WEFT_TUNNEL_H
 
+#include "instance.h"
 #include "parse.h"
 
 struct weft_vxlan {
@@ -18,6 +19,14 @@ struct weft_vxlan {
 #define WEFT_VXLAN_VNI 0x08 /* the VNI is valid */
 #define WEFT_VXLAN_GBP \
 	0x80 /* group policy, which flannel can switch on: the inner frame is no other for it */
+
+static __always_inline int weft_is_tunnel_port(__u16 port)
+{
+	for (__u32 i = 0; i < WEFT_MAX_TUNNEL_PORTS; i++)
+		if (i < knobs.tunnel_port_count && port == knobs.tunnel_ports[i])
+			return 1;
+	return 0;
+}
 
 static __always_inline int weft_is_tunnelled(const struct weft_packet *packet)
 {
