@@ -6,7 +6,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { NodeSpace } from "../../src/lab/lab.js";
 import { watchdogsIn } from "../native/spawn.js";
+import { end, serving } from "./agents.js";
 import { cluster } from "./cluster.js";
+import { until } from "./found.js";
 import { assertBalanced, type RunningWeft, runWeft, startWeft } from "./weft.js";
 
 const FOREIGN = fileURLToPath(new URL("../native/foreign.bpf.o", import.meta.url));
@@ -97,6 +99,37 @@ describe("clsact filters of a trace", () => {
 		assert.equal(cleaned.code, 0, cleaned.stderr);
 		assert.deepEqual(await counts(), [0, 0, 0, 0]);
 	});
+
+	for (const who of ["by itself", "by an agent"]) {
+		test(`are what weft explain watches a device with, ${who}, and no longer than it watches`, async () => {
+			const space = lab().node("node-a");
+			const { netns, root } = space.node;
+			const place = [`--netns=${netns}`, "--attach=clsact"];
+			const address = `unix:${root}/clsact.sock`;
+			const agent =
+				who === "by itself" ? null : await serving("agent", ...place, `--host-root=${root}`, "--listen", address);
+			try {
+				const asked = runWeft(
+					...["explain", "cni0", "--watch", "2s", "-o", "json"],
+					...(agent === null ? place : ["--agent", address]),
+				);
+				let isOver = false;
+				const answered = asked.finally(() => {
+					isOver = true;
+				});
+				let most = 0;
+				while (!isOver) most = Math.max(most, (await filters(space)).weft);
+				const { code, stdout, stderr } = await answered;
+				assert.equal(code, 0, stderr);
+				assert.match(stdout, /hooks on it saw \d+ packets in /);
+				assert.equal(most, 2, "both ways");
+				// An agent hears of it that its client has gone.
+				await until(async () => (await counts()).every((count) => count === 0));
+			} finally {
+				if (agent !== null) await end(agent, "SIGTERM");
+			}
+		});
+	}
 
 	test("leave foreign filters and their qdisc alone, before, beside and after", async () => {
 		const node = lab().node("node-a");
