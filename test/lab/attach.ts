@@ -8,7 +8,7 @@ export type Attach = "tcx" | "clsact" | "auto";
 /** Where a hook is, as `weft trace` and an agent's status tell. */
 export type HookedAt = Pick<Hook, "node" | "device" | "direction" | "role">;
 
-/** The hooks that traces of this process's tests use; see clsact-suite.test.ts. */
+/** The hooks that traces of this process's tests use; see clsact-files.ts. */
 let asked: Attach = "auto";
 
 export function attachBy(how: Attach): void {

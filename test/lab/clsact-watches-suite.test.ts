@@ -1,17 +1,6 @@
 import { attachBy } from "./attach.js";
+import { CLSACT_SUITES } from "./clsact-files.js";
 
-/** clsact-suite.test.ts, with whatever else asks agents: subscribers, watches, recordings, relays, other commands. */
 attachBy("clsact");
 
-for (const suite of [
-	"agents-recording",
-	"agents-sample",
-	"agents-service",
-	"agents-slow",
-	"agents-watches",
-	"metrics",
-	"topology",
-	"wire",
-]) {
-	await import(`./${suite}.test.js`);
-}
+for (const file of CLSACT_SUITES.watches) await import(`./${file}.test.js`);

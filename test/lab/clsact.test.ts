@@ -1,17 +1,26 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { statSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { after, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { NodeSpace } from "../../src/lab/lab.js";
 import { watchdogsIn } from "../native/spawn.js";
 import { end, serving } from "./agents.js";
+import { CLSACT_SUITES, LEFT_OUT } from "./clsact-files.js";
 import { cluster } from "./cluster.js";
 import { until } from "./found.js";
 import { assertBalanced, type RunningWeft, runWeft, startWeft } from "./weft.js";
 
 const FOREIGN = fileURLToPath(new URL("../native/foreign.bpf.o", import.meta.url));
+
+test("every end-to-end file runs by clsact as well, once, or says why not", () => {
+	const files = readdirSync("test/lab")
+		.filter((name) => name.endsWith(".test.ts") && !name.endsWith("-suite.test.ts"))
+		.map((name) => name.slice(0, -".test.ts".length));
+	const known = [...Object.values(CLSACT_SUITES).flat(), ...Object.keys(LEFT_OUT)];
+	assert.deepEqual(known.sort(), files.sort());
+});
 
 describe("clsact filters of a trace", () => {
 	const lab = cluster({ servers: true });
