@@ -312,7 +312,7 @@ static __always_inline void weft_find_hop(struct weft_drop *drop, struct weft_dr
 	drop->hop_ifindex = 0;
 	drop->hop_hook_set = 0;
 	if (!slot || weft_slot_tag(slot) != weft_tag(id) ||
-	    !weft_find_slot(slot, &cpu->slot, id, netns, &cpu->packet))
+	    !weft_find_slot(slot, &cpu->slot, id, netns, &cpu->packet, WEFT_DROP_JIFFIES))
 		return;
 	drop->hop_ifindex = weft_slot_ifindex(&cpu->slot);
 	drop->hop_hook_set = weft_slot_hook_set(&cpu->slot);

@@ -36,6 +36,8 @@ struct {
 
 /* In jiffies, so 1 s to 10 s: what was not seen for longer is not followed any more. */
 #define WEFT_FOLLOW_JIFFIES 1024
+/* A neighbour is asked for three seconds and more before what waits for it is thrown away (net/core/neighbour.c). */
+#define WEFT_DROP_JIFFIES (16 * WEFT_FOLLOW_JIFFIES)
 
 static __always_inline __u32 weft_seal(const struct weft_slot *slot, __u32 body, __u32 netns, __u64 id,
 				       __u64 label)
@@ -66,12 +68,15 @@ static __always_inline void weft_copy_slot(volatile struct weft_slot *to,
 	to->destination[1] = from->destination[1];
 }
 
-/* Fills `last` and returns 1 when this very packet was seen at an earlier hook. Needs the packet's details. */
+/*
+ * Fills `last` and returns 1 when this very packet was seen at an earlier hook, not longer ago than `patience`, in
+ * jiffies. Needs the packet's details.
+ */
 static __always_inline int weft_find_slot(const struct weft_slot *slot, struct weft_slot *last, __u64 id,
-					  __u32 netns, const struct weft_packet *packet)
+					  __u32 netns, const struct weft_packet *packet, __u32 patience)
 {
 	weft_copy_slot(last, slot);
-	if ((__u32)bpf_jiffies64() - weft_slot_jiffies(last) > WEFT_FOLLOW_JIFFIES)
+	if ((__u32)bpf_jiffies64() - weft_slot_jiffies(last) > patience)
 		return 0;
 	if (weft_slot_seal(last) != weft_seal(last, weft_slot_body(last), netns, id, weft_label(packet)))
 		return 0;

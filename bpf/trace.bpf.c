@@ -67,7 +67,7 @@ static __always_inline void weft_trace_following(struct __sk_buff *skb, struct w
 		return;
 	weft_read_details(skb, packet);
 	if (weft_slot_tag(slot) == weft_tag(id))
-		found = weft_find_slot(slot, &cpu->slot, id, knobs.netns, packet);
+		found = weft_find_slot(slot, &cpu->slot, id, knobs.netns, packet, WEFT_FOLLOW_JIFFIES);
 	if (found)
 		subscribers |= weft_slot_subscribers(&cpu->slot);
 	if (!subscribers)

@@ -81,7 +81,7 @@ export class Assembler implements RowReader {
 
 	/** Judges what has waited its time by now, in the order in which it began to wait. */
 	expire(): void {
-		const { sight, paths, suspects, flooded, orphans, closed, ordered, drops, limits } = this.#shop;
+		const { sight, paths, suspects, flooded, orphans, closed, ordered, lost, drops, limits } = this.#shop;
 		const now = this.now[0] as number;
 		sight.now = now;
 		if (drops.next < now) this.#applyDrops(now);
@@ -106,6 +106,7 @@ export class Assembler implements RowReader {
 		}
 		while (closed.oldest + limits.suspectNs <= now) this.#open.free(closed.take());
 		while (ordered.oldest + limits.suspectNs * 2 <= now) this.#open.free(ordered.take());
+		while (lost.oldest + limits.lostNs <= now) this.#open.free(lost.take());
 	}
 
 	/** The trace is over: judges everything that is open. */

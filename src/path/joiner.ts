@@ -124,6 +124,7 @@ export class Joiner implements SourceSink {
 			orphans: this.#orphans,
 			closed: new ClosedRing(paths, limits.closedPaths),
 			ordered: new ClosedRing(paths, limits.orderedPaths),
+			lost: new ClosedRing(paths, limits.lostPaths),
 			dues: this.#dues,
 			closing: new Closing(paths, hops, hooks, this.#dues, losses),
 			losses,

@@ -1,6 +1,7 @@
 import { EventFlag } from "../packet/sightings.js";
 import { Adoption } from "./adoption.js";
 import { CarrierAt, CarrierF64 } from "./carrier-table.js";
+import type { ClosedRing } from "./closed-ring.js";
 import type { Occasion } from "./closing.js";
 import { Next } from "./due-cache.js";
 import { HopAt, HopF64 } from "./hop-table.js";
@@ -425,9 +426,10 @@ export class OpenPaths {
 
 	/** Room for a path, if need be by giving up the oldest. */
 	#allocate(): number {
-		const { paths, suspects, flooded, orphans, closed, ordered } = this.#shop;
+		const { paths, suspects, flooded, orphans, closed, ordered, lost } = this.#shop;
 		while (paths.full && !closed.isEmpty) this.free(closed.take());
 		while (paths.full && !ordered.isEmpty) this.free(ordered.take());
+		while (paths.full && !lost.isEmpty) this.free(lost.take());
 		if (paths.full) {
 			const oldest = suspects.oldest || flooded.oldest || orphans.oldest;
 			this.#giveUp(oldest);
@@ -446,8 +448,15 @@ export class OpenPaths {
 		this.#close(path, next === Next.arrived ? closing.arrived(path) : closing.gone(path));
 	}
 
+	/** Where a closed path waits for what may revise it. */
+	#ringOf({ verdict }: Judgement, doubtful: boolean): ClosedRing {
+		const { ordered, lost, closed } = this.#shop;
+		if (doubtful) return ordered;
+		return verdict === "lost" ? lost : closed;
+	}
+
 	#close(path: number, judgement: Judgement): void {
-		const { paths, suspects, flooded, orphans, closed, ordered, dropped, counters, view, sink, sight } = this.#shop;
+		const { paths, suspects, flooded, orphans, dropped, counters, view, sink, sight } = this.#shop;
 		if (((paths.words[path | PathAt.marks] as number) & (Mark.keyed | Mark.ranged)) !== 0) this.#listing.unlist(path);
 		if (suspects.has(path)) suspects.remove(path);
 		else if (flooded.has(path)) flooded.remove(path);
@@ -464,7 +473,7 @@ export class OpenPaths {
 			this.#release(path);
 			return;
 		}
-		const forgotten = (doubtful ? ordered : closed).add(path, sight.now);
+		const forgotten = this.#ringOf(judgement, doubtful).add(path, sight.now);
 		if (forgotten !== 0) this.free(forgotten);
 	}
 

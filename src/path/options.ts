@@ -8,8 +8,12 @@ export interface Limits {
 	readonly closedPaths: number;
 	/** Closed paths that were joined by order, and of which a later loss makes that uncertain: a power of two. */
 	readonly orderedPaths: number;
+	/** Closed paths that were called lost, and may yet be called dropped: a power of two. */
+	readonly lostPaths: number;
 	/** How long a path waits for its next hook before it is judged, ns. */
 	suspectNs: number;
+	/** How long the kernel may take to say that it threw away what was called lost, ns: it waits for neighbours. */
+	readonly lostNs: number;
 	/** How long an arrival waits for its departure, when another node is watched, ns: as wrong as clocks may be. */
 	orphanNs: number;
 	/** How long copies of a flooded frame are awaited, ns. */
@@ -21,7 +25,9 @@ export const DEFAULT_LIMITS: Limits = {
 	rangesPerDirection: 2 ** 12,
 	closedPaths: 2 ** 13,
 	orderedPaths: 2 ** 11,
+	lostPaths: 2 ** 11,
 	suspectNs: 2e9,
+	lostNs: 10e9,
 	orphanNs: 1e6,
 	floodNs: 100e6,
 };

@@ -35,6 +35,8 @@ export interface Workshop extends Tables {
 	readonly closed: ClosedRing;
 	/** Of them, those that were joined by order: whether or not anything still carries them. */
 	readonly ordered: ClosedRing;
+	/** Of them, those that were called lost. */
+	readonly lost: ClosedRing;
 	readonly dues: DueCache;
 	readonly closing: Closing;
 	readonly losses: Losses;

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Path } from "../../src/path/path.js";
 import { cluster } from "./cluster.js";
 import { FAULTS, type Fault } from "./faults.js";
+import { until } from "./found.js";
 import { assertBalanced, type RunningWeft, startWeft } from "./weft.js";
 
 describe("weft trace tells of drops on the packets' own paths", () => {
@@ -77,6 +78,52 @@ describe("weft trace tells of drops on the packets' own paths", () => {
 			}
 		});
 	}
+
+	describe("what waits for a neighbour is lost at first, and dropped when the kernel has given up on it", () => {
+		/** One echo request whose next hop does not answer, and all that is said of it. */
+		async function requestFrom(from: string, to: string): Promise<readonly Path[]> {
+			const weft = await startWeft("trace", from, to, "icmp", `--lab=${lab().name}`);
+			const isTold = ({ verdict, flow }: Path) => verdict === "dropped" && flow.destination.ip === to;
+			try {
+				await lab().ping(from, to);
+				await until(() => weft.paths.some(isTold), 60_000);
+			} finally {
+				assertBalanced(await weft.stop());
+			}
+			const dropped = weft.paths.find(isTold);
+			return weft.paths.filter(({ id }) => id === dropped?.id);
+		}
+
+		function assertRevised(paths: readonly Path[], device: string, words: RegExp): void {
+			const last = paths.at(-1);
+			assert.ok(last?.verdict === "dropped" && last.blame);
+			// By a machine that stood still for seconds it may have been told only once.
+			const before = paths.slice(0, -1).map(({ verdict, revision }) => `${revision} ${verdict}`);
+			assert.deepEqual(before, last.revision === 0 ? [] : ["0 lost"]);
+			const { blame, hops } = last;
+			assert.equal(blame.kernelReason, "NEIGH_FAILED");
+			assert.deepEqual([blame.node, blame.device, blame.direction], ["node-a", device, "ingress"]);
+			assert.equal(hops.at(-1)?.device, device, "where it was seen last");
+			assert.match(blame.reason, words);
+		}
+
+		test("an address that no pod has", async () => {
+			const unused = lab().pod("default/client").pod.address.ipv4.replace(/\d+$/, "250");
+			assertRevised(await requestFrom("default/server", unused), "flannel.1", /neighbour does not answer/);
+		});
+
+		test("another node's VTEP, whose entry is missing", async () => {
+			const fault = FAULTS.find(({ name }) => name === "a missing neighbour entry of the VTEP");
+			assert.ok(fault);
+			const undo = await fault.make(lab());
+			try {
+				const address = lab().pod("default/server").pod.address.ipv4;
+				assertRevised(await requestFrom("default/client", address), "cni0", /no neighbour entry for 10\.244\.2\.0/);
+			} finally {
+				await undo();
+			}
+		});
+	});
 
 	test("a packet that was delivered to a closed port is revised", async () => {
 		const weft = await startWeft("trace", "default/client", "default/server", "udp", `--lab=${lab().name}`);
