@@ -14,9 +14,12 @@ import { requireTracingRights } from "./privilege.js";
 import { stopOnSignals } from "./signals.js";
 
 const help = `
-Each row is what was dropped alike within a tenth of a second: why, where the packet was seen last, whose it was; under
+Each row is what was dropped alike within a tenth of a second: why, where the packet was last, whose it was; under
 the first of its kind what the kernel says, what usually causes it, and what to do (→). Only drops of this node and its
 pods. What the kernel throws away with nothing lost (copies for others, the end of connections) is left out, but counted.
+
+No hook is on: where a packet was last is concluded from what the kernel notes on it, the device by which it came in, or
+the one that threw it away while sending. Under weft trace a drop ends at the hook that saw that very packet last.
 
 Examples:
   sudo weft drops                                      live, until Ctrl-C; then a table of all

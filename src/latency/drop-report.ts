@@ -17,7 +17,10 @@ export interface DropReport {
 	readonly explanation: string | null;
 	/** A command that would repair it or show more. */
 	readonly remedy: string | null;
-	/** Where the packet was seen last; null: at no hook. */
+	/**
+	 * Where the packet was last, concluded from the device that it came in by, or that threw it away while sending (see
+	 * lastHop): no hook is on. A traced path's blame is where a hook saw it last. Null: made here, or not known.
+	 */
 	readonly hop: { readonly device: string; readonly direction: Direction } | null;
 	/** tcp, udp … as in Flow. */
 	readonly protocol: string;

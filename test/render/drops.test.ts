@@ -45,7 +45,7 @@ test("the table sums up, most frequent first, a client's ports as one", () => {
 	assert.equal(
 		`\n${table.table(10).join("\n")}\n`,
 		`
-count   /s  why                          kernel                          last seen       flow
+count   /s  why                          kernel                          last at         flow
    20  2.0  no FDB entry                 NO_TX_TARGET                    cni0→i @node-a  tcp default/client → default/server:80
     5  0.5  an iptables rule in FORWARD  NETFILTER_DROP in nf_hook_slow  cni0→i @node-a  tcp default/client → default/server:80
 `,

@@ -89,7 +89,7 @@ const columns: readonly TableColumn[] = [
 	{ title: "/s", align: "right" },
 	{ title: "why", align: "left", least: 20 },
 	{ title: "kernel", align: "left", least: 12 },
-	{ title: "last seen", align: "left", least: 14 },
+	{ title: "last at", align: "left", least: 14 },
 	{ title: "flow", align: "left", least: 20 },
 ];
 
