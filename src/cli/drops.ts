@@ -12,6 +12,7 @@ import { addShared } from "./options.js";
 import { LineOutput } from "./output.js";
 import { requireTracingRights } from "./privilege.js";
 import { stopOnSignals } from "./signals.js";
+import { until } from "./until.js";
 
 const help = `
 Each row is what was dropped alike within a tenth of a second: why, where the packet was last, whose it was; under
@@ -114,16 +115,4 @@ function accountOf({ seconds, dropped, consumed, filtered, sampled, ringFull, un
 	] as const;
 	const told = others.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
 	return `${dropped} dropped in ${seconds.toFixed(1)} s${told.length === 0 ? "" : `; ${told.join(", ")}`}`;
-}
-
-function until(signal: AbortSignal, durationMs: number | null): Promise<void> {
-	return new Promise((resolve) => {
-		const timer = durationMs === null ? null : setTimeout(resolve, durationMs);
-		const end = () => {
-			if (timer !== null) clearTimeout(timer);
-			resolve();
-		};
-		if (signal.aborted) end();
-		else signal.addEventListener("abort", end, { once: true });
-	});
 }

@@ -11,6 +11,7 @@ import { LineOutput } from "./output.js";
 import { requireTracingRights } from "./privilege.js";
 import { addProtection, type ProtectionOptions, protectionOf } from "./serving.js";
 import { stopOnSignals } from "./signals.js";
+import { until } from "./until.js";
 
 const help = `
 Packets are timed inside the kernel, from hook to hook; none is copied. What a segment is:
@@ -146,15 +147,3 @@ function printer({ output: form }: Options, watch: boolean): Print {
 
 /** Cursor to the top left, and nothing below it. */
 const HOME = "\x1b[H\x1b[J";
-
-function until(signal: AbortSignal, durationMs: number | null): Promise<void> {
-	return new Promise((resolve) => {
-		const timer = durationMs === null ? null : setTimeout(resolve, durationMs);
-		const end = () => {
-			if (timer !== null) clearTimeout(timer);
-			resolve();
-		};
-		if (signal.aborted) end();
-		else signal.addEventListener("abort", end, { once: true });
-	});
-}

@@ -11,6 +11,7 @@ import { LineOutput } from "./output.js";
 import { agentsToAsk, remoteNodes } from "./remote-nodes.js";
 import { addProtection, type ProtectionOptions } from "./serving.js";
 import { stopOnSignals } from "./signals.js";
+import { until } from "./until.js";
 
 const help = `
 A tree of each node: bridges with what is plugged in and whose it is, the tunnel with the nodes behind it, the NIC,
@@ -71,7 +72,12 @@ async function run(asked: Options): Promise<void> {
 	};
 	try {
 		show();
-		if (options.watch === true) await until(stop.signal, nodes, show);
+		if (options.watch === true) {
+			const settling = new Settling(SETTLE_MS, show);
+			nodes.onChange(() => settling.changed());
+			await until(stop.signal, null);
+			settling.cancel();
+		}
 	} finally {
 		stop.dispose();
 		nodes.close();
@@ -115,16 +121,3 @@ function linesOf(topology: NodeTopology, json: string, form: Options["output"]):
 
 /** Changes that come together are shown together; a pod is shown well within 100 ms of being known. */
 const SETTLE_MS = 20;
-
-function until(signal: AbortSignal, nodes: FollowedNodes, show: () => void): Promise<void> {
-	return new Promise((resolve) => {
-		const settling = new Settling(SETTLE_MS, show);
-		nodes.onChange(() => settling.changed());
-		const end = () => {
-			settling.cancel();
-			resolve();
-		};
-		if (signal.aborted) end();
-		else signal.addEventListener("abort", end, { once: true });
-	});
-}

@@ -1,4 +1,5 @@
-import type { Hook, HookId, NetnsCookie } from "../packet/hook.js";
+import { placeKey } from "../kernel/place.js";
+import type { Hook, HookId } from "../packet/hook.js";
 import type { Tuple } from "../packet/tuple.js";
 import type { Expectation } from "../path/expectation.js";
 import { WiringExpectation } from "../wiring/expectation.js";
@@ -48,12 +49,12 @@ export class Expectations implements Expectation {
 
 	hook(hook: Hook): void {
 		this.#hooks.set(hook.id, hook);
-		this.#places.set(placeOf(hook.netns, hook.ifindex, hook.direction), hook.id);
+		this.#places.set(placeKey(hook), hook.id);
 		this.#generation++;
 	}
 
 	unhook(hook: Hook): void {
-		const place = placeOf(hook.netns, hook.ifindex, hook.direction);
+		const place = placeKey(hook);
 		if (this.#places.get(place) === hook.id) this.#places.delete(place);
 		this.#generation++;
 	}
@@ -67,7 +68,7 @@ export class Expectations implements Expectation {
 	#expectation(wiring: Wiring, translation: Translation): WiringExpectation {
 		return new WiringExpectation(wiring, {
 			hook: (id) => this.#hooks.get(id) ?? null,
-			at: (netns, ifindex, direction) => this.#places.get(placeOf(netns, ifindex, direction)) ?? null,
+			at: (netns, ifindex, direction) => this.#places.get(placeKey({ netns, ifindex, direction })) ?? null,
 			nodeName: (address) => this.#nodeNames.get(address) ?? null,
 			nic: (address) => this.#nics.get(address) ?? null,
 			translation,
@@ -78,8 +79,4 @@ export class Expectations implements Expectation {
 		const own = new Set(wiring.host.addresses.map(({ address }) => address));
 		return new RuleTranslation(services, hostPorts, (address) => own.has(address));
 	}
-}
-
-function placeOf(netns: NetnsCookie, ifindex: number, direction: string): string {
-	return `${netns}/${ifindex}/${direction}`;
 }

@@ -3,7 +3,7 @@ import { DecodeContext, decode } from "../kernel/decode.js";
 import { HookIndex } from "../kernel/hookindex.js";
 import { type FilterOf, type HookCounters, Hooks, type SlotAccess } from "../kernel/hooks.js";
 import type { RawBatch } from "../kernel/native.js";
-import type { HookPlace } from "../kernel/place.js";
+import { placeKey } from "../kernel/place.js";
 import { allocateSightings } from "../packet/columns.js";
 import type { Hook, HookId } from "../packet/hook.js";
 import type { OuterTable } from "../packet/outers.js";
@@ -88,7 +88,7 @@ export class LocalSource {
 	 * not be hooked, or not before all others. `filterOf` says what each namespace's programs look for.
 	 */
 	async watch(sites: readonly HookSite[], filterOf: FilterOf): Promise<readonly string[]> {
-		const wanted = new Map(sites.map((site) => [placeOf(site), site]));
+		const wanted = new Map(sites.map((site) => [placeKey(site), site]));
 		const leaving = [...this.#placed].filter(([place, { site }]) => wanted.get(place)?.device !== site.device);
 		if (leaving.length > 0) {
 			await this.#hooks.detach(leaving.map(([, { site }]) => site));
@@ -146,9 +146,9 @@ export class LocalSource {
 
 	/** A line for each that somebody's filter stands before: with clsact the first priority may be taken. */
 	#shadowedAmong(sites: readonly HookSite[]): readonly string[] {
-		const places = new Set(sites.map(placeOf));
+		const places = new Set(sites.map(placeKey));
 		return this.#hooks.shadowed
-			.filter((target) => places.has(placeOf(target)))
+			.filter((target) => places.has(placeKey(target)))
 			.map(
 				({ device, direction }) =>
 					`another program's tc filter runs before weft's on ${device} ${direction} and may end a packet's way unseen: ` +
@@ -161,7 +161,7 @@ export class LocalSource {
 		const id = this.#options.nextHookId();
 		const hook: Hook = { id, node: this.node, netns, ifindex, device, direction, role, l3, master, hookSet };
 		this.#index.set(hookSet, ifindex, id);
-		this.#placed.set(placeOf(site), { hook, site });
+		this.#placed.set(placeKey(site), { hook, site });
 		// Rows of long before may still come, which it cannot have seen.
 		this.#sink.hook(this.id, hook, this.#decoding.timeOf(addon().clocks().monotonicNs));
 	}
@@ -207,8 +207,4 @@ export class LocalSource {
 		this.#unknownHook = unknownHook;
 		this.#tupleTableFull = tupleTableFull;
 	}
-}
-
-function placeOf({ netns, ifindex, direction }: HookPlace): string {
-	return `${netns}/${ifindex}/${direction}`;
 }

@@ -9,6 +9,11 @@ export interface HookPlace {
 	readonly direction: Direction;
 }
 
+/** The same for the same direction of the same device. */
+export function placeKey({ netns, ifindex, direction }: Omit<HookPlace, "device">): string {
+	return `${netns}/${ifindex}/${direction}`;
+}
+
 /** With what is needed to attach there; wiring's HookSite has it all. */
 export interface HookTarget extends HookPlace {
 	/** The device has no link header. */

@@ -1,4 +1,5 @@
 import type { FilterOf, InstanceFilter } from "../../kernel/hooks.js";
+import { placeKey } from "../../kernel/place.js";
 import type { NetnsCookie } from "../../packet/hook.js";
 import type { HookSite } from "../../wiring/model.js";
 import type { Subscription } from "./subscription.js";
@@ -29,12 +30,8 @@ export function sharedFilter(subscriptions: readonly Subscription[]): FilterOf {
 /** The devices that any of them asks for, each once. */
 export function sharedSites(subscriptions: readonly Subscription[]): readonly HookSite[] {
 	const sites = new Map<string, HookSite>();
-	for (const { plan } of subscriptions) for (const site of plan?.sites ?? []) sites.set(siteKey(site), site);
+	for (const { plan } of subscriptions) for (const site of plan?.sites ?? []) sites.set(placeKey(site), site);
 	return [...sites.values()];
-}
-
-export function siteKey({ netns, ifindex, direction }: Pick<HookSite, "netns" | "ifindex" | "direction">): string {
-	return `${netns}/${ifindex}/${direction}`;
 }
 
 function part({ bit }: Subscription, filterOf: FilterOf, netns: NetnsCookie): { bit: number; filter: InstanceFilter } {

@@ -1,5 +1,6 @@
 import type { LocalSource } from "../../collector/local-source.js";
-import { sharedFilter, sharedSites, siteKey } from "./shared-filter.js";
+import { placeKey } from "../../kernel/place.js";
+import { sharedFilter, sharedSites } from "./shared-filter.js";
 import type { Subscription } from "./subscription.js";
 
 /** What all subscribers want as one set of hooks, and who wants which of them. */
@@ -34,10 +35,10 @@ export class SharedHooks {
 
 	#want(subscriptions: readonly Subscription[]): void {
 		this.wanted.fill(0);
-		const ids = new Map(this.#source.hooks.map((hook) => [siteKey(hook), hook.id]));
+		const ids = new Map(this.#source.hooks.map((hook) => [placeKey(hook), hook.id]));
 		for (const { bit, plan } of subscriptions) {
 			for (const site of plan?.sites ?? []) {
-				const id = ids.get(siteKey(site));
+				const id = ids.get(placeKey(site));
 				if (id !== undefined) this.wanted[id] = (this.wanted[id] as number) | (2 ** bit);
 			}
 		}

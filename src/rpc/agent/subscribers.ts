@@ -1,8 +1,8 @@
+import { placeKey } from "../../kernel/place.js";
 import type { Hook } from "../../packet/hook.js";
 import { hookMessage } from "../hook-message.js";
 import { encode, type StreamSightingsResponse, word64 } from "../messages.js";
 import { MOST_SUBSCRIBERS, type SubscribeOrder } from "./protocol.js";
-import { siteKey } from "./shared-filter.js";
 import { Subscription } from "./subscription.js";
 
 /** Who asks an agent's node: each has a bit of its own in the kernel's rules. */
@@ -57,7 +57,7 @@ export class Subscribers implements Iterable<Subscription> {
 
 	/** Tells one of a hook, unless it did not ask for it. */
 	introduce(subscription: Subscription, hook: Hook, added: boolean, sinceNs = 0n): void {
-		const wanted = subscription.plan?.sites.some((site) => siteKey(site) === siteKey(hook)) ?? false;
+		const wanted = subscription.plan?.sites.some((site) => placeKey(site) === placeKey(hook)) ?? false;
 		if (added && !wanted) return;
 		subscription.tell(
 			encode("StreamSightingsResponse", {
