@@ -76,8 +76,10 @@ export class Adoption {
 	#takeOver(path: number, orphan: number): void {
 		const { paths, hops, suspects, flooded } = this.#shop;
 		const marks = paths.words[orphan | PathAt.marks] as number;
-		if (this.#isAlone(orphan, path) || this.#isAlone(path, orphan)) this.#noteCrossing(path, orphan);
+		const alone = this.#isAlone(orphan, path) || this.#isAlone(path, orphan);
+		if (alone && !this.#isRepeated(path)) this.#noteCrossing(path, orphan);
 		else this.#open.mark(path, Mark.order);
+		this.#open.crossed(path, this.#shop.facts.kind(paths.words[path | PathAt.tuple] as number) & 0xff);
 		this.#open.mark(path, Mark.manifold | (marks & (Mark.order | Mark.ambiguous | Mark.flooded)));
 		hops.words[(paths.words[path | PathAt.lastHop] as number) | HopAt.next] = paths.words[
 			orphan | PathAt.firstHop
@@ -98,6 +100,12 @@ export class Adoption {
 		this.#passDrop(orphan, path, true);
 		paths.words[orphan | PathAt.firstHop] = 0;
 		this.#discard(orphan);
+	}
+
+	/** Was a packet equal to it noted lately, besides itself and its orphan? */
+	#isRepeated(path: number): boolean {
+		const { paths, recent } = this.#shop;
+		return recent.count(paths.signed[path | PathAt.keyA] as number, paths.signed[path | PathAt.keyB] as number) > 2;
 	}
 
 	/** No other packet is equal to these two. */

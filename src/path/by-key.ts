@@ -63,6 +63,7 @@ export class ByKey {
 					sight.source,
 					sight.now,
 				);
+			if (!reallocated) open.crossed(candidate, sight.protocol);
 			open.carry(candidate, sight);
 			open.mark(candidate, Mark.manifold);
 			open.append(candidate, sight, 0);

@@ -9,9 +9,12 @@ import type { Workshop } from "./workshop.js";
 /** Lists open paths where their next sighting will look for them, when that may come without their pointer. */
 export class Listing {
 	readonly #shop: Workshop;
+	readonly #repeated: (path: number) => void;
 
-	constructor(shop: Workshop) {
+	/** @param repeated a segment that has nothing of its own is equal to one of a moment ago */
+	constructor(shop: Workshop, repeated: (path: number) => void) {
 		this.#shop = shop;
+		this.#repeated = repeated;
 	}
 
 	/**
@@ -115,8 +118,10 @@ export class Listing {
 			paths.signed[path | PathAt.keyA] as number,
 			paths.signed[path | PathAt.keyB] as number,
 			sight.now,
+			limits.suspectNs,
 		);
-		if (sight.now - seen < limits.suspectNs)
-			paths.words[path | PathAt.marks] = (paths.words[path | PathAt.marks] as number) | Mark.shared;
+		if (sight.now - seen >= limits.suspectNs) return;
+		paths.words[path | PathAt.marks] = (paths.words[path | PathAt.marks] as number) | Mark.shared;
+		if (protocol === Protocol.tcp && sight.now - seen < 2 * limits.orphanNs) this.#repeated(path);
 	}
 }

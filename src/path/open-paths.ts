@@ -27,7 +27,7 @@ export class OpenPaths {
 
 	constructor(shop: Workshop) {
 		this.#shop = shop;
-		this.#listing = new Listing(shop);
+		this.#listing = new Listing(shop, (path) => this.#reconsider(path));
 		this.#adoption = new Adoption(shop, this);
 	}
 
@@ -310,6 +310,43 @@ export class OpenPaths {
 		if (losses.touches(from, since, now) || losses.touches(sight.source, since, now)) this.mark(path, Mark.ambiguous);
 	}
 
+	/** Joined across the wire: by fields of its own? A segment without an IP ID has none that its copy has not. */
+	crossed(path: number, protocol: number): void {
+		if (protocol === Protocol.tcp && !this.#listing.isStrong(path, protocol)) this.mark(path, Mark.repeatable);
+	}
+
+	/** A copy of it is under way: what was told of equal ones as certain rests on the order in which clocks show them. */
+	#reconsider(path: number): void {
+		const { paths, closing, ordered, limits, sight } = this.#shop;
+		const { words, signed, doubles } = paths;
+		const certain: number[] = [];
+		ordered.newestFirst((other) => {
+			if ((doubles[(other >> 1) | PathF64.latest] as number) + 2 * limits.orphanNs < sight.now) return false;
+			const isEqual =
+				signed[other | PathAt.keyA] === signed[path | PathAt.keyA] &&
+				signed[other | PathAt.keyB] === signed[path | PathAt.keyB];
+			const told = (words[other | PathAt.marks] as number) & (Mark.repeatable | Mark.order | Mark.ambiguous);
+			if (isEqual && told === Mark.repeatable && this.#mayHaveCome(other, sight.now)) certain.push(other);
+			return true;
+		});
+		for (const other of certain) {
+			this.mark(other, Mark.order);
+			const arrived = words[other | PathAt.verdict] === verdictIndex("delivered");
+			this.revise(other, arrived ? closing.arrived(other) : closing.gone(other));
+		}
+	}
+
+	/** Did what left at `now` perhaps arrive where the path was taken for arriving, as wrong as the clocks may be? */
+	#mayHaveCome(path: number, now: number): boolean {
+		const { closing, hooks, view } = this.#shop;
+		view.show(path, closing.arrived(path));
+		for (let n = 1; n < view.hopCount; n++) {
+			if (hooks.source[view.hook(n)] === hooks.source[view.hook(0)]) continue;
+			return now - view.first(n) <= view.clockErrorNs;
+		}
+		return false;
+	}
+
 	/** Says how the open path ended, as far as is known. */
 	judge(path: number, occasion: Occasion): void {
 		const { dropped, closing, sight, paths } = this.#shop;
@@ -477,10 +514,11 @@ export class OpenPaths {
 		if (forgotten !== 0) this.free(forgotten);
 	}
 
-	/** It rests on order, and has arrived: when another is missing, it may be the one. */
+	/** It rests on order, or may yet, and has arrived: when another is missing, it may be the one. */
 	#mayBeDoubted(path: number): boolean {
 		const { paths } = this.#shop;
-		if (((paths.words[path | PathAt.marks] as number) & (Mark.order | Mark.ambiguous)) !== Mark.order) return false;
+		const marks = paths.words[path | PathAt.marks] as number;
+		if ((marks & Mark.ambiguous) !== 0 || (marks & (Mark.order | Mark.repeatable)) === 0) return false;
 		return (paths.words[path | PathAt.verdict] as number) <= FORWARDED;
 	}
 

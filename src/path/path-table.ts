@@ -29,6 +29,8 @@ export const Mark = {
 	arrived: 0x0400,
 	/** An orphan whose hops a path has taken over in part. */
 	adopted: 0x0800,
+	/** Joined across the wire by fields that a copy sent within one tick of TSval has, too: one that follows soon may be it. */
+	repeatable: 0x1000,
 } as const;
 
 /** Members of a path's record in doubles: see Records. */

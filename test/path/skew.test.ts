@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { Family } from "../../src/packet/sightings.js";
 import type { SourceId } from "../../src/packet/source.js";
 import { ClockNetwork } from "../../src/path/clock.js";
 import { Joiner } from "../../src/path/joiner.js";
@@ -139,6 +140,48 @@ for (const offNs of [-250_000, -100_000, -19_000, 100_000]) {
 		assert.equal(assertNoFalseJoin(simulator, outcome.paths, events), 0);
 	});
 }
+
+test("law: copies of an IPv6 segment within a tick of TSval, whatever the skew and whichever is lost, are told by order, never as exact", () => {
+	let swapped = 0;
+	fc.assert(
+		fc.property(
+			fc.record({
+				gaps: fc.array(fc.integer({ min: 1000, max: 400_000 }), { minLength: 1, maxLength: 4 }),
+				lost: fc.array(fc.boolean(), { minLength: 5, maxLength: 5 }),
+				offNs: fc.integer({ min: -300_000, max: 300_000 }),
+			}),
+			({ gaps, lost, offNs }) => {
+				const simulator = new Simulator();
+				const legs = JOURNEYS["pod to pod, other node"]?.(40_000) ?? [];
+				const wire = legs.findIndex(({ node }) => node === "node-b");
+				const segment = { protocol: TCP, payload: 1398, sequence: 7, acknowledgement: 3, tsval: 4, hash: 1, ipId: 0 };
+				const begun = simulator.now;
+				let at = begun;
+				for (const [n, gap] of [0, ...gaps].entries()) {
+					at += gap;
+					simulator.now = at;
+					simulator.send({ ...segment, family: Family.ipv6 }, legs, 700, lost[n] ? wire : legs.length);
+				}
+				simulator.now = at + 10e9;
+				// Long enough for all to be judged.
+				simulator.send({ ...segment, family: Family.ipv6, sequence: 1405, tsval: 9000 }, legs);
+				const { outcome, events } = skewed(simulator, offNs);
+				const copies = outcome.paths.slice(0, -1);
+				assert.equal(copies.length, gaps.length + 1, "a path each");
+				// Asserts that no exact path mixes two.
+				swapped += assertNoFalseJoin(simulator, outcome.paths, events);
+				const across = copies.filter(({ hops }) => hops.length > wire);
+				assert.equal(across.length, lost.slice(0, gaps.length + 1).filter((one) => !one).length, "as many as arrived");
+				for (const { evidence, hops } of across.slice(1)) {
+					assert.notEqual(evidence, "exact", `${hops.length} hops, and an equal one before it`);
+				}
+				assert.equal(outcome.paths.at(-1)?.evidence, "exact", "another segment is itself");
+			},
+		),
+		{ numRuns: 1000 },
+	);
+	assert.ok(swapped > 0, "precondition: some were swapped");
+});
 
 for (const offNs of [-300_000, -25_000, 0, 300_000]) {
 	test(`cut for a small underlay and put together, one clock off by ${offNs / 1000} µs: whole and exact`, () => {
