@@ -121,8 +121,11 @@ for (const attach of ["tcx", "clsact"] as const) {
 				() => undefined,
 			);
 			const flooding = space.flood({ seconds: 2, rate: 50_000 });
-			assert.equal(await hooks.refilter(() => EVERYTHING), 1);
-			assert.equal(await hooks.refilter(() => EVERYTHING), 2);
+			for (const generation of [1, 2]) {
+				const before = Date.now();
+				while (!generations.has(generation - 1) && Date.now() - before < 20_000) await sleep(5);
+				assert.equal(await hooks.refilter(() => EVERYTHING), generation);
+			}
 			const sent = await flooding;
 			assert.equal(await hooks.refilter(() => NOTHING), 3);
 			await space.flood({ packets: 1000 });
