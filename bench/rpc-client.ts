@@ -153,7 +153,10 @@ export class PathsClient {
 	#hear(bytes: Buffer): void {
 		const reader = new WireReader(bytes);
 		while (reader.next()) {
-			if (reader.field !== RESPONSE_PATHS) return this.#state(bytes);
+			if (reader.field !== RESPONSE_PATHS) {
+				this.#state(bytes);
+				return;
+			}
 			this.#path(reader.nested());
 		}
 	}
