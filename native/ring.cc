@@ -10,8 +10,8 @@ Ring::Ring(int map, size_t bytes)
     : consumer_("ring's consumer page", map, pageSize(), PROT_READ | PROT_WRITE),
       producer_("ring's data", map, pageSize() + 2 * bytes, PROT_READ, pageSize()),
       consumerPage_(reinterpret_cast<uint64_t *>(consumer_.start())),
-      producerPage_(reinterpret_cast<const uint64_t *>(producer_.start())), data_(producer_.start() + pageSize()),
-      mask_(bytes - 1)
+      producerPage_(reinterpret_cast<const uint64_t *>(producer_.start())),
+      data_(producer_.start() + pageSize()), mask_(bytes - 1)
 {
 	position_ = committed_ = produced_ = __atomic_load_n(consumerPage_, __ATOMIC_ACQUIRE);
 }

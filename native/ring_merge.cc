@@ -10,7 +10,8 @@
 namespace weft
 {
 
-template <class R> RingMerge<R>::RingMerge(std::vector<R> rings, uint32_t recordSize)
+template <class R>
+RingMerge<R>::RingMerge(std::vector<R> rings, uint32_t recordSize)
     : rings_(std::move(rings)), floors_(rings_.size()), recordSize_(recordSize)
 {
 	heap_.reserve(rings_.size());
