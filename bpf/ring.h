@@ -16,7 +16,7 @@
 #ifndef WEFT_RING_H
 #define WEFT_RING_H
 
-struct weft_ring { /* two cache lines, each written by one side */
+struct weft_ring {                /* two cache lines, each written by one side */
 	unsigned long long begun; /* one more than `written` while a program is at work on a record */
 	unsigned long long written;
 	unsigned long long reserved[6];
