@@ -201,6 +201,13 @@ export class PathView {
 	outerAt(n: number): number {
 		return this.#tables.hops.words[this.#hop(n) | HopAt.outer] as number;
 	}
+	face(n: number): Tuple {
+		return this.#tables.tuples.get(this.tupleAt(n));
+	}
+	tunnel(n: number): Outer | null {
+		const id = this.outerAt(n);
+		return id === 0 ? null : this.#tables.outers.get(id);
+	}
 	/** TTL or hop limit of the first skb there. */
 	ttl(n: number): number {
 		return (this.#tables.hops.words[this.#hop(n) | HopAt.header] as number) & 0xff;
@@ -214,7 +221,6 @@ export class PathView {
 	}
 
 	toPath(): JoinedPath {
-		const { tuples, outers } = this.#tables;
 		return {
 			serial: this.serial,
 			revision: this.revision,
@@ -227,8 +233,8 @@ export class PathView {
 				last: this.last(n),
 				packets: this.packets(n),
 				bytes: this.bytes(n),
-				tuple: tuples.get(this.tupleAt(n)),
-				outer: this.outerAt(n) === 0 ? null : outers.get(this.outerAt(n)),
+				tuple: this.face(n),
+				outer: this.tunnel(n),
 				branch: this.branch(n),
 			})),
 			ipId: this.ipId,

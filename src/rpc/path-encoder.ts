@@ -3,7 +3,7 @@ import { TcpFlag } from "../packet/sightings.js";
 import type { Outer, Tuple } from "../packet/tuple.js";
 import { flagLetters } from "../path/materialise.js";
 import type { Hop, PacketSummary } from "../path/path.js";
-import type { JoinedHop, JoinedPath } from "../path/path-view.js";
+import type { JoinedPath, PathView } from "../path/path-view.js";
 import { HOP_SEEN, PACKET, PATH, TRACE } from "./field-numbers.js";
 import { encode } from "./messages.js";
 import { EVIDENCE, hopMessage, pathMessage, VERDICTS } from "./path-message.js";
@@ -18,7 +18,7 @@ export interface PathEncoderOptions {
 }
 
 /**
- * JoinedPath → TraceResponse, the same as pathMessage(naming.path(path)) by protobufjs at a tenth of its cost: what is
+ * A path of the Joiner → TraceResponse, the same as pathMessage(naming.path(path)) by protobufjs at a tenth of its cost: what is
  * the same for many paths (devices, faces, tunnels, the names of both ends) is encoded once. Paths that ended before
  * their time, which are few, take the long way. When names or wirings change, make a new one.
  */
@@ -50,23 +50,19 @@ export class PathEncoder {
 	}
 
 	/** Appends the message to what `writer` holds. */
-	encode(path: JoinedPath, writer: WireWriter): void {
-		const first = path.hops[0];
-		const last = path.hops[path.hops.length - 1];
-		if (path.blame !== null || first === undefined || last === undefined) {
-			writer.raw(encode("TraceResponse", { paths: [pathMessage(this.#options.naming.path(path))] }));
+	encode(path: PathView, writer: WireWriter): void {
+		if (path.blame !== null || path.hopCount === 0) {
+			this.encodeJoined(path.toPath(), writer);
 			return;
 		}
 		this.#writer = writer;
 		const start = writer.begin(TRACE.paths);
 		writer.string(PATH.id, this.#idPrefix + path.serial.toString(36));
 		writer.uint32(PATH.revision, path.revision);
-		const ends = this.#endsOf(path, first, last);
+		const ends = this.#endsOf(path);
 		writer.raw(ends.encoded);
 		this.#packet(path, ends);
-		for (let n = 0; n < path.hops.length; n++) {
-			this.#hop(path, path.hops[n] as JoinedHop, path.hops[Math.max(0, n - 1)] as JoinedHop);
-		}
+		for (let n = 0; n < path.hopCount; n++) this.#hop(path, n);
 		writer.uint32(PATH.verdict, VERDICTS.indexOf(path.verdict) + 1);
 		writer.uint32(PATH.evidence, EVIDENCE.indexOf(path.evidence) + 1);
 		writer.sint53(PATH.latencyNs, Math.round(path.latencyNs));
@@ -74,25 +70,32 @@ export class PathEncoder {
 		writer.end(start);
 	}
 
-	#endsOf(path: JoinedPath, first: JoinedHop, last: JoinedHop): Ends {
-		const epoch = this.#epochOf(first);
-		const known = this.#ends.get(first.tuple);
-		const isAlike = known?.firstHook === first.hook && known.lastHook === last.hook && known.lastTuple === last.tuple;
+	/** The same for one that was kept, which takes longer. */
+	encodeJoined(path: JoinedPath, writer: WireWriter): void {
+		writer.raw(encode("TraceResponse", { paths: [pathMessage(this.#options.naming.path(path))] }));
+	}
+
+	#endsOf(path: PathView): Ends {
+		const last = path.hopCount - 1;
+		const [firstHook, lastHook, firstTuple, lastTuple] = [path.hook(0), path.hook(last), path.face(0), path.face(last)];
+		const epoch = this.#epochOf(path.first(0));
+		const known = this.#ends.get(firstTuple);
+		const isAlike = known?.firstHook === firstHook && known.lastHook === lastHook && known.lastTuple === lastTuple;
 		if (known !== undefined && isAlike && known.epoch === epoch) return known;
-		const named = this.#options.naming.path(path);
+		const named = this.#options.naming.path(path.toPath());
 		const { protocol, source, destination, service } = pathMessage(named);
 		const { ipId, seq, flags, icmp } = named.packet;
 		const ends: Ends = {
-			...{ epoch, firstHook: first.hook, lastHook: last.hook, lastTuple: last.tuple },
+			...{ epoch, firstHook, lastHook, lastTuple },
 			encoded: within(encode("TraceResponse", { paths: [{ protocol, source, destination, service }] }), 1),
 			...{ hasIpId: ipId !== null, hasSequence: seq !== null, isTcp: flags !== null, icmp: icmp ?? null },
 		};
-		this.#ends.set(first.tuple, ends);
+		this.#ends.set(firstTuple, ends);
 		return ends;
 	}
 
 	/** How many turning points of the names a path was after. */
-	#epochOf({ first }: JoinedHop): number {
+	#epochOf(first: number): number {
 		const { turningPoints: points } = this.#options;
 		// As Naming has it: whole ms.
 		const atMs = this.#baseMs + Math.floor((this.#baseRestNs + Math.round(first)) / 1e6);
@@ -106,7 +109,7 @@ export class PathEncoder {
 		return this.#epoch;
 	}
 
-	#packet(path: JoinedPath, { hasIpId, hasSequence, isTcp, icmp }: Ends): void {
+	#packet(path: PathView, { hasIpId, hasSequence, isTcp, icmp }: Ends): void {
 		const writer = this.#writer;
 		const start = writer.begin(PATH.packet);
 		if (hasIpId) writer.present(PACKET.ipId, path.ipId);
@@ -124,19 +127,21 @@ export class PathEncoder {
 		writer.end(start);
 	}
 
-	#hop(path: JoinedPath, hop: JoinedHop, previous: JoinedHop): void {
+	#hop(path: PathView, n: number): void {
 		const writer = this.#writer;
-		const place = this.#placeOf(path, hop);
+		const place = this.#placeOf(path, n);
+		const tunnel = path.tunnel(n);
+		const first = path.first(n);
 		const start = writer.begin(PATH.hops);
 		writer.raw(place.encoded);
-		this.#time(HOP_SEEN.firstNs, hop.first);
-		this.#time(HOP_SEEN.lastNs, hop.last);
-		writer.sint53(HOP_SEEN.sincePreviousNs, Math.round(hop.first - previous.first));
-		writer.uint32(HOP_SEEN.packets, hop.packets);
-		writer.uint53(HOP_SEEN.bytes, hop.bytes);
-		writer.raw(this.#facesOf(path, hop));
-		if (hop.outer !== null) writer.raw(this.#outerOf(path, hop, hop.outer, place));
-		writer.uint32(HOP_SEEN.branch, hop.branch);
+		this.#time(HOP_SEEN.firstNs, first);
+		this.#time(HOP_SEEN.lastNs, path.last(n));
+		writer.sint53(HOP_SEEN.sincePreviousNs, n === 0 ? 0 : Math.round(first - path.first(n - 1)));
+		writer.uint32(HOP_SEEN.packets, path.packets(n));
+		writer.uint53(HOP_SEEN.bytes, path.bytes(n));
+		writer.raw(this.#facesOf(path, n));
+		if (tunnel !== null) writer.raw(this.#outerOf(path, n, tunnel, place));
+		writer.uint32(HOP_SEEN.branch, path.branch(n));
 		writer.end(start);
 	}
 
@@ -148,34 +153,36 @@ export class PathEncoder {
 		this.#writer.fixed64Words(field, low >>> 0, (this.#baseHigh + high + (low >= 2 ** 32 ? 1 : 0)) >>> 0);
 	}
 
-	#placeOf(path: JoinedPath, hop: JoinedHop): Place {
-		const known = this.#places[hop.hook];
+	#placeOf(path: PathView, n: number): Place {
+		const hook = path.hook(n);
+		const known = this.#places[hook];
 		if (known !== undefined) return known;
-		const { node, device, ifindex, direction, role } = this.#message(path, hop);
+		const { node, device, ifindex, direction, role } = this.#message(path, n);
 		const place: Place = { encoded: hopFields({ node, device, ifindex, direction, role }), outers: new WeakMap() };
-		this.#places[hop.hook] = place;
+		this.#places[hook] = place;
 		return place;
 	}
 
-	#facesOf(path: JoinedPath, hop: JoinedHop): Uint8Array {
-		const known = this.#faces.get(hop.tuple);
+	#facesOf(path: PathView, n: number): Uint8Array {
+		const face = path.face(n);
+		const known = this.#faces.get(face);
 		if (known !== undefined) return known;
-		const { source, destination } = this.#message(path, hop);
+		const { source, destination } = this.#message(path, n);
 		const encoded = hopFields({ source, destination });
-		this.#faces.set(hop.tuple, encoded);
+		this.#faces.set(face, encoded);
 		return encoded;
 	}
 
-	#outerOf(path: JoinedPath, hop: JoinedHop, outer: Outer, place: Place): Uint8Array {
-		const known = place.outers.get(outer);
+	#outerOf(path: PathView, n: number, tunnel: Outer, place: Place): Uint8Array {
+		const known = place.outers.get(tunnel);
 		if (known !== undefined) return known;
-		const encoded = hopFields({ outer: this.#message(path, hop).outer });
-		place.outers.set(outer, encoded);
+		const encoded = hopFields({ outer: this.#message(path, n).outer });
+		place.outers.set(tunnel, encoded);
 		return encoded;
 	}
 
-	#message(path: JoinedPath, hop: JoinedHop): ReturnType<typeof hopMessage> {
-		return hopMessage(this.#options.naming.path(path).hops[path.hops.indexOf(hop)] as Hop);
+	#message(path: PathView, n: number): ReturnType<typeof hopMessage> {
+		return hopMessage(this.#options.naming.path(path.toPath()).hops[n] as Hop);
 	}
 }
 

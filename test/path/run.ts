@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Sightings } from "../../src/packet/sightings.js";
 import type { Accounts } from "../../src/path/counters.js";
 import { Joiner, type JoinerOptions } from "../../src/path/joiner.js";
-import type { JoinedPath } from "../../src/path/path-view.js";
+import type { JoinedPath, PathSink } from "../../src/path/path-view.js";
 import type { Event, Simulator } from "./simulator.js";
 
 export interface Run {
@@ -18,6 +18,8 @@ export interface RunOptions extends Partial<JoinerOptions> {
 	/** Called before each batch with the Joiner; for losses, clocks … */
 	readonly before?: (joiner: Joiner, node: string, rows: Sightings) => void;
 	readonly offsets?: Readonly<Record<string, number>>;
+	/** Hears of the paths beside `told`. */
+	readonly sink?: PathSink;
 }
 
 /** Feeds all events of a simulation to a Joiner, node by node, with a watermark behind every batch. */
@@ -48,11 +50,20 @@ export function run(simulator: Simulator, options: RunOptions = {}, events: read
 	return finish(joiner, told);
 }
 
-export function newJoiner(simulator: Simulator, options: Partial<JoinerOptions> = {}) {
+export function newJoiner(
+	simulator: Simulator,
+	{ sink: other, ...options }: Partial<JoinerOptions> & { readonly sink?: PathSink } = {},
+) {
 	const told: JoinedPath[] = [];
-	const sink = {
-		path: (view: { toPath(): JoinedPath }) => told.push(view.toPath()),
-		revise: (view: { toPath(): JoinedPath }) => told.push(view.toPath()),
+	const sink: PathSink = {
+		path: (view) => {
+			told.push(view.toPath());
+			other?.path(view);
+		},
+		revise: (view) => {
+			told.push(view.toPath());
+			other?.revise(view);
+		},
 	};
 	const joiner = new Joiner(
 		{ tuples: simulator.tuples, outers: simulator.outers, expectation: simulator.expectation, ...options },

@@ -4,6 +4,7 @@ import { Naming } from "../../src/collector/naming.js";
 import { type Names, NamesDirectory } from "../../src/identity/names.js";
 import type { Owner, Pod } from "../../src/identity/owner.js";
 import { turningPoints } from "../../src/identity/owners.js";
+import type { PathView } from "../../src/path/path-view.js";
 import { decode, encode } from "../../src/rpc/messages.js";
 import { PathEncoder } from "../../src/rpc/path-encoder.js";
 import { pathMessage } from "../../src/rpc/path-message.js";
@@ -57,29 +58,31 @@ function everything() {
 			}
 		}
 	}
-	return { simulator, told: run(simulator).told };
+	return simulator;
 }
 
 test("a path's message is the one that protobufjs makes of the path as it is shown", () => {
-	const { simulator, told } = everything();
+	const simulator = everything();
 	const wirings = [1, 2].map((number) => flannelNode({ number, pods: 3, nodes: 2 }));
 	const directory = NamesDirectory.of(NAMES);
 	const naming = new Naming({ directory, wirings: () => wirings }, BASE, simulator.hooks);
 	const encoder = new PathEncoder({ naming, wallClockBase: BASE, turningPoints: turningPoints(OWNERS) });
 	const writer = new WireWriter();
 	const seen = { former: 0, client: 0, service: 0, outer: 0, blamed: 0 };
-	for (const path of told) {
+	const check = (view: PathView) => {
+		const path = view.toPath();
 		const named = naming.path(path);
-		encoder.encode(path, writer);
-		assert.deepEqual(
-			decode("TraceResponse", writer.take()),
-			decode("TraceResponse", encode("TraceResponse", { paths: [pathMessage(named)] })),
-		);
+		const expected = decode("TraceResponse", encode("TraceResponse", { paths: [pathMessage(named)] }));
+		encoder.encode(view, writer);
+		assert.deepEqual(decode("TraceResponse", writer.take()), expected);
+		encoder.encodeJoined(path, writer);
+		assert.deepEqual(decode("TraceResponse", writer.take()), expected);
 		if (named.flow.source.pod === "former") seen.former++;
 		if (named.flow.source.pod === "client") seen.client++;
 		if (named.flow.service !== null) seen.service++;
 		if (named.blame !== null) seen.blamed++;
 		if (named.hops.some(({ outer }) => outer?.source != null && outer.destination !== null)) seen.outer++;
-	}
+	};
+	run(simulator, { sink: { path: check, revise: check } });
 	for (const [what, count] of Object.entries(seen)) assert.ok(count > 3, `${count} paths with ${what}`);
 });

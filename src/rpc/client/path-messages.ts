@@ -3,7 +3,7 @@ import { MergedDirectory } from "../../identity/merged.js";
 import { type Names, NamesDirectory } from "../../identity/names.js";
 import { turningPoints } from "../../identity/owners.js";
 import type { Hook } from "../../packet/hook.js";
-import type { JoinedPath } from "../../path/path-view.js";
+import type { JoinedPath, PathView } from "../../path/path-view.js";
 import type { Wiring } from "../../wiring/model.js";
 import { PathEncoder } from "../path-encoder.js";
 import { WireWriter } from "../wire.js";
@@ -45,8 +45,14 @@ export class PathMessages {
 		this.#naming?.hook(hook);
 	}
 
-	add(path: JoinedPath): void {
+	add(path: PathView): void {
 		this.#encoder?.encode(path, this.#writer);
+		this.#ends.push(this.#writer.length);
+	}
+
+	/** One that was kept until more was known of it. */
+	addJoined(path: JoinedPath): void {
+		this.#encoder?.encodeJoined(path, this.#writer);
 		this.#ends.push(this.#writer.length);
 	}
 

@@ -247,6 +247,11 @@ export class RemoteTracer {
 			return;
 		}
 		this.#unread++;
+		if (this.#messages !== null && view.blame === null) {
+			this.#messages.add(view);
+			this.#queued();
+			return;
+		}
 		const path = view.toPath();
 		if (path.blame?.ticket === undefined) this.#queue(path);
 		else this.#awaitedWords.wait(path.blame.ticket, path);
@@ -259,9 +264,13 @@ export class RemoteTracer {
 	}
 
 	#queue(path: JoinedPath): void {
-		this.#waiting++;
 		if (this.#messages === null) this.#unsent.push(path);
-		else this.#messages.add(path);
+		else this.#messages.addJoined(path);
+		this.#queued();
+	}
+
+	#queued(): void {
+		this.#waiting++;
 		if (this.#waiting >= PATHS_A_MESSAGE) this.#flushPaths();
 	}
 
