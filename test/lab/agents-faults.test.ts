@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Summary } from "../../src/collector/report.js";
 import type { Path } from "../../src/path/path.js";
 import { Agents } from "./agents.js";
+import { backlogDrops } from "./backlog.js";
 import { cluster } from "./cluster.js";
 import { FAULTS, mtu } from "./faults.js";
 import { isCovered, until } from "./found.js";
@@ -333,12 +333,4 @@ function byTime(a: Path, b: Path): number {
 function overlap({ packet: a }: Path, { packet: b }: Path): number {
 	const ahead = ((b.seq ?? 0) - (a.seq ?? 0)) | 0;
 	return Math.max(0, Math.min(a.payload, ahead + b.payload) - Math.max(0, ahead));
-}
-
-/** What CPUs could not take in (net/core/dev.c, enqueue_to_backlog): veth's packets go through there. */
-function backlogDrops(): number {
-	return readFileSync("/proc/net/softnet_stat", "utf8")
-		.trim()
-		.split("\n")
-		.reduce((sum, line) => sum + Number.parseInt(line.split(" ")[1] ?? "0", 16), 0);
 }

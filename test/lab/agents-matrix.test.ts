@@ -6,6 +6,7 @@ import type { OffloadSetting } from "../../src/lab/offloads.js";
 import type { ServicePlan } from "../../src/lab/plan.js";
 import type { Path } from "../../src/path/path.js";
 import { Agents } from "./agents.js";
+import { backlogDrops } from "./backlog.js";
 import { cluster } from "./cluster.js";
 import { startFlows } from "./running-flows.js";
 import { assertBalanced, assertHandedOn, startWeft } from "./weft.js";
@@ -67,6 +68,7 @@ describe("traffic by agents with honest clocks", () => {
 				const weft = await startWeft("trace", "any", "any", ...filter, ...agents.options);
 				const flows = await startFlows(...filter, ...agents.options);
 				const sent = new Map<string, number>();
+				const before = backlogDrops();
 				try {
 					for (const [n, route] of ROUTES.entries()) {
 						const from = FIRST_PORT + n;
@@ -98,7 +100,10 @@ describe("traffic by agents with honest clocks", () => {
 				t.diagnostic(
 					`${(share * 100).toFixed(3)} % of ${sightings(ours)} sightings are in ${whole.length} whole paths`,
 				);
-				assert.ok(share >= 0.999, `${(share * 100).toFixed(3)} %: ${JSON.stringify(broken.slice(0, 10))}`);
+				// Where somebody else's flood fills a CPU's backlog, packets of this lab do die: the kernel's count allows for them.
+				const overflown = backlogDrops() - before;
+				const torn = `${(share * 100).toFixed(3)} %, ${overflown} lost in CPUs' backlogs: ${JSON.stringify(broken.slice(0, 10))}`;
+				assert.ok(share >= 0.999 || broken.length <= overflown, torn);
 
 				for (const [key, bytes] of sent) assertBytes(key, bytes, whole, flows.records);
 				const [pinged, ...more] = flows.records.filter(({ flow }) => flow.protocol.startsWith("icmp") && isEcho(flow));

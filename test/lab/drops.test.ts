@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Lab } from "../../src/lab/lab.js";
 import type { DropReport } from "../../src/latency/drop-report.js";
+import { backlogDrops } from "./backlog.js";
 import { cluster } from "./cluster.js";
 import { noPorts, type RunningDrops, startDrops } from "./drops.js";
 import { FAULTS } from "./faults.js";
@@ -150,12 +150,6 @@ function shown({
 
 function isBacklog({ kernelReason }: DropReport): boolean {
 	return kernelReason === "CPU_BACKLOG";
-}
-
-/** Packets that found a CPU's backlog full, on the whole machine: /proc/net/softnet_stat, second column, hexadecimal. */
-function backlogDrops(): number {
-	const lines = readFileSync("/proc/net/softnet_stat", "utf8").trim().split("\n");
-	return lines.reduce((sum, line) => sum + Number.parseInt(line.split(" ")[1] ?? "0", 16), 0);
 }
 
 /** Pings, web requests through services and UDP, of both families, for some seconds. How many exchanges there were. */
