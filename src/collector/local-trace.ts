@@ -3,6 +3,7 @@ import { MergedDirectory } from "../identity/merged.js";
 import type { Wiring } from "../wiring/model.js";
 import { Settling } from "../wiring/settling.js";
 import { type Cluster, clusterOf, lookupOver } from "./cluster.js";
+import { endPackets } from "./end-packets.js";
 import { NodeObserver, nodeOf } from "./node-observer.js";
 import type { FromWorker, ToWorker, World } from "./protocol.js";
 import { askQuestion, type Question } from "./question.js";
@@ -158,17 +159,17 @@ export class LocalTrace {
 
 	/** Packets through the END's own veths since the trace began, traced or not; null: no watched node has one. */
 	#seenAt(end: "from" | "to"): number | null {
-		let sum: number | null = null;
-		for (const { node, ifindex } of this.#resolved(this.#question[end]).devices) {
+		const resolved = this.#resolved(this.#question[end]);
+		const seen = resolved.devices.flatMap(({ node, ifindex }) => {
 			const observer = this.#observers.find(({ spec }) => spec.watch && spec.name === node);
 			const packets = observer?.packets(ifindex) ?? null;
-			if (packets === null) continue;
+			if (packets === null) return [];
 			const key = `${node}/${ifindex}`;
 			const before = this.#counted.get(key) ?? packets;
 			this.#counted.set(key, before);
-			sum = (sum ?? 0) + packets - before;
-		}
-		return sum;
+			return [{ node, ifindex, packets: packets - before }];
+		});
+		return endPackets(resolved, seen);
 	}
 }
 

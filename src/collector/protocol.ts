@@ -3,6 +3,7 @@ import type { Hook } from "../packet/hook.js";
 import type { JoinedPath } from "../path/path-view.js";
 import type { Wiring } from "../wiring/model.js";
 import type { Cluster } from "./cluster.js";
+import type { DevicePackets } from "./end-packets.js";
 import type { Question } from "./question.js";
 import type { Quantiles, Summary } from "./report.js";
 
@@ -71,7 +72,7 @@ export type FromWorker =
 	| { readonly kind: "inForce"; readonly names: readonly Names[]; readonly wirings: readonly Wiring[] }
 	/** As the Joiner made them: hooks as ids, no names. */
 	| { readonly kind: "paths"; readonly paths: readonly JoinedPath[] }
-	| { readonly kind: "second"; readonly report: Second }
+	| { readonly kind: "second"; readonly report: Second; readonly ends?: readonly DevicePackets[] }
 	| { readonly kind: "warning"; readonly line: string }
 	| { readonly kind: "stopped"; readonly summary: Summary }
 	| { readonly kind: "failed"; readonly message: string };

@@ -181,6 +181,7 @@ export interface NodeStateMessage {
 	readonly losses: readonly LossMessage[];
 	readonly hooks: number;
 	readonly hashSalt: Uint8Array;
+	readonly ends: readonly { readonly ifindex: number; readonly packets: Count }[];
 }
 
 export interface ClusterMessage {

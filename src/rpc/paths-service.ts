@@ -160,7 +160,7 @@ export class Told {
 		};
 		const nodes = this.#nodes.map((node) => ({
 			...{ node, instance: "", clockOffsetNs: 0, clockErrorNs: 0, watermarkNs: word64(0n), connected: true },
-			...{ losses: [], hooks: 0, hashSalt: new Uint8Array(0) },
+			...{ losses: [], hooks: 0, hashSalt: new Uint8Array(0), ends: [] },
 		}));
 		const warnings = this.#warnings.splice(0);
 		const instance = this.#instance;

@@ -22,6 +22,7 @@ export const CLSACT_SUITES = {
 	agents: ["agents", "agents-bulk", "agents-drops", "agents-faults", "agents-matrix"],
 	/** Whatever else asks agents. */
 	watches: [
+		"agents-ends",
 		"agents-million",
 		"agents-recording",
 		"agents-sample",

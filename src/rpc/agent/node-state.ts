@@ -1,4 +1,4 @@
-import { encode, Phase, type StageMessage, type StateMessage, word64 } from "../messages.js";
+import { encode, type NodeStateMessage, Phase, type StageMessage, type StateMessage, word64 } from "../messages.js";
 import type { NodeSession } from "./node-session.js";
 import type { NodeWorkerOptions } from "./protocol.js";
 import type { Subscription } from "./subscription.js";
@@ -10,13 +10,14 @@ export interface StateNow {
 	readonly warnings: readonly string[];
 	/** Of the node. */
 	readonly stages: readonly StageMessage[];
+	readonly ends: NodeStateMessage["ends"];
 }
 
 /** A subscriber's StreamState, as StreamSightingsResponse. */
 export function stateMessage(
 	phase: number,
 	{ node, instance }: Pick<NodeWorkerOptions, "node" | "instance">,
-	{ session, subscription, watermarkNs, warnings, stages }: StateNow,
+	{ session, subscription, watermarkNs, warnings, stages, ends }: StateNow,
 ): Uint8Array {
 	const losses = subscription.losses();
 	const watermark = word64(session.wallAt(watermarkNs));
@@ -27,7 +28,7 @@ export function stateMessage(
 		nextSequence: subscription.offered,
 		nodes: [
 			{
-				...{ node, instance, losses, connected: true, hashSalt, watermarkNs: watermark },
+				...{ node, instance, losses, connected: true, hashSalt, watermarkNs: watermark, ends },
 				...{ clockOffsetNs: 0, clockErrorNs: 0, hooks: session.source.hooks.length },
 			},
 		],

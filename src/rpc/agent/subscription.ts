@@ -1,6 +1,7 @@
-import type { Cluster } from "../../collector/cluster.js";
+import { type Cluster, lookupOver } from "../../collector/cluster.js";
 import { type NodePlan, planFor } from "../../collector/plan.js";
 import type { Question } from "../../collector/question.js";
+import { resolveEnd } from "../../filter/resolve.js";
 import type { Role } from "../../packet/hook.js";
 import type { Sightings } from "../../packet/sightings.js";
 import type { LossCause } from "../../packet/source.js";
@@ -15,6 +16,8 @@ import { isSampled } from "./sampled.js";
 const MOST_WAITING = 8 << 20;
 /** How long a subscriber hears nothing, at the most. */
 const QUIET_NS = 50e6;
+/** Devices that are counted for it each second. */
+const MOST_ENDS = 32;
 
 export interface SubscriptionOptions {
 	readonly id: number;
@@ -37,6 +40,7 @@ export class Subscription {
 	/** What its client knows of other nodes. */
 	cluster: Cluster;
 	#plan: NodePlan | null = null;
+	#ends: readonly number[] = [];
 	/** From when on it gets rows, in the source's ns; Infinity: its hooks are not on yet. */
 	sinceNs = Number.POSITIVE_INFINITY;
 	#end: { readonly untilNs: number; readonly reached: () => void } | null = null;
@@ -72,6 +76,15 @@ export class Subscription {
 		const cluster = mergeClusters(node, ofNode, this.cluster);
 		const plan = planFor(this.question, { nodes: [{ name: node, wiring }], cluster, names: null }).nodes[0] ?? null;
 		this.#plan = only(this.roles, plan);
+		const lookup = lookupOver(cluster);
+		const devices = [this.question.from, this.question.to].flatMap((end) => resolveEnd(end, lookup).devices);
+		const own = devices.filter((device) => device.node === node).map(({ ifindex }) => ifindex);
+		this.#ends = [...new Set(own)].slice(0, MOST_ENDS);
+	}
+
+	/** The node's devices that are an END's: ifindexes. */
+	get ends(): readonly number[] {
+		return this.#ends;
 	}
 
 	/** Who watches some devices alone cannot tell where a packet died. */

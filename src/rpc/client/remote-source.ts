@@ -1,3 +1,4 @@
+import type { DevicePackets } from "../../collector/end-packets.js";
 import type { Words } from "../../collector/explained.js";
 import type { Hook, HookId } from "../../packet/hook.js";
 import type { OuterTable } from "../../packet/outers.js";
@@ -68,6 +69,8 @@ export class RemoteSource {
 	readonly #errors: number[] = [];
 	/** Of drops for which words will follow: the agent's, and ours. */
 	readonly #tickets = new Map<number, number>();
+	/** Packets of an END's device, at the first state and at the latest. */
+	readonly #ends = new Map<number, { readonly first: number; readonly latest: number }>();
 	#watermarkNs = Number.NEGATIVE_INFINITY;
 
 	constructor(options: RemoteSourceOptions, sink: SourceSink) {
@@ -161,7 +164,10 @@ export class RemoteSource {
 		if (drop) this.#options.onDrop(this, this.#dropOf(drop));
 		if (words) this.#wordsCame(words);
 		if (hook?.hook) this.#hookChanged(hook.hook, hook.added, bigOf(hook.sinceNs));
-		if (state) this.ledger = state.ledger;
+		if (state) {
+			this.ledger = state.ledger;
+			this.#count(state);
+		}
 		if (state?.phase === Phase.ready) {
 			this.isReady = true;
 			// First from when on it was watched, then what was hooked then.
@@ -175,6 +181,23 @@ export class RemoteSource {
 		if (state?.phase === Phase.ended) {
 			this.isOver = true;
 			this.#options.onEnded(this, state);
+		}
+	}
+
+	/** What the END's devices on this node have seen since the first state. */
+	get endPackets(): readonly DevicePackets[] {
+		return [...this.#ends].map(([ifindex, { first, latest }]) => ({
+			node: this.node,
+			ifindex,
+			packets: latest - first,
+		}));
+	}
+
+	#count({ nodes }: StateMessage): void {
+		for (const { ifindex, packets } of nodes.find(({ node }) => node === this.node)?.ends ?? []) {
+			const now = numberOf(packets);
+			const first = this.#ends.get(ifindex)?.first ?? now;
+			this.#ends.set(ifindex, { first, latest: now });
 		}
 	}
 

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { type Cluster, clusterOf } from "../../collector/cluster.js";
+import { type Cluster, clusterOf, lookupOver } from "../../collector/cluster.js";
+import { endPackets } from "../../collector/end-packets.js";
 import { planFor } from "../../collector/plan.js";
 import { askQuestion, type Question } from "../../collector/question.js";
 import { recordRequest } from "../../collector/record-request.js";
@@ -9,6 +10,7 @@ import { Telling } from "../../collector/telling.js";
 import { TraceError, TracingThread } from "../../collector/tracing-thread.js";
 import { unknownEnd } from "../../collector/unknown-end.js";
 import { untilStopped } from "../../collector/until-stopped.js";
+import { resolveEnd } from "../../filter/resolve.js";
 import type { FlowRecord } from "../../flow/record.js";
 import { nameFlow } from "../../flow/snapshot.js";
 import { MergedDirectory } from "../../identity/merged.js";
@@ -254,9 +256,15 @@ class RemoteTrace {
 				this.#listener.flows?.(message.flows.map((flow) => nameFlow(flow, this.#directory)));
 				return;
 			case "second":
-				this.#telling.second(message.report, { from: null, to: null });
+				this.#second(message);
 				return;
 		}
+	}
+
+	#second({ report, ends = [] }: FromRemoteWorker & { kind: "second" }): void {
+		const lookup = lookupOver(this.#cluster());
+		const seen = (end: "from" | "to") => endPackets(resolveEnd(this.#question[end], lookup), ends);
+		this.#telling.second(report, { from: seen("from"), to: seen("to") });
 	}
 
 	#tellMessages({ bytes, ends }: EncodedPaths): void {

@@ -286,7 +286,8 @@ export class RemoteTracer {
 	}
 
 	#tellSecond(): void {
-		this.#send({ kind: "second", report: this.#pipeline.second() });
+		const ends = [...this.#sources.values()].flatMap((source) => source.endPackets);
+		this.#send({ kind: "second", report: this.#pipeline.second(), ends });
 		if (this.#unsentLost > this.#unsentTold) {
 			this.#unsentTold = this.#unsentLost;
 			this.#send({ kind: "unsent", offered: this.#offered, unsent: this.#unsentLost });

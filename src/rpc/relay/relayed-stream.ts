@@ -138,7 +138,7 @@ export class RelayedStream {
 	#tellGone(name: string, why: string): void {
 		const node: NodeStateMessage = {
 			...{ node: name, instance: "", clockOffsetNs: 0, clockErrorNs: 0, watermarkNs: word64(0n), connected: false },
-			...{ losses: [], hooks: 0, hashSalt: new Uint8Array(0) },
+			...{ losses: [], hooks: 0, hashSalt: new Uint8Array(0), ends: [] },
 		};
 		const state = {
 			...{ phase: Phase.running, instance: this.#instance, nextSequence: 0, nodes: [node], losses: [], ledger: [] },
