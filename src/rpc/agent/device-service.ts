@@ -1,6 +1,7 @@
 import { status } from "@grpc/grpc-js";
 import { DeviceWatch } from "../../collector/device-watch.js";
 import type { NodeSpec } from "../../collector/request.js";
+import type { AttachType } from "../../kernel/attach.js";
 import type { Wiring } from "../../wiring/model.js";
 import { deviceIntervalMessage } from "../device-message.js";
 import { decode, encode } from "../messages.js";
@@ -20,10 +21,10 @@ export class DeviceService {
 	readonly #instance: string;
 	/** Path of the node's namespace; null: our own. */
 	readonly #netns: string | null;
-	readonly #attach: "tcx" | "clsact" | "auto";
+	readonly #attach: AttachType | "auto";
 	readonly #served: ServedWatches;
 
-	constructor(instance: string, { name, netns }: NodeSpec, attach: "tcx" | "clsact" | "auto") {
+	constructor(instance: string, { name, netns }: NodeSpec, attach: AttachType | "auto") {
 		this.#instance = instance;
 		this.#netns = netns;
 		this.#attach = attach;

@@ -1,11 +1,13 @@
 import { randomBytes } from "node:crypto";
 import { LocalSource } from "../../collector/local-source.js";
 import { TableUpkeep } from "../../collector/table-upkeep.js";
+import { addon } from "../../kernel/addon.js";
 import type { Hook, HookId } from "../../packet/hook.js";
 import { OuterTable } from "../../packet/outers.js";
 import type { Sightings } from "../../packet/sightings.js";
 import type { SourceId, SourceSink } from "../../packet/source.js";
 import { TupleTable } from "../../packet/tuples.js";
+import { NodeReader } from "../../wiring/snapshot.js";
 import { BatchEncoder } from "../batch-encoder.js";
 import { wallAt } from "../node-clock.js";
 import type { NodeLedger } from "./node-ledger.js";
@@ -14,6 +16,8 @@ import { SharedHooks } from "./shared-hooks.js";
 import type { Subscribers } from "./subscribers.js";
 
 export interface SessionOptions extends Pick<NodeWorkerOptions, "node" | "attach" | "clock"> {
+	/** Path of the node's namespace. */
+	readonly netns: string;
 	/** Whoever asks first decides what must be the same for all. */
 	readonly order: Pick<SubscribeOrder, "sample" | "hashSalt">;
 	readonly subscribers: Subscribers;
@@ -38,6 +42,8 @@ export class NodeSession {
 	/** A batch that waits for its watermark, which follows at once. */
 	#rows: Sightings | null = null;
 	#isOver = false;
+	/** Null until somebody asks for a count. */
+	#reader: NodeReader | null = null;
 
 	/** @throws KernelError when this machine or user cannot trace */
 	constructor(options: SessionOptions) {
@@ -89,6 +95,20 @@ export class NodeSession {
 		const { total } = await (why === "left" ? this.source.leave() : this.source.stop());
 		this.#options.ledger.retire(this.source, total);
 		this.#isOver = true;
+	}
+
+	/** Once it has stopped. */
+	async close(): Promise<void> {
+		this.#reader?.close();
+		this.#reader = null;
+		await this.source.close();
+	}
+
+	/** What a device of the node has sent and received so far, by the kernel's own count; null: it is gone. */
+	packets(ifindex: number): number | null {
+		const { node, netns } = this.#options;
+		this.#reader ??= new NodeReader({ native: addon(), node, netns, hostRoot: null });
+		return this.#reader.packets(ifindex);
 	}
 
 	#sink(): SourceSink {

@@ -1,4 +1,4 @@
-import { encode, type NodeStateMessage, Phase, type StageMessage, type StateMessage, word64 } from "../messages.js";
+import { encode, Phase, type StageMessage, type StateMessage, word64 } from "../messages.js";
 import type { NodeSession } from "./node-session.js";
 import type { NodeWorkerOptions } from "./protocol.js";
 import type { Subscription } from "./subscription.js";
@@ -10,19 +10,22 @@ export interface StateNow {
 	readonly warnings: readonly string[];
 	/** Of the node. */
 	readonly stages: readonly StageMessage[];
-	readonly ends: NodeStateMessage["ends"];
 }
 
 /** A subscriber's StreamState, as StreamSightingsResponse. */
 export function stateMessage(
 	phase: number,
 	{ node, instance }: Pick<NodeWorkerOptions, "node" | "instance">,
-	{ session, subscription, watermarkNs, warnings, stages, ends }: StateNow,
+	{ session, subscription, watermarkNs, warnings, stages }: StateNow,
 ): Uint8Array {
 	const losses = subscription.losses();
 	const watermark = word64(session.wallAt(watermarkNs));
 	const hashSalt = new Uint8Array(8);
 	new DataView(hashSalt.buffer).setBigUint64(0, session.hashSalt, true);
+	const ends = subscription.ends.flatMap((ifindex) => {
+		const packets = session.packets(ifindex);
+		return packets === null ? [] : [{ ifindex, packets }];
+	});
 	const state: StateMessage = {
 		...{ phase, instance, losses, warnings },
 		nextSequence: subscription.offered,

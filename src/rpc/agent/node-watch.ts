@@ -1,7 +1,5 @@
 import type { Cluster } from "../../collector/cluster.js";
-import { addon } from "../../kernel/addon.js";
 import type { Wiring } from "../../wiring/model.js";
-import { NodeReader } from "../../wiring/snapshot.js";
 import { Phase } from "../messages.js";
 import { stageMessage } from "../stage-message.js";
 import { DropTelling } from "./drop-telling.js";
@@ -40,8 +38,6 @@ export class NodeWatch {
 	#cluster: Cluster;
 	/** Null: nobody asks. */
 	#session: NodeSession | null = null;
-	/** While there is a session. */
-	#reader: NodeReader | null = null;
 	/** Of the latest session. */
 	#attach: "tcx" | "clsact" | null = null;
 	#states: NodeJS.Timeout | null = null;
@@ -146,8 +142,8 @@ export class NodeWatch {
 	#open(order: SubscribeOrder): NodeSession {
 		const { node, attach, clock } = this.#options;
 		const [subscribers, ledger] = [this.#subscribers, this.#ledger];
-		this.#reader ??= new NodeReader({ native: addon(), node, netns: this.#wiring.host.path, hostRoot: null });
-		const session = new NodeSession({ node, attach, clock, order, subscribers, ledger });
+		const netns = this.#wiring.host.path;
+		const session = new NodeSession({ node, netns, attach, clock, order, subscribers, ledger });
 		this.#attach = session.source.attachType;
 		// Idle there is nothing to tell, and a thread that wakes up for it costs.
 		this.#states ??= setInterval(() => this.#tellStates(session), STATE_MS).unref();
@@ -180,9 +176,7 @@ export class NodeWatch {
 
 	async #close(session: NodeSession): Promise<void> {
 		this.#session = null;
-		this.#reader?.close();
-		this.#reader = null;
-		await session.source.close();
+		await session.close();
 	}
 
 	#begin(subscription: Subscription, session: NodeSession, warnings: readonly string[]): void {
@@ -209,12 +203,7 @@ export class NodeWatch {
 		warnings: readonly string[],
 	): void {
 		const stages = this.#ledger.stages(session.working).map(stageMessage);
-		const ends = subscription.ends.flatMap((ifindex) => {
-			const packets = this.#reader?.packets(ifindex) ?? null;
-			return packets === null ? [] : [{ ifindex, packets }];
-		});
-		const now = { session, subscription, watermarkNs, warnings, stages, ends };
-		const bytes = stateMessage(phase, this.#options, now);
+		const bytes = stateMessage(phase, this.#options, { session, subscription, watermarkNs, warnings, stages });
 		subscription.tell(bytes, phase !== Phase.running);
 	}
 }

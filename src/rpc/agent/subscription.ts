@@ -1,7 +1,6 @@
-import { type Cluster, lookupOver } from "../../collector/cluster.js";
+import type { Cluster } from "../../collector/cluster.js";
 import { type NodePlan, planFor } from "../../collector/plan.js";
 import type { Question } from "../../collector/question.js";
-import { resolveEnd } from "../../filter/resolve.js";
 import type { Role } from "../../packet/hook.js";
 import type { Sightings } from "../../packet/sightings.js";
 import type { LossCause } from "../../packet/source.js";
@@ -74,10 +73,9 @@ export class Subscription {
 	replan(wiring: Wiring, ofNode: Cluster): void {
 		const { node } = wiring;
 		const cluster = mergeClusters(node, ofNode, this.cluster);
-		const plan = planFor(this.question, { nodes: [{ name: node, wiring }], cluster, names: null }).nodes[0] ?? null;
-		this.#plan = only(this.roles, plan);
-		const lookup = lookupOver(cluster);
-		const devices = [this.question.from, this.question.to].flatMap((end) => resolveEnd(end, lookup).devices);
+		const { nodes, from, to } = planFor(this.question, { nodes: [{ name: node, wiring }], cluster, names: null });
+		this.#plan = only(this.roles, nodes[0] ?? null);
+		const devices = [...from.devices, ...to.devices];
 		const own = devices.filter((device) => device.node === node).map(({ ifindex }) => ifindex);
 		this.#ends = [...new Set(own)].slice(0, MOST_ENDS);
 	}

@@ -262,6 +262,10 @@ class RemoteTrace {
 	}
 
 	#second({ report, ends = [] }: FromRemoteWorker & { kind: "second" }): void {
+		if (ends.length === 0) {
+			this.#telling.second(report, { from: null, to: null });
+			return;
+		}
 		const lookup = lookupOver(this.#cluster());
 		const seen = (end: "from" | "to") => endPackets(resolveEnd(this.#question[end], lookup), ends);
 		this.#telling.second(report, { from: seen("from"), to: seen("to") });
