@@ -1,3 +1,4 @@
+import { placeKey } from "../kernel/place.js";
 import type { TimedHook } from "../latency/timed-hook.js";
 import type { HookSite, Wiring } from "../wiring/model.js";
 import { bridgeOf } from "./latency-sites.js";
@@ -65,16 +66,16 @@ export class TimedPlaces {
 		readonly fresh: readonly TimedPlace[];
 		readonly gone: readonly TimedPlace[];
 	} {
-		const devices = new Map(wanted.map(({ site }) => [keyOf(site), site.device]));
-		const fresh = wanted.filter(({ site }) => this.#hooked.get(keyOf(site))?.place.site.device !== site.device);
+		const devices = new Map(wanted.map(({ site }) => [placeKey(site), site.device]));
+		const fresh = wanted.filter(({ site }) => this.#hooked.get(placeKey(site))?.place.site.device !== site.device);
 		const hooked = [...this.#hooked.values()].map(({ place }) => place);
-		return { fresh, gone: hooked.filter(({ site }) => devices.get(keyOf(site)) !== site.device) };
+		return { fresh, gone: hooked.filter(({ site }) => devices.get(placeKey(site)) !== site.device) };
 	}
 
 	/** Of what is hooked, what goes by another bridge or role than before: its segments are others from now on. */
 	changed(wanted: readonly TimedPlace[]): Changed {
 		const changes = wanted.flatMap((place) => {
-			const known = this.#hooked.get(keyOf(place.site));
+			const known = this.#hooked.get(placeKey(place.site));
 			if (known === undefined || isAlike(known.place, place)) return [];
 			return [{ known, place }];
 		});
@@ -94,7 +95,7 @@ export class TimedPlaces {
 	/** To be called before a hook begins to work. */
 	hooked(place: TimedPlace, hookSet: number): void {
 		const known: Known = { place, hookSet, goneMs: null };
-		this.#hooked.set(keyOf(place.site), known);
+		this.#hooked.set(placeKey(place.site), known);
 		this.#known.set(`${hookSet} ${place.site.ifindex}`, known);
 		this.#tellClass(known);
 	}
@@ -102,9 +103,9 @@ export class TimedPlaces {
 	/** To be called when they have run their last. */
 	unhooked(gone: readonly TimedPlace[], nowMs: number): void {
 		for (const { site } of gone) {
-			const known = this.#hooked.get(keyOf(site));
+			const known = this.#hooked.get(placeKey(site));
 			if (known !== undefined) known.goneMs = nowMs;
-			this.#hooked.delete(keyOf(site));
+			this.#hooked.delete(placeKey(site));
 		}
 	}
 
@@ -156,8 +157,4 @@ function vethOf(wiring: Wiring, site: HookSite): { readonly ifindex: number; rea
 
 function isAlike(one: TimedPlace, other: TimedPlace): boolean {
 	return one.bridge === other.bridge && one.site.role === other.site.role && one.hostIfindex === other.hostIfindex;
-}
-
-function keyOf({ netns, ifindex, direction }: HookSite): string {
-	return `${netns} ${ifindex} ${direction}`;
 }

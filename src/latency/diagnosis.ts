@@ -194,7 +194,7 @@ function tooBig(drop: KernelDrop, { due, view }: DropContext): Diagnosis | null 
 	const out = drop.destination === null ? null : view.host.link(view.host.lookup(drop.destination)?.ifindex ?? null);
 	const underlay = view.host.link(out?.vxlan?.underlay ?? null);
 	const ahead = due.kind === "next" ? (due.narrow ?? null) : null;
-	const narrow = ahead ?? (out === null || underlay === null ? null : tunnelNarrow(out, underlay));
+	const narrow = ahead ?? (out === null ? null : tunnelNarrow(out, underlay));
 	if (narrow !== null) {
 		const explanation = `${narrow.reason}: what is too large with the outer headers is cut in two or thrown away`;
 		return { ...TOO_BIG, explanation, remedy: narrow.remedy };
@@ -202,7 +202,7 @@ function tooBig(drop: KernelDrop, { due, view }: DropContext): Diagnosis | null 
 	const [veth] = drop.source === null ? [] : view.vethsByAddress(drop.source);
 	if (out === null || veth === undefined || veth.mtu <= out.mtu) return TOO_BIG;
 	const explanation = `${out.name}'s MTU of ${out.mtu} is less than the pods' ${veth.mtu} (FLANNEL_MTU), and it may not be fragmented (DF)`;
-	const room = underlay === null ? null : tunnelNarrow({ ...out, mtu: veth.mtu }, underlay);
+	const room = tunnelNarrow({ ...out, mtu: veth.mtu }, underlay);
 	return room === null ? { ...TOO_BIG, explanation, remedy: `ip link set ${out.name} mtu ${veth.mtu}` } : TOO_BIG;
 }
 

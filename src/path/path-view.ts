@@ -3,7 +3,7 @@ import type { OuterTable } from "../packet/outers.js";
 import type { SourceId } from "../packet/source.js";
 import type { Outer, Tuple } from "../packet/tuple.js";
 import type { TupleTable } from "../packet/tuples.js";
-import type { Narrow } from "../wiring/mtu.js";
+import type { Narrow } from "../wiring/model.js";
 import type { HookTable } from "./hook-table.js";
 import { HopAt, HopF64, type HopTable } from "./hop-table.js";
 import { delivered, type Judgement, reasonOf } from "./judgement.js";

@@ -1,5 +1,4 @@
 import type { Direction, HookId, NetnsCookie, Role } from "../packet/hook.js";
-import type { Narrow } from "./mtu.js";
 
 /** What the kernel says of one network namespace, parsed from rtnetlink dumps. Addresses in text form. */
 export interface Link {
@@ -117,6 +116,14 @@ export interface Wiring {
 	readonly node: string;
 	readonly host: Namespace;
 	readonly others: readonly Namespace[];
+}
+
+/** A device on the way takes less than what is sent to it, and what would repair that. */
+export interface Narrow {
+	/** The largest Ethernet frame of a pod's that gets through whole, bytes. */
+	readonly frame: number;
+	readonly reason: string;
+	readonly remedy: string;
 }
 
 /** Where a packet that was seen at a hook must be seen next, if nothing goes wrong. */

@@ -1,20 +1,13 @@
-import type { Link, Namespace } from "./model.js";
-
-/** A device on the way takes less than what is sent to it, and what would repair that. */
-export interface Narrow {
-	/** The largest Ethernet frame of a pod's that gets through whole, bytes. */
-	readonly frame: number;
-	readonly reason: string;
-	readonly remedy: string;
-}
+import type { Link, Namespace, Narrow } from "./model.js";
 
 /**
  * A tunnel lets through more than its underlay takes with the outer headers. Over IPv4 the kernel then cuts the outer
  * packet in two, unless it carries DF; over IPv6 it throws it away (ip6_fragment: only a socket's own packets are cut).
  * It is the node that is told, not the pod, which hears of it at the earliest when it sends again.
+ * @param underlay null: not known
  */
-export function tunnelNarrow(tunnel: Link, underlay: Link): Narrow | null {
-	if (tunnel.vxlan === null || tunnel.mtu === 0 || underlay.mtu === 0) return null;
+export function tunnelNarrow(tunnel: Link, underlay: Link | null): Narrow | null {
+	if (underlay === null || tunnel.vxlan === null || tunnel.mtu === 0 || underlay.mtu === 0) return null;
 	const taken = outerBytes(tunnel) + ETHERNET;
 	const fits = underlay.mtu - taken;
 	if (tunnel.mtu <= fits) return null;
@@ -31,8 +24,8 @@ export function tunnelNarrow(tunnel: Link, underlay: Link): Narrow | null {
 /** All tunnels of a namespace of which that is so. */
 export function narrowTunnels({ links }: Namespace): readonly Narrow[] {
 	return links.flatMap((tunnel) => {
-		const underlay = links.find(({ ifindex }) => ifindex === tunnel.vxlan?.underlay);
-		return (underlay && tunnelNarrow(tunnel, underlay)) ?? [];
+		const underlay = links.find(({ ifindex }) => ifindex === tunnel.vxlan?.underlay) ?? null;
+		return tunnelNarrow(tunnel, underlay) ?? [];
 	});
 }
 

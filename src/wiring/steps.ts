@@ -1,9 +1,10 @@
+import { placeKey } from "../kernel/place.js";
 import type { Direction, NetnsCookie } from "../packet/hook.js";
 import { Family } from "../packet/sightings.js";
 import type { Tuple } from "../packet/tuple.js";
 import { Encapsulation } from "./encapsulation.js";
-import type { Link, Route } from "./model.js";
-import { type Narrow, tunnelNarrow } from "./mtu.js";
+import type { Link, Narrow, Route } from "./model.js";
+import { tunnelNarrow } from "./mtu.js";
 import { isUnresolved, RouteType } from "./namespace.js";
 import type { Translation } from "./translation.js";
 import type { WiringView } from "./view.js";
@@ -237,8 +238,7 @@ export class Steps {
 	/** A node that has learned what its underlay takes lets no more into the tunnel (skb_tunnel_check_pmtu). */
 	#out(link: Link): Step {
 		const underlay = this.#view.host.link(link.vxlan?.underlay ?? null);
-		const narrow = underlay === null ? null : tunnelNarrow(link, underlay);
-		return { ...next([this.#place(link, "egress")]), narrow };
+		return { ...next([this.#place(link, "egress")]), narrow: tunnelNarrow(link, underlay) };
 	}
 
 	/** Is the next hop's link-layer address missing? Then the packet never reaches the device. */
@@ -309,7 +309,7 @@ function merged(steps: readonly Step[]): Step {
 }
 
 function distinct(places: readonly Place[]): Place[] {
-	const seen = new Map(places.map((place) => [`${place.netns} ${place.ifindex} ${place.direction}`, place]));
+	const seen = new Map(places.map((place) => [placeKey(place), place]));
 	return [...seen.values()];
 }
 

@@ -14,7 +14,7 @@ export function explainTunnel(known: Known, link: Link): Explanation {
 	const encapsulation = new Encapsulation(view);
 	const evidence: Evidence[] = [];
 	const faults: Fault[] = link.up ? [] : [{ reason: `${link.name} is down`, remedy: `ip link set ${link.name} up` }];
-	const narrow = underlay === null ? null : tunnelNarrow(link, underlay);
+	const narrow = tunnelNarrow(link, underlay);
 	if (narrow !== null) faults.push({ reason: narrow.reason, remedy: narrow.remedy });
 	const nodes: string[] = [];
 	for (const route of routes) {
