@@ -10,6 +10,7 @@ import { specsOf, type WhichNodes } from "./local-nodes.js";
 import { addShared } from "./options.js";
 import { LineOutput } from "./output.js";
 import { requireTracingRights } from "./privilege.js";
+import { agentsToAsk } from "./remote-nodes.js";
 import { addProtection, type ProtectionOptions, protectionOf } from "./serving.js";
 import { stopOnSignals } from "./signals.js";
 import { version } from "./version.js";
@@ -83,14 +84,10 @@ interface Asked {
 }
 
 /** Those that are named; else the local one, if it answers; else this process is one. */
-async function agentsFor({ agent, lab, netns, hostRoot, attach }: Options): Promise<Asked> {
-	const nothing = () => Promise.resolve();
-	if (agent.length > 0) return { agents: agent, close: nothing };
-	if ([lab, netns, hostRoot, attach].every((asked) => asked === undefined)) {
-		const { localAgent } = await import("../rpc/client/local-agent.js");
-		const local = await localAgent();
-		if (local !== null) return { agents: [local], close: nothing };
-	}
+async function agentsFor(options: Options): Promise<Asked> {
+	const agents = await agentsToAsk(options);
+	if (agents.length > 0) return { agents, close: () => Promise.resolve() };
+	const { lab, netns, hostRoot, attach } = options;
 	requireTracingRights("tracing on this machine");
 	const specs = await specsOf({
 		...(lab !== undefined && { lab }),

@@ -111,7 +111,10 @@ export class PathView {
 	}
 	/** null: delivered. */
 	get blame(): Blame | null {
-		return this.#judgement.cause === null ? null : this.#blame();
+		return this.isBlamed ? this.#blame() : null;
+	}
+	get isBlamed(): boolean {
+		return this.#judgement.cause !== null;
 	}
 	get hopCount(): number {
 		return this.#count;

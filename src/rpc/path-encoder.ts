@@ -18,9 +18,9 @@ export interface PathEncoderOptions {
 }
 
 /**
- * A path of the Joiner → TraceResponse, the same as pathMessage(naming.path(path)) by protobufjs at a tenth of its cost: what is
- * the same for many paths (devices, faces, tunnels, the names of both ends) is encoded once. Paths that ended before
- * their time, which are few, take the long way. When names or wirings change, make a new one.
+ * A path of the Joiner → TraceResponse, the same as pathMessage(naming.path(path)) by protobufjs at a tenth of its cost:
+ * what is the same for many paths (devices, faces, tunnels, the names of both ends) is encoded once. Paths that ended
+ * before their time, which are few, take the long way. When names or wirings change, make a new one.
  */
 export class PathEncoder {
 	readonly #options: PathEncoderOptions;
@@ -51,7 +51,7 @@ export class PathEncoder {
 
 	/** Appends the message to what `writer` holds. */
 	encode(path: PathView, writer: WireWriter): void {
-		if (path.blame !== null || path.hopCount === 0) {
+		if (path.isBlamed || path.hopCount === 0) {
 			this.encodeJoined(path.toPath(), writer);
 			return;
 		}

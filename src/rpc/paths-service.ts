@@ -1,7 +1,8 @@
 import { status } from "@grpc/grpc-js";
 import type { LedgerStage, Summary } from "../collector/report.js";
 import { type RemoteListener, type RemoteRequest, startRemoteTrace } from "./client/remote-trace.js";
-import { decode, encode, Phase, type StateMessage, word64 } from "./messages.js";
+import { decode, encode, Phase, type StateMessage } from "./messages.js";
+import { bareNodeState } from "./node-state-message.js";
 import { flowMessage } from "./path-message.js";
 import { type CheckedQuestion, checkQuestion, checkSample, Refusal, serviceErrorOf } from "./refusal.js";
 import type { Reply } from "./server.js";
@@ -158,10 +159,7 @@ export class Told {
 			...{ stage: "subscriber", in: this.#offered, out: this.#offered - this.#lost },
 			lost: this.#lost === 0 ? [] : [{ cause: "subscriberSlow", count: this.#lost }],
 		};
-		const nodes = this.#nodes.map((node) => ({
-			...{ node, instance: "", clockOffsetNs: 0, clockErrorNs: 0, watermarkNs: word64(0n), connected: true },
-			...{ losses: [], hooks: 0, hashSalt: new Uint8Array(0), ends: [] },
-		}));
+		const nodes = this.#nodes.map((node) => bareNodeState(node, true));
 		const warnings = this.#warnings.splice(0);
 		const instance = this.#instance;
 		this.#write(

@@ -247,7 +247,7 @@ export class RemoteTracer {
 			return;
 		}
 		this.#unread++;
-		if (this.#messages !== null && view.blame === null) {
+		if (this.#messages !== null && !view.isBlamed) {
 			this.#messages.add(view);
 			this.#queued();
 			return;

@@ -1,15 +1,8 @@
 import type { ClientDuplexStream, ServiceError } from "@grpc/grpc-js";
 import { status } from "@grpc/grpc-js";
 import type { RemoteNode } from "../client/agent-link.js";
-import {
-	type ClusterMessage,
-	decode,
-	encode,
-	type NodeStateMessage,
-	Phase,
-	type StreamSightingsRequest,
-	word64,
-} from "../messages.js";
+import { type ClusterMessage, decode, encode, Phase, type StreamSightingsRequest } from "../messages.js";
+import { bareNodeState } from "../node-state-message.js";
 import { Refusal, serviceErrorOf } from "../refusal.js";
 import type { Conversation } from "../server.js";
 
@@ -136,12 +129,15 @@ export class RelayedStream {
 
 	/** It may come back; until then nobody sees what happens there. */
 	#tellGone(name: string, why: string): void {
-		const node: NodeStateMessage = {
-			...{ node: name, instance: "", clockOffsetNs: 0, clockErrorNs: 0, watermarkNs: word64(0n), connected: false },
-			...{ losses: [], hooks: 0, hashSalt: new Uint8Array(0), ends: [] },
-		};
 		const state = {
-			...{ phase: Phase.running, instance: this.#instance, nextSequence: 0, nodes: [node], losses: [], ledger: [] },
+			...{
+				phase: Phase.running,
+				instance: this.#instance,
+				nextSequence: 0,
+				nodes: [bareNodeState(name, false)],
+				losses: [],
+				ledger: [],
+			},
 			warnings: [`${name} is gone: ${why}`],
 		};
 		this.#call.write(encode("StreamSightingsResponse", { state, node: name }));
