@@ -16,13 +16,7 @@
 #include "write_record.h"
 
 /* Of all CPUs' rings, see ring.h. One producer a ring: many CPUs on one reach a sixth of the rate. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, struct weft_event);
-} records SEC(".maps");
+WEFT_RECORDS(struct weft_event);
 
 /* Key: hook set. */
 struct {

@@ -9,14 +9,20 @@
 
 _Static_assert(sizeof(struct weft_ring) == 128, "two cache lines");
 
+/* An array that user space maps; the addon makes it, with as many entries as are wanted. */
+#define WEFT_MAPPED(name, entry)                   \
+	struct {                                   \
+		__uint(type, BPF_MAP_TYPE_ARRAY);  \
+		__uint(max_entries, 1);            \
+		__uint(map_flags, BPF_F_MMAPABLE); \
+		__type(key, __u32);                \
+		__type(value, entry);              \
+	} name SEC(".maps")
+
 /* Index: CPU. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, struct weft_ring);
-} rings SEC(".maps");
+WEFT_MAPPED(rings, struct weft_ring);
+/* Of all CPUs, each ring's side by side. */
+#define WEFT_RECORDS(record) WEFT_MAPPED(records, record)
 
 static __always_inline struct weft_ring *weft_ring_here(void)
 {

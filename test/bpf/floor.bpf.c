@@ -12,13 +12,7 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, struct weft_event);
-} records SEC(".maps");
+WEFT_RECORDS(struct weft_event);
 
 /* User space empties nothing: a full ring is told by this. */
 struct {

@@ -28,7 +28,6 @@ describe("a trace by agents that sees nothing", () => {
 		const stop = new AbortController();
 		const before = [await countOf("default/client"), await countOf("default/server")];
 		const nothing = () => undefined;
-		const { promise: ready, resolve: begun } = withResolvers();
 		const tracing = startRemoteTrace(
 			{
 				...{ from: "default/client", to: "default/server", filter: "tcp port 1", namespace: "default" },
@@ -37,13 +36,12 @@ describe("a trace by agents that sees nothing", () => {
 				protection: { tls: null, insecure: false },
 			},
 			{
-				...{ path: nothing, hook: nothing, warning: nothing, summary: nothing },
-				ready: begun,
+				...{ ready: nothing, path: nothing, hook: nothing, warning: nothing, summary: nothing },
 				status: (status) => statuses.push(status),
 			},
 			stop.signal,
 		);
-		await Promise.race([ready, tracing]);
+		await until(() => statuses.length > 0);
 		assert.equal(
 			await lab().ping("default/client", lab().pod("default/server").pod.address.ipv4, { count: PINGS }),
 			PINGS,
@@ -62,11 +60,3 @@ describe("a trace by agents that sees nothing", () => {
 		}
 	});
 });
-
-function withResolvers(): { readonly promise: Promise<void>; readonly resolve: () => void } {
-	let resolve = () => {};
-	const promise = new Promise<void>((done) => {
-		resolve = done;
-	});
-	return { promise, resolve };
-}

@@ -11,6 +11,7 @@ import { loadSync } from "@grpc/proto-loader";
 import { Agents, agentsOf, end, serving } from "./agents.js";
 import { cluster } from "./cluster.js";
 import { type Any, ask, byReflection, foreign, listen, lostOf } from "./foreign.js";
+import { until } from "./found.js";
 import { serveTable } from "./hop-table.js";
 import { assertBalanced, runWeft, startWeft } from "./weft.js";
 
@@ -419,10 +420,4 @@ function makeCertificate(folder: string, name: string, authority: string): void 
 	writeFileSync(join(folder, "san.txt"), "subjectAltName=IP:127.0.0.1,DNS:localhost\n");
 	const by = ["-CA", `${authority}.pem`, "-CAkey", `${authority}.key`, "-CAcreateserial", "-extfile", "san.txt"];
 	openssl(folder, "x509", "-req", "-in", `${name}.csr`, "-out", `${name}.pem`, "-days", "2", ...by);
-}
-
-async function until(holds: () => boolean | Promise<boolean>, patienceMs = 30_000): Promise<void> {
-	for (const stop = Date.now() + patienceMs; !(await holds()); await sleep(10)) {
-		assert.ok(Date.now() < stop, `not within ${patienceMs} ms: ${holds}`);
-	}
 }

@@ -78,16 +78,8 @@ export class Passages {
 		for (let i = 0; i < rows.count; i++) {
 			const hook = this.#hookOf(rows.hook[i] as HookId);
 			if (hook.count === this.#capacity) continue;
-			const { times, rows: numbers } = hook;
-			const time = rows.time[i] as number;
-			// In order of time, which the rings of several CPUs need not be.
-			let at = hook.count++;
-			for (; at > 0 && (times[at - 1] as number) > time; at--) {
-				times[at] = times[at - 1] as number;
-				numbers[at] = numbers[at - 1] as number;
-			}
-			times[at] = time;
-			numbers[at] = this.#numbers.of(rows.hash[i] as number) ?? UNTOLD;
+			hook.times[hook.count] = rows.time[i] as number;
+			hook.rows[hook.count++] = this.#numbers.of(rows.hash[i] as number) ?? UNTOLD;
 		}
 	}
 

@@ -3,13 +3,7 @@
 #include "miniature.h"
 #include "../../bpf/write_record.h"
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, __u32);
-	__type(value, struct record);
-} records SEC(".maps");
+WEFT_RECORDS(struct record);
 
 SEC("tc")
 int emit(struct __sk_buff *skb)
