@@ -1,24 +1,19 @@
 import assert from "node:assert/strict";
-import { afterEach, beforeEach, describe, it } from "node:test";
-import { addon } from "../../src/kernel/addon.js";
+import { describe, it } from "node:test";
 import { Drops, type KernelDrop } from "../../src/kernel/drops.js";
 import { Hooks } from "../../src/kernel/hooks.js";
 import type { Netns } from "../../src/kernel/native.js";
 import { KernelSymbols } from "../../src/kernel/symbols.js";
 import type { NetnsCookie } from "../../src/packet/hook.js";
-import { Space } from "../native/space.js";
+import { inSpaces, type Space } from "../native/space.js";
 
 /** What the space floods arrives at `far` for a foreign MAC: the kernel throws all of it away there. */
 describe("drops", () => {
 	let space: Space;
 	let netns: Netns;
-	beforeEach(() => {
-		space = new Space();
-		netns = addon().openNetns(space.path);
-	});
-	afterEach(() => {
-		netns.close();
-		space.close();
+	inSpaces((made, opened) => {
+		space = made;
+		netns = opened;
 	});
 
 	it("tells every drop of its namespaces, with the kernel's words, and counts exactly", async () => {

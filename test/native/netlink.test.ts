@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { afterEach, beforeEach, describe, it } from "node:test";
+import { describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { addon } from "../../src/kernel/addon.js";
 import type { Netns } from "../../src/kernel/native.js";
 import { nativeError } from "./fixture.js";
-import { Space } from "./space.js";
+import { inSpaces, Space } from "./space.js";
 import { eventually } from "./spawn.js";
 
 const RTM_NEWLINK = 16;
@@ -15,13 +15,9 @@ const RTNLGRP_LINK = 1;
 describe("netlink", () => {
 	let space: Space;
 	let netns: Netns;
-	beforeEach(() => {
-		space = new Space();
-		netns = addon().openNetns(space.path);
-	});
-	afterEach(() => {
-		netns.close();
-		space.close();
+	inSpaces((made, opened) => {
+		space = made;
+		netns = opened;
 	});
 
 	it("dumps what is in the namespace it was opened in", () => {

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { afterEach, beforeEach, describe, it } from "node:test";
+import { afterEach, describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { addon } from "../../src/kernel/addon.js";
 import type { Link, Netns, RawBatch } from "../../src/kernel/native.js";
 import { Miniature, nativeError, PACKET, type Row, rowsOf } from "./fixture.js";
-import { Space } from "./space.js";
+import { inSpaces, type Space } from "./space.js";
 
 describe("merging", () => {
 	it("keeps order and its word on rings written by hand: see ring_test.cc", () => {
@@ -169,13 +169,9 @@ for (const kind of ["ringbuf", "records"] as const) {
 	describe(`rings of kind ${kind} under a flood from all CPUs`, () => {
 		let space: Space;
 		let netns: Netns;
-		beforeEach(() => {
-			space = new Space();
-			netns = addon().openNetns(space.path);
-		});
-		afterEach(() => {
-			netns.close();
-			space.close();
+		inSpaces((made, opened) => {
+			space = made;
+			netns = opened;
 		});
 
 		for (const [size, bytesPerRing] of [

@@ -1,6 +1,9 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
+import { afterEach, beforeEach } from "node:test";
 import { fileURLToPath } from "node:url";
+import { addon } from "../../src/kernel/addon.js";
+import type { Netns } from "../../src/kernel/native.js";
 
 let made = 0;
 
@@ -68,6 +71,21 @@ export class Space {
 	close(): void {
 		this[Symbol.dispose]();
 	}
+}
+
+/** Gives each test of a suite a space of its own, and its namespace. */
+export function inSpaces(use: (space: Space, netns: Netns) => void): void {
+	let space: Space;
+	let netns: Netns;
+	beforeEach(() => {
+		space = new Space();
+		netns = addon().openNetns(space.path);
+		use(space, netns);
+	});
+	afterEach(() => {
+		netns.close();
+		space.close();
+	});
 }
 
 /** Compiled, this file is dist/test/native/space.js. */

@@ -1,23 +1,19 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { afterEach, beforeEach, describe, it } from "node:test";
+import { describe, it } from "node:test";
 import { addon } from "../../src/kernel/addon.js";
 import type { NativeError, Netns } from "../../src/kernel/native.js";
 import { answering, Miniature, nativeError } from "./fixture.js";
-import { Space } from "./space.js";
+import { inSpaces, type Space } from "./space.js";
 import { eventually, kill, startVictim } from "./spawn.js";
 
 describe("TCX links", () => {
 	let space: Space;
 	let netns: Netns;
-	beforeEach(() => {
-		space = new Space();
-		netns = addon().openNetns(space.path);
-	});
-	afterEach(() => {
-		netns.close();
-		space.close();
+	inSpaces((made, opened) => {
+		space = made;
+		netns = opened;
 	});
 
 	it("sees every packet before a program that ends the chain, and leaves that alone", async () => {
