@@ -4,6 +4,7 @@ import { CarrierAt, CarrierF64 } from "./carrier-table.js";
 import type { ClosedRing } from "./closed-ring.js";
 import type { Occasion } from "./closing.js";
 import { Next } from "./due-cache.js";
+import { Equals } from "./equals.js";
 import { HopAt, HopF64 } from "./hop-table.js";
 import { type DropReport, type Judgement, verdictIndex } from "./judgement.js";
 import { setPacket } from "./key.js";
@@ -23,11 +24,13 @@ export class OpenPaths {
 	readonly #shop: Workshop;
 	readonly #listing: Listing;
 	readonly #adoption: Adoption;
+	readonly #equals: Equals;
 	#serial = 0;
 
 	constructor(shop: Workshop) {
 		this.#shop = shop;
-		this.#listing = new Listing(shop, (path) => this.#reconsider(path));
+		this.#equals = new Equals(shop, this);
+		this.#listing = new Listing(shop, (path) => this.#equals.repeated(path));
 		this.#adoption = new Adoption(shop, this);
 	}
 
@@ -315,38 +318,6 @@ export class OpenPaths {
 		if (protocol === Protocol.tcp && !this.#listing.isStrong(path, protocol)) this.mark(path, Mark.repeatable);
 	}
 
-	/** A copy of it is under way: what was told of equal ones as certain rests on the order in which clocks show them. */
-	#reconsider(path: number): void {
-		const { paths, closing, ordered, limits, sight } = this.#shop;
-		const { words, signed, doubles } = paths;
-		const certain: number[] = [];
-		ordered.newestFirst((other) => {
-			if ((doubles[(other >> 1) | PathF64.latest] as number) + 2 * limits.orphanNs < sight.now) return false;
-			const isEqual =
-				signed[other | PathAt.keyA] === signed[path | PathAt.keyA] &&
-				signed[other | PathAt.keyB] === signed[path | PathAt.keyB];
-			const told = (words[other | PathAt.marks] as number) & (Mark.repeatable | Mark.order | Mark.ambiguous);
-			if (isEqual && told === Mark.repeatable && this.#mayHaveCome(other, sight.now)) certain.push(other);
-			return true;
-		});
-		for (const other of certain) {
-			this.mark(other, Mark.order);
-			const arrived = words[other | PathAt.verdict] === verdictIndex("delivered");
-			this.revise(other, arrived ? closing.arrived(other) : closing.gone(other));
-		}
-	}
-
-	/** Did what left at `now` perhaps arrive where the path was taken for arriving, as wrong as the clocks may be? */
-	#mayHaveCome(path: number, now: number): boolean {
-		const { closing, hooks, view } = this.#shop;
-		view.show(path, closing.arrived(path));
-		for (let n = 1; n < view.hopCount; n++) {
-			if (hooks.source[view.hook(n)] === hooks.source[view.hook(0)]) continue;
-			return now - view.first(n) <= view.clockErrorNs;
-		}
-		return false;
-	}
-
 	/** Says how the open path ended, as far as is known. */
 	judge(path: number, occasion: Occasion): void {
 		const { dropped, closing, sight, paths } = this.#shop;
@@ -367,37 +338,11 @@ export class OpenPaths {
 	 * that arrived before it was the rest.
 	 */
 	#closeOneOfMany(path: number, judgement: Judgement): void {
-		const { paths, closing } = this.#shop;
 		// On a node pointers tell them apart: what was lost there has come that far, as all others have.
-		const before = judgement.due?.kind === "leaves" ? this.#equalsBefore(path) : [];
+		const before = judgement.due?.kind === "leaves" ? this.#equals.before(path) : [];
 		this.mark(path, Mark.ambiguous);
 		this.#close(path, judgement);
-		for (const other of before) {
-			this.mark(other, Mark.ambiguous);
-			const arrived = paths.words[other | PathAt.verdict] === verdictIndex("delivered");
-			this.revise(other, arrived ? closing.arrived(other) : closing.gone(other));
-		}
-	}
-
-	/** Equal packets that were told by their order, back to where none was under way; oldest first. */
-	#equalsBefore(path: number): number[] {
-		const { paths, facts, ordered, limits } = this.#shop;
-		const { words, signed, doubles } = paths;
-		const found: number[] = [];
-		let begun = doubles[(path >> 1) | PathF64.first] as number;
-		ordered.newestFirst((other) => {
-			const isEqual =
-				signed[other | PathAt.keyA] === signed[path | PathAt.keyA] &&
-				signed[other | PathAt.keyB] === signed[path | PathAt.keyB] &&
-				facts.sameDirection(words[other | PathAt.tuple] as number, words[path | PathAt.tuple] as number);
-			if (!isEqual) return true;
-			// By as much as clocks may be wrong it may have been otherwise.
-			if ((doubles[(other >> 1) | PathF64.latest] as number) + limits.orphanNs < begun) return false;
-			begun = Math.min(begun, doubles[(other >> 1) | PathF64.first] as number);
-			if (((words[other | PathAt.marks] as number) & Mark.ambiguous) === 0) found.push(other);
-			return true;
-		});
-		return found.reverse();
+		this.#equals.tellAgain(before, Mark.ambiguous);
 	}
 
 	/** The kernel threw away what the carrier carried: the end of its path, unless copies or other segments go on. */
