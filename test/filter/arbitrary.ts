@@ -24,7 +24,7 @@ export const address4 = fc.constantFrom(...ADDRESSES4).map((octets) => {
 export const address6 = fc.constantFrom(...ADDRESSES6).map((hex) => Uint8Array.from(Buffer.from(hex, "hex")));
 
 const side: fc.Arbitrary<Side> = fc.constantFrom("any", "src", "dst", "both");
-const port = fc.constantFrom(...PORTS);
+export const port = fc.constantFrom(...PORTS);
 const operator: fc.Arbitrary<Relation> = fc.constantFrom(">", "<", ">=", "<=", "==", "!=");
 const constant = fc
 	.constantFrom(0, 1, 2, 4, 8, 16, 18, 53, 80, 100, 255, 1000, 1514)
@@ -175,3 +175,6 @@ const EMPTY: Packet = {
 	window: 0,
 	ipId: 0,
 };
+
+/** The second fragment of a UDP datagram over IPv4, without addresses. */
+export const LATER: Packet = { ...EMPTY, family: Family.ipv4, protocol: 17, laterFragment: true, sequence: 1480 };

@@ -3,9 +3,9 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { type Box, contains, FULL, hull, intersect, swap, toRule } from "../../src/filter/box.js";
 import { reduce } from "../../src/filter/reduce.js";
-import { prefixOf, wordsAt } from "../../src/packet/addresses.js";
-import { address4, address6, packet } from "./arbitrary.js";
-import { matchesAny } from "./packet.js";
+import { bytesOf, prefixOf, wordsAt } from "../../src/packet/addresses.js";
+import { address4, address6, LATER, packet, port } from "./arbitrary.js";
+import { matchesAny, type Packet } from "./packet.js";
 
 const prefix = fc.oneof(
 	fc.constant(FULL.source),
@@ -48,6 +48,10 @@ const box: fc.Arbitrary<Box> = fc
 	.map(([fields, more]) => ({ ...FULL, ...fields, ...more }));
 const anyBox = fc.tuple(box, fc.boolean()).map(([fields, eitherWay]) => ({ ...fields, eitherWay }));
 const packets = fc.array(packet, { minLength: 10, maxLength: 10 });
+const ends = fc.record({ sourcePort: port, destinationPort: port });
+/** A later fragment's datagram: its first fragment told the ports. */
+const withPorts = (each: Packet, at: Pick<Packet, "sourcePort" | "destinationPort">): Packet =>
+	each.laterFragment ? { ...each, ...at, laterFragment: false, hasPorts: true } : each;
 const matches = (boxes: readonly Box[], each: Parameters<typeof matchesAny>[1]) =>
 	matchesAny(
 		boxes.map((one) => toRule(one, 1)),
@@ -57,14 +61,25 @@ const matches = (boxes: readonly Box[], each: Parameters<typeof matchesAny>[1]) 
 describe("boxes never lose a packet", () => {
 	it("intersect: what both hold", () => {
 		fc.assert(
-			fc.property(box, box, packets, (a, b, some) => {
+			fc.property(box, box, packets, ends, (a, b, some, at) => {
 				const both = intersect(a, b);
 				for (const each of some) {
-					if (matches([a], each) && matches([b], each)) assert.ok(both !== null && matches([both], each));
+					const told = withPorts(each, at);
+					if (matches([a], told) && matches([b], told)) assert.ok(both !== null && matches([both], each));
 				}
 			}),
 			{ numRuns: 5000 },
 		);
+	});
+
+	it("intersect: later fragments, which match whatever the ports, are of one datagram, and it has one pair of ports", () => {
+		const a = { ...FULL, destinationPorts: { min: 443, max: 443 } };
+		const b = { ...FULL, destinationPorts: { min: 80, max: 80 } };
+		const later = { ...LATER, source: bytesOf([0, 0, 0xffff, 1]), destination: bytesOf([0, 0, 0xffff, 2]) };
+		assert.ok(matches([a], later) && matches([b], later));
+		assert.equal(intersect(a, b), null);
+		const wide = intersect(a, { ...FULL, destinationPorts: { min: 80, max: 500 } });
+		assert.ok(wide !== null && matches([wide], later));
 	});
 
 	it("hull: what either holds", () => {
