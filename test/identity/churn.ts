@@ -56,13 +56,14 @@ export async function churn(lab: Lab, { pods, least, forMs, live: act }: Churn):
 		one.untilMs = Date.now();
 		await forgetLeases(node);
 	};
+	const namesOf = ({ address, ifindex }: LabPod) => [
+		identity.directory.podByAddress(address.ipv4, Date.now()),
+		identity.directory.podByDevice("node-a", ifindex, Date.now()),
+	];
 	const check = () => {
 		for (const { pod } of live) {
-			const { uid, name } = pod;
-			const byAddress = identity.directory.podByAddress(pod.address.ipv4, Date.now());
-			const byDevice = identity.directory.podByDevice("node-a", pod.ifindex, Date.now());
-			for (const found of [byAddress, byDevice]) {
-				assert.ok(found?.uid == null || found.uid === uid, `${name} is called ${found?.name}`);
+			for (const found of namesOf(pod)) {
+				assert.ok(found?.uid == null || found.uid === pod.uid, `${pod.name} is called ${found?.name}`);
 				if (found?.netns != null) cookies.add(found.netns);
 			}
 		}
@@ -75,10 +76,11 @@ export async function churn(lab: Lab, { pods, least, forMs, live: act }: Churn):
 			const fromMs = Date.now();
 			const pod = await add(node, { namespace: "default", name, node: node.name, hostPorts: [] });
 			const lived = { pod, fromMs, untilMs: Number.POSITIVE_INFINITY };
-			live.add(lived);
 			own.push(lived);
 			all.push(lived);
-			await until(() => identity.directory.podByDevice("node-a", pod.ifindex, Date.now())?.name === name);
+			// Before weft has been told of it, its address is still that of who had it last.
+			await until(() => namesOf(pod).every((found) => found?.uid === pod.uid));
+			live.add(lived);
 			check();
 			await act?.(pod, at);
 			check();
@@ -102,7 +104,8 @@ export async function churn(lab: Lab, { pods, least, forMs, live: act }: Churn):
 		assert.ok(kept < MOST_KEPT, `${kept} bytes are kept`);
 		return all;
 	} finally {
-		await Promise.allSettled([...live].map(end));
+		const left = all.filter(({ untilMs }) => untilMs === Number.POSITIVE_INFINITY);
+		await Promise.allSettled(left.map(end));
 		close();
 	}
 }
