@@ -94,14 +94,22 @@ function negated(expression: Expression, context: RuleContext): readonly Box[] {
 		case "true":
 			return [];
 		case "and":
-			return capped([...negated(expression.left, context), ...negated(expression.right, context)], MOST_TERMS);
+			return capped([...nowhere(expression.left, context), ...nowhere(expression.right, context)], MOST_TERMS);
 		case "or":
-			return product(negated(expression.left, context), negated(expression.right, context));
+			return product(nowhere(expression.left, context), nowhere(expression.right, context));
 		case "not":
 			return boxesOf(expression.term, context);
 		default:
 			return complementOf(expression);
 	}
+}
+
+/**
+ * What must hold at no hop of a path is no hop's either. But if that is a "not X" itself, as in `A and not (not X or B)`,
+ * then X holds at some hop, which need not be the one where A does: there it says nothing.
+ */
+function nowhere(expression: Expression, context: RuleContext): readonly Box[] {
+	return expression.kind === "not" && context.scope === "path" ? [FULL] : negated(expression, context);
 }
 
 function product(left: readonly Box[], right: readonly Box[]): readonly Box[] {

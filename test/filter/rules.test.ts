@@ -8,10 +8,10 @@ import { pathTest } from "../../src/filter/path.js";
 import { resolveEnd, translations } from "../../src/filter/resolve.js";
 import type { KernelRule } from "../../src/filter/rule.js";
 import { kernelRules, type RuleContext } from "../../src/filter/rules.js";
-import { formatAddress } from "../../src/packet/addresses.js";
-import { expression, packet } from "./arbitrary.js";
+import { formatAddress, parseAddress } from "../../src/packet/addresses.js";
+import { expression, LATER, packet } from "./arbitrary.js";
 import { ANY, DIRECTORY, resolve } from "./directory.js";
-import { facesOf, matchesAny } from "./packet.js";
+import { facesOf, matchesAny, type Packet } from "./packet.js";
 
 const context = (over: Partial<RuleContext> = {}): RuleContext => ({
 	place: { kind: "host", node: "node-a" },
@@ -147,6 +147,18 @@ describe("the kernel's rules", () => {
 });
 
 describe("the kernel's rules across a path", () => {
+	it("hold a hop of which a double negation speaks of another: SNAT has changed the source in between", () => {
+		const filter = "src host 10.244.1.2 and not (ip and not src host 10.244.2.3)";
+		const test = pathTest(parseFilter(filter), { from: ANY, to: ANY, resolve, hook: () => null });
+		const bytes = (text: string) => parseAddress(text) ?? assert.fail(text);
+		const first: Packet = { ...LATER, source: bytes("10.244.1.2"), destination: bytes("10.96.0.11") };
+		const second: Packet = { ...first, source: bytes("10.244.2.3") };
+		assert.ok(test(facesOf([first, second])));
+		const rules = kernelRules(parseFilter(filter), context());
+		assert.ok([first, second].some((each) => matchesAny(rules, each)));
+		assert.deepEqual(rulesOf(filter), ["10.244.1.2 > *"]);
+	});
+
 	it("leave out what segmentation and encapsulation change", () => {
 		assert.deepEqual(rulesOf("tcp and greater 1000"), ["proto 6"]);
 		assert.deepEqual(rulesOf("icmp and greater 1000"), ["family 2 proto 1 len 930-0"]);
