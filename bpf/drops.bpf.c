@@ -90,12 +90,12 @@ struct {
 		});
 } rings SEC(".maps");
 
-/* Network namespaces of this node: cookie → weft_knobs.netns of its hooks. */
+/* Network namespaces of this node, by cookie. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, WEFT_DROP_NAMESPACES);
 	__type(key, __u64);
-	__type(value, __u32);
+	__type(value, struct weft_drop_namespace);
 } namespaces SEC(".maps");
 
 struct {
@@ -133,6 +133,7 @@ struct weft_drop_place {
 	__u64 cookie;
 	__u32 reason;
 	__u32 netns;
+	__u32 realm;
 	__u32 ifindex;
 	__u8 origin;
 };
@@ -151,11 +152,11 @@ static __always_inline __u64 weft_cookie_of_device(const struct net_device *dev)
  * From the most trusted to the least: `dev` shares its place with other things, and is garbage in a datagram
  * that waited for a reader. So it only counts where it leads to a namespace of this node.
  */
-static __always_inline __u32 *weft_find_namespace(struct sk_buff *skb, const struct sock *rx_sk,
-						  struct weft_drop_place *place)
+static __always_inline const struct weft_drop_namespace *
+weft_find_namespace(struct sk_buff *skb, const struct sock *rx_sk, struct weft_drop_place *place)
 {
 	const struct net_device *dev = BPF_CORE_READ(skb, dev);
-	__u32 *netns;
+	const struct weft_drop_namespace *netns;
 
 	place->cookie = weft_cookie_of_socket(rx_sk);
 	place->origin = WEFT_DROP_BY_RX_SOCKET;
@@ -305,14 +306,14 @@ static __always_inline void weft_describe_packet(struct weft_drop *drop, const s
 
 /* Where the tracer saw this packet last. */
 static __always_inline void weft_find_hop(struct weft_drop *drop, struct weft_drop_cpu *cpu, __u64 id,
-					  __u32 netns)
+					  __u32 realm)
 {
 	const struct weft_slot *slot = weft_slot_of(id);
 
 	drop->hop_ifindex = 0;
 	drop->hop_hook_set = 0;
 	if (!slot || weft_slot_tag(slot) != weft_tag(id) ||
-	    !weft_find_slot(slot, &cpu->slot, id, netns, &cpu->packet, WEFT_DROP_JIFFIES))
+	    !weft_find_slot(slot, &cpu->slot, id, realm, &cpu->packet, WEFT_DROP_JIFFIES))
 		return;
 	drop->hop_ifindex = weft_slot_ifindex(&cpu->slot);
 	drop->hop_hook_set = weft_slot_hook_set(&cpu->slot);
@@ -351,7 +352,7 @@ static __always_inline int weft_record_drop(struct sk_buff *skb, const struct we
 	drop->length = cpu->view.len;
 	drop->gso_size = cpu->view.gso_size;
 	weft_describe_packet(drop, &cpu->packet);
-	weft_find_hop(drop, cpu, drop->skb, place->netns);
+	weft_find_hop(drop, cpu, drop->skb, place->realm);
 	counters->emitted++;
 	bpf_ringbuf_submit(drop, BPF_RB_NO_WAKEUP);
 	return 1;
@@ -365,8 +366,9 @@ int weft_drops(__u64 *ctx)
 	struct weft_drop_counters *counters = bpf_map_lookup_elem(&drop_counters, &zero);
 	struct weft_drop_place place = {.location = ctx[1]};
 	const struct sock *rx_sk = 0;
+	const struct weft_drop_namespace *netns;
 	struct weft_drop_count *count;
-	__u32 *netns, skipped;
+	__u32 skipped;
 	int recorded;
 
 	if (!counters)
@@ -388,7 +390,8 @@ int weft_drops(__u64 *ctx)
 			counters->unknown++;
 		return 0;
 	}
-	place.netns = *netns;
+	place.netns = netns->id;
+	place.realm = netns->realm;
 	counters->ours++;
 	count = weft_count_drop(&place);
 	if (!count) {

@@ -66,10 +66,15 @@ struct weft_drop {
 
 _Static_assert(sizeof(struct weft_drop) == 152, "a multiple of eight");
 
+struct weft_drop_namespace {
+	unsigned int id;    /* in weft_drop_key */
+	unsigned int realm; /* weft_knobs.netns of the hooks that may have seen its packets */
+};
+
 struct weft_drop_key {
 	unsigned long long location;
 	unsigned int reason;
-	unsigned int netns; /* as given in `namespaces` */
+	unsigned int netns; /* weft_drop_namespace.id */
 };
 
 struct weft_drop_count { /* per CPU */

@@ -29,27 +29,6 @@ static __always_inline int weft_might_be_followed(struct __sk_buff *skb)
 	return slot && weft_slot_tag(slot) == weft_tag(id);
 }
 
-static __always_inline void weft_fill_slot(struct weft_slot *slot, struct __sk_buff *skb, __u64 id,
-					   const struct weft_packet *packet, __u32 subscribers)
-{
-	__u64 fragment = packet->flags & WEFT_FRAGMENT ? 1 : 0;
-	const __u64 *source = (const __u64 *)packet->source;
-	const __u64 *destination = (const __u64 *)packet->destination;
-	__u32 body = weft_body(packet);
-	struct weft_slot here = {
-		.key = bpf_jiffies64() << 32 | weft_tag(id),
-		.place = fragment << 56 | (__u64)packet->protocol << 48 | (__u64)knobs.hook_set << 32 |
-			 skb->ifindex,
-		.flow = (__u64)packet->destination_port << 48 | (__u64)packet->source_port << 32 |
-			subscribers,
-		.source = {source[0], source[1]},
-		.destination = {destination[0], destination[1]},
-	};
-
-	here.check = (__u64)body << 32 | weft_seal(&here, body, knobs.netns, id, weft_label(packet));
-	weft_copy_slot(slot, &here);
-}
-
 static __always_inline int weft_is_translated(const struct weft_slot *last, const struct weft_packet *packet)
 {
 	const __u64 *source = (const __u64 *)packet->source;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* The slots: looked up by the tracer and by whoever wants to know where a packet was seen last. */
+/* The slots: filled by who sees packets, looked up by whoever wants to know where one was seen last. */
 #ifndef WEFT_SIGHTINGS_H
 #define WEFT_SIGHTINGS_H
 
@@ -82,6 +82,28 @@ static __always_inline int weft_find_slot(const struct weft_slot *slot, struct w
 		return 0;
 	return weft_slot_is_fragment(last) || packet->flags & WEFT_FRAGMENT ||
 	       weft_slot_body(last) == weft_body(packet);
+}
+
+/* This packet was seen here. Needs its details. */
+static __always_inline void weft_fill_slot(struct weft_slot *slot, struct __sk_buff *skb, __u64 id,
+					   const struct weft_packet *packet, __u32 subscribers)
+{
+	__u64 fragment = packet->flags & WEFT_FRAGMENT ? 1 : 0;
+	const __u64 *source = (const __u64 *)packet->source;
+	const __u64 *destination = (const __u64 *)packet->destination;
+	__u32 body = weft_body(packet);
+	struct weft_slot here = {
+		.key = bpf_jiffies64() << 32 | weft_tag(id),
+		.place = fragment << 56 | (__u64)packet->protocol << 48 | (__u64)knobs.hook_set << 32 |
+			 skb->ifindex,
+		.flow = (__u64)packet->destination_port << 48 | (__u64)packet->source_port << 32 |
+			subscribers,
+		.source = {source[0], source[1]},
+		.destination = {destination[0], destination[1]},
+	};
+
+	here.check = (__u64)body << 32 | weft_seal(&here, body, knobs.netns, id, weft_label(packet));
+	weft_copy_slot(slot, &here);
 }
 
 #endif

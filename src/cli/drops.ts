@@ -19,14 +19,17 @@ Each row is what was dropped alike within a tenth of a second: why, where the pa
 the first of its kind what the kernel says, what usually causes it, and what to do (→). Only drops of this node and its
 pods. What the kernel throws away with nothing lost (copies for others, the end of connections) is left out, but counted.
 
-No hook is on: where a packet was last is concluded from what the kernel notes on it, the device by which it came in, or
-the one that threw it away while sending. Under weft trace a drop ends at the hook that saw that very packet last.
+Where a packet was last is concluded from what the kernel notes on it: the device by which it came in, or the one that
+threw it away while sending. That costs nothing while nothing is dropped. With --hooks each device notes which packets it
+has seen, as under weft trace and at its price, and a row tells where that very packet was seen last. In JSON a hop's
+"evidence" is "concluded" or "seen"; what no hook saw, such as copies that a bridge floods, is concluded also then.
 
 Examples:
   sudo weft drops                                      live, until Ctrl-C; then a table of all
   sudo weft drops pod default/web                      of one pod, either way
   sudo weft drops 'tcp port 80 and not net 10.96.0.0/12'
   sudo weft drops -d 10s -o json | jq -r 'select(.type == "drop") | "\\(.count) \\(.diagnosis) \\(.remedy)"'
+  sudo weft drops --hooks                              where each was seen last, not concluded
   sudo weft drops --lab                                all nodes of the lab
   sudo weft trace default/client default/server        the same drops on the packets' own paths, hop by hop`;
 
@@ -36,28 +39,32 @@ interface Options extends WhichNodes {
 	readonly count?: number;
 	readonly time: TimeForm;
 	readonly output: "text" | "json";
+	readonly hooks?: boolean;
+	readonly attach?: "tcx" | "clsact";
 }
 
 export function define(command: Command): void {
 	command
 		.usage("[FILTER] [OPTIONS]")
 		.argument("[FILTER...]", "tcpdump's language, plus pod, svc and node")
+		.option("--hooks", "hook the devices, to see where packets were last")
 		.addHelpText("after", help)
 		.action(run);
-	addShared(command, ["namespace", "count", "duration", "time", "output", "lab", "netns", "hostRoot"]);
+	addShared(command, ["namespace", "count", "duration", "time", "output", "lab", "netns", "hostRoot", "attach"]);
 }
 
 async function run(words: readonly string[], options: Options): Promise<void> {
 	const filter = parseFilter(words.join(" "), { namespace: options.namespace });
 	requireTracingRights("watching drops on this machine");
 	const nodes = await specsOf(options);
+	const hooks = options.hooks ? ({ hooks: options.attach ?? "auto" } as const) : {};
 	const { DropsWatch } = await import("../collector/drops.js");
 	const stop = stopOnSignals();
 	const enough = new AbortController();
 	const printer = printerFor(options);
 	let reports = 0;
 	try {
-		const watch = await DropsWatch.start({ nodes, filter }, (batch) => {
+		const watch = await DropsWatch.start({ nodes, filter, ...hooks }, (batch) => {
 			for (const report of batch) {
 				if (reports === options.count) break;
 				printer.drop(report);
@@ -66,12 +73,13 @@ async function run(words: readonly string[], options: Options): Promise<void> {
 			if (reports === options.count) enough.abort();
 		});
 		try {
-			const { nodes: names, namespaces } = watch.ready;
+			const { nodes: names, namespaces, warnings } = watch.ready;
+			for (const line of warnings) process.stderr.write(`weft: ${sanitize(line)}\n`);
 			process.stderr.write(`weft: watching ${namespaces} namespaces on ${sanitize(names.join(", "))}\n`);
 			await until(AbortSignal.any([stop.signal, enough.signal]), options.duration ?? null);
 			printer.summary(await watch.stop());
 		} finally {
-			watch.close();
+			await watch.close();
 		}
 	} finally {
 		stop.dispose();

@@ -60,7 +60,7 @@ export class Always {
 
 	async close(): Promise<void> {
 		await this.#drops?.stop();
-		this.#drops?.close();
+		await this.#drops?.close();
 		await this.#latency?.close();
 	}
 

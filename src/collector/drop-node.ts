@@ -6,13 +6,19 @@ import { WiringExpectation } from "../wiring/expectation.js";
 import type { Due, Wiring } from "../wiring/model.js";
 import { WiringView } from "../wiring/view.js";
 
+/** Where the hook of a hook set on a device is; null: not known. */
+export type SeenAt = (hookSet: number, ifindex: number) => DropHop | null;
+
 /** One node as its drops are looked at: which namespaces are its own, and where its tables would send a packet. */
 export class DropNode {
 	readonly #expectation: WiringExpectation;
+	readonly #seenAt: SeenAt;
 	#view: WiringView;
 	#asked: Hook | null = null;
 
-	constructor(wiring: Wiring) {
+	/** @param seenAt the place of a hook; absent: no hook notes where packets are */
+	constructor(wiring: Wiring, seenAt: SeenAt = () => null) {
+		this.#seenAt = seenAt;
 		this.#view = new WiringView(wiring);
 		this.#expectation = new WiringExpectation(wiring, {
 			hook: () => this.#asked,
@@ -48,7 +54,10 @@ export class DropNode {
 		return path === "/proc/self/ns/net" ? null : path;
 	}
 
-	/** Where a packet was last: what a bridge flooded to a pod that it is not for was last where it came into the bridge. */
+	/**
+	 * Where a packet was last: where a hook saw it, else as concluded. A copy that a bridge flooded to a pod stands for its
+	 * original, which was last where it came into the bridge.
+	 */
 	hopOf(drop: KernelDrop): DropHop | null {
 		if (drop.reason === "OTHERHOST" && drop.source !== null) {
 			const [veth] = this.#view.vethsByAddress(drop.source);
@@ -56,10 +65,12 @@ export class DropNode {
 			const link = veth ?? bridge;
 			if (link !== null && link !== undefined) {
 				const direction = veth === undefined ? "egress" : "ingress";
-				return { netns: this.#view.wiring.host.cookie, ifindex: link.ifindex, device: link.name, direction };
+				const { cookie: netns } = this.#view.wiring.host;
+				return { netns, ifindex: link.ifindex, device: link.name, direction, seen: false };
 			}
 		}
-		return lastHop(drop, this.#view);
+		const seen = drop.hop === null ? null : this.#seenAt(drop.hop.hookSet, drop.hop.ifindex);
+		return seen ?? lastHop(drop, this.#view);
 	}
 
 	/** Where the node's tables would send it from there. */

@@ -11,6 +11,7 @@ import type { Endpoint } from "../path/path.js";
 import { tunnelPorts } from "../wiring/roles.js";
 import { clusterOf, lookupOver } from "./cluster.js";
 import { dropTest } from "./drop-filter.js";
+import { DropHooks } from "./drop-hooks.js";
 import { DropJudge, protocolName } from "./drop-judge.js";
 import { DropNode } from "./drop-node.js";
 import { NodeObserver } from "./node-observer.js";
@@ -24,12 +25,16 @@ export interface DropsRequest {
 	/** Between these ends, either way; absent: any. */
 	readonly from?: End;
 	readonly to?: End;
+	/** Which hooks note where each packet was seen last; absent: none, and where a dropped one was is concluded. */
+	readonly hooks?: "tcx" | "clsact" | "auto";
 }
 
 export interface DropsReady {
 	readonly nodes: readonly string[];
 	/** Network namespaces: the nodes' own and their pods'. */
 	readonly namespaces: number;
+	/** What could not be hooked; one line each. */
+	readonly warnings: readonly string[];
 }
 
 /** See DropSummary. */
@@ -40,12 +45,13 @@ const ANY: End = { kind: "any" };
 const NAMES_MS = 250;
 /** Drops of this long are told together. */
 const GATHER_MS = 100;
+const MOST_WARNINGS = 20;
 /** The wiring hears of a link that went down a little later than its packets' death. */
 const SETTLE_MS = 60;
 
 /**
- * Tells what the kernel throws away in the namespaces of nodes on this machine, why, and whose it was. Nothing is hooked
- * to any device: while nothing is dropped nothing runs.
+ * Tells what the kernel throws away in the namespaces of nodes on this machine, why, and whose it was. Unless it is asked
+ * for nothing is hooked to any device: while nothing is dropped nothing runs.
  */
 export class DropsWatch {
 	readonly #request: DropsRequest;
@@ -57,7 +63,9 @@ export class DropsWatch {
 	readonly #told = { dropped: 0, consumed: 0, filtered: 0 };
 	readonly #onReports: (reports: readonly DropReport[]) => void;
 	readonly #wallClockBase: bigint;
+	readonly #warnings: string[] = [];
 	#drops: Drops | null = null;
+	#hooks: DropHooks | null = null;
 	#owners = new Map<NetnsCookie, NodeObserver>();
 	#test: (drop: KernelDrop) => boolean = () => true;
 	#waiting: KernelDrop[] = [];
@@ -76,7 +84,7 @@ export class DropsWatch {
 			await watch.#begin();
 			return watch;
 		} catch (cause) {
-			watch.close();
+			await watch.close();
 			throw cause;
 		}
 	}
@@ -90,7 +98,7 @@ export class DropsWatch {
 
 	get ready(): DropsReady {
 		const nodes = this.#watched().map(({ spec }) => spec.name);
-		return { nodes, namespaces: this.#owners.size };
+		return { nodes, namespaces: this.#owners.size, warnings: this.#warnings };
 	}
 
 	/** What is not told as a drop, so far. */
@@ -115,11 +123,13 @@ export class DropsWatch {
 		};
 	}
 
-	close(): void {
+	/** Takes the hooks away one by one; a process that ends does without. */
+	async close(): Promise<void> {
 		this.#stopped = true;
 		if (this.#timer !== null) clearInterval(this.#timer);
 		for (const observer of this.#observers) observer.close();
 		this.#drops?.close();
+		await this.#hooks?.close();
 	}
 
 	async #begin(): Promise<void> {
@@ -129,7 +139,10 @@ export class DropsWatch {
 		const names = Promise.all(this.#observers.map(({ ready }) => ready));
 		await Promise.race([names, new Promise((resolve) => setTimeout(resolve, NAMES_MS).unref())]);
 		const ports = this.#watched().flatMap(({ wiring }) => tunnelPorts(wiring.host));
-		this.#drops = new Drops({ slots: null, tunnelPorts: [...new Set(ports)].slice(0, 4) });
+		const { hooks } = this.#request;
+		if (hooks !== undefined) this.#hooks = await this.#hook(hooks);
+		const slots = this.#hooks?.slotAccess ?? null;
+		this.#drops = new Drops({ slots, tunnelPorts: [...new Set(ports)].slice(0, 4) });
 		this.#changed();
 		this.#began = performance.now();
 		this.#drops.start((drops) => {
@@ -140,11 +153,22 @@ export class DropsWatch {
 		}, GATHER_MS);
 	}
 
+	async #hook(attach: "tcx" | "clsact" | "auto"): Promise<DropHooks> {
+		const hooks = new DropHooks(attach, (line) => this.#warn(line));
+		await hooks.follow(this.#watched().map(({ wiring }) => wiring));
+		return hooks;
+	}
+
+	#warn(line: string): void {
+		if (this.#warnings.length < MOST_WARNINGS && !this.#warnings.includes(line)) this.#warnings.push(line);
+	}
+
 	#changed(): void {
 		if (this.#stopped || this.#drops === null) return;
+		this.#hooks?.follow(this.#watched().map(({ wiring }) => wiring)).catch(() => undefined);
 		this.#owners = new Map();
 		for (const observer of this.#watched()) {
-			const node = this.#nodes.get(observer) ?? new DropNode(observer.wiring);
+			const node = this.#nodes.get(observer) ?? new DropNode(observer.wiring, this.#hooks?.seenAt);
 			this.#nodes.set(observer, node);
 			node.update(observer.wiring);
 			for (const netns of node.namespaces()) this.#owners.set(netns, observer);
@@ -212,7 +236,7 @@ export class DropsWatch {
 			kernelReason: drop.reason,
 			kernelFunction: drop.function,
 			...{ diagnosis, explanation, remedy },
-			hop: hop === null ? null : { device: hop.device, direction: hop.direction },
+			hop: hop && { device: hop.device, direction: hop.direction, evidence: hop.seen ? "seen" : "concluded" },
 			protocol: protocolName(drop.protocol),
 			source: this.#endpoint(drop.source, withPorts ? drop.sourcePort : null, atMs),
 			destination: this.#endpoint(drop.destination, withPorts ? drop.destinationPort : null, atMs),
@@ -243,8 +267,10 @@ export class DropsWatch {
 				continue;
 			}
 			this.#told.dropped += untold;
-			const one = flows.size === 1;
-			rest.push({ ...last, count: untold, ...(one ? {} : { source: null, destination: null, hop: null }) });
+			const several = flows.size === 1 ? {} : { source: null, destination: null };
+			// Where these were nobody has looked.
+			const hop = last.hop !== null && flows.size === 1 ? { ...last.hop, evidence: "concluded" as const } : null;
+			rest.push({ ...last, ...several, hop, count: untold });
 		}
 		if (rest.length > 0) this.#onReports(rest);
 	}
@@ -280,5 +306,6 @@ function keyOf({
 	destination,
 }: DropReport): string {
 	const ends = [source?.ip, source?.port, destination?.ip, destination?.port];
-	return [node, kernelReason, kernelFunction, diagnosis, hop?.device, hop?.direction, protocol, ...ends].join(" ");
+	const place = [hop?.device, hop?.direction, hop?.evidence];
+	return [node, kernelReason, kernelFunction, diagnosis, ...place, protocol, ...ends].join(" ");
 }

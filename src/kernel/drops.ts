@@ -140,8 +140,9 @@ export class Drops {
 		}
 		for (const cookie of wanted) {
 			if (this.#watched.has(cookie)) continue;
-			const id = this.#slots?.netnsId(cookie) ?? Number(BigInt.asUintN(32, BigInt(cookie)));
-			this.#maps.namespaces.update(cookieKey(cookie), u32Key(id));
+			const id = Number(BigInt.asUintN(32, BigInt(cookie)));
+			const realm = this.#slots?.netnsId(cookie) ?? 0;
+			this.#maps.namespaces.update(cookieKey(cookie), new Uint8Array(Uint32Array.of(id, realm).buffer));
 			this.#watched.set(cookie, id);
 		}
 	}

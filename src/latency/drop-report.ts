@@ -17,17 +17,24 @@ export interface DropReport {
 	readonly explanation: string | null;
 	/** A command that would repair it or show more. */
 	readonly remedy: string | null;
-	/**
-	 * Where the packet was last, concluded from the device that it came in by, or that threw it away while sending (see
-	 * lastHop): no hook is on. A traced path's blame is where a hook saw it last. Null: made here, or not known.
-	 */
-	readonly hop: { readonly device: string; readonly direction: Direction } | null;
+	/** Where the packet was last. Null: made here, or not known. */
+	readonly hop: DropPlace | null;
 	/** tcp, udp … as in Flow. */
 	readonly protocol: string;
 	readonly source: Endpoint | null;
 	readonly destination: Endpoint | null;
 	/** Id of the traced path that ended here; null: not traced. */
 	readonly path: string | null;
+}
+
+export interface DropPlace {
+	readonly device: string;
+	readonly direction: Direction;
+	/**
+	 * `seen`: a hook saw this very packet there, and no later one did. `concluded`: from the device that it came in by, or
+	 * that threw it away while sending (see lastHop).
+	 */
+	readonly evidence: "seen" | "concluded";
 }
 
 /** The account of `weft drops`, in packets, at its end: seen = dropped + consumed + left out + what is not told here. */

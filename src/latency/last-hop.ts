@@ -10,6 +10,8 @@ export interface DropHop {
 	readonly ifindex: number;
 	readonly device: string;
 	readonly direction: Direction;
+	/** A hook saw this very packet there, and no later one did. Else it is concluded. */
+	readonly seen: boolean;
 }
 
 /**
@@ -46,5 +48,5 @@ const BRIDGES = /^(br_|nf_br_|maybe_deliver|deliver_clone)/;
 
 function hopAt(view: WiringView, netns: NetnsCookie, ifindex: number, direction: Direction): DropHop | null {
 	const link = view.namespace(netns)?.link(ifindex) ?? null;
-	return link === null ? null : { netns, ifindex, device: link.name, direction };
+	return link === null ? null : { netns, ifindex, device: link.name, direction, seen: false };
 }

@@ -210,7 +210,7 @@ function dropJson(drop: DropReport): unknown {
 	const { hop, protocol, source, destination, path } = drop;
 	return {
 		...{ type, time, node, count, kernelReason, kernelFunction, diagnosis, explanation, remedy },
-		hop: hop === null ? null : { device: hop.device, direction: hop.direction },
+		hop: hop === null ? null : { device: hop.device, direction: hop.direction, evidence: hop.evidence },
 		protocol,
 		source: source === null ? null : endpoint(source),
 		destination: destination === null ? null : endpoint(destination),

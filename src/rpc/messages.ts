@@ -28,7 +28,7 @@ export interface MessageTypes {
 	readonly WatchFlowsResponse: { readonly state?: StateMessage | null; readonly flow?: object | null };
 	readonly WatchLatencyRequest: WatchLatencyRequest;
 	readonly WatchLatencyResponse: { readonly state?: StateMessage | null; readonly delta?: SegmentDeltaMessage | null };
-	readonly WatchDropsRequest: QuestionMessage;
+	readonly WatchDropsRequest: QuestionMessage & { readonly hooks: boolean };
 	readonly WatchDropsResponse: { readonly state?: StateMessage | null; readonly drop?: object | null };
 	readonly WatchTopologyRequest: { readonly withEvidence: boolean };
 	readonly WatchTopologyResponse: WatchTopologyResponse;

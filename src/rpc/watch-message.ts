@@ -78,6 +78,9 @@ export function placeOf(delta: SegmentDeltaMessage): SegmentPlace {
 	};
 }
 
+/** enum weft.v1.HopEvidence */
+const HOP_EVIDENCE = { seen: 1, concluded: 2 } as const;
+
 export function dropMessage(drop: DropReport): object {
 	const { node, count, kernelReason, kernelFunction, diagnosis, explanation, remedy, hop, protocol } = drop;
 	return {
@@ -88,6 +91,7 @@ export function dropMessage(drop: DropReport): object {
 		source: drop.source === null ? null : endpoint(drop.source),
 		destination: drop.destination === null ? null : endpoint(drop.destination),
 		path: drop.path ?? "",
+		hopEvidence: hop === null ? 0 : HOP_EVIDENCE[hop.evidence],
 	};
 }
 

@@ -49,7 +49,7 @@ export class DropWatch implements Closeable {
 		this.program = this.#object.program("weft_drops");
 		const map = this.#object.map("namespaces");
 		for (const [cookie, id] of namespaces) {
-			map.update(bytesOf(BigInt(cookie), 8), bytesOf(BigInt(id), 4));
+			map.update(bytesOf(BigInt(cookie), 8), new Uint8Array(Uint32Array.of(id, id).buffer));
 		}
 		map.close();
 		this.#link = addon().attachTracing(this.program);

@@ -87,12 +87,22 @@ describe("an agent's watches", () => {
 				});
 			}
 		};
-		const request = { from: { end: "default/client" }, to: { end: "default/neighbor" }, filter: "udp" };
-		const all = await listen("WatchDrops", request, knock, (so) => so.some(({ drop }) => drop));
-		const drops = all.flatMap(({ drop }) => drop ?? []);
-		assert.ok(drops.every(({ destination }) => destination.pod === "neighbor"));
-		assert.equal(drops[0]?.["diagnosis"], "closed port");
-		assert.equal(drops[0]?.["kernelReason"], "NO_SOCKET");
+		for (const hooks of [false, true]) {
+			const request = { from: { end: "default/client" }, to: { end: "default/neighbor" }, filter: "udp", hooks };
+			const all = await listen("WatchDrops", request, knock, (so) => so.some(({ drop }) => drop));
+			const drops = all.flatMap(({ drop }) => drop ?? []);
+			assert.ok(drops.every(({ destination }) => destination.pod === "neighbor"));
+			assert.equal(drops[0]?.["diagnosis"], "closed port");
+			assert.equal(drops[0]?.["kernelReason"], "NO_SOCKET");
+			const { hop, hopEvidence } = drops[0] ?? {};
+			assert.deepEqual(
+				{ hop, hopEvidence },
+				{
+					hop: { ...(hop as object), node: "node-a", device: "eth0", direction: "DIRECTION_INGRESS" },
+					hopEvidence: hooks ? "HOP_EVIDENCE_SEEN" : "HOP_EVIDENCE_CONCLUDED",
+				},
+			);
+		}
 	});
 
 	test("refuses what makes no sense, by the field's name", async () => {

@@ -39,7 +39,7 @@ export const CLSACT_SUITES = {
 export const LEFT_OUT: Readonly<Record<string, string>> = {
 	clsact: "is about the filters themselves",
 	datapath: "the lab under tcpdump: weft hooks nothing",
-	drops: "a tracepoint tells of drops: no device is hooked",
+	drops: "a tracepoint tells of drops; its one question to hooks is asked by clsact there",
 	lab: "the lab itself",
 	"lab-agents": "how agents are begun and ended; once they run they are those of the other files",
 	offloads: "the lab under tcpdump: weft hooks nothing",

@@ -13,41 +13,44 @@ const FLOOD = "build/bench/flood";
 
 /** Side by side: each watches its own lab, and five minutes are long. */
 describe("weft drops of faults and of none", { concurrency: true }, () => {
-	describe("tells why", { concurrency: false }, () => {
-		const lab = cluster({ servers: true });
-		let weft: RunningDrops | null = null;
-		before(async () => {
-			weft = await startDrops(`--lab=${lab().name}`);
-		});
-		after(async () => {
-			await weft?.stop();
-		});
-
-		for (const fault of FAULTS) {
-			test(fault.name, async () => {
-				assert.ok(weft);
-				const undo = await fault.make(lab());
-				try {
-					const told = weft.next(({ diagnosis }) => diagnosis === fault.diagnosis);
-					// Whatever comes of it is looked at below.
-					told.catch(() => undefined);
-					await fault.send(lab());
-					const drops = await told;
-					const others = drops.filter(({ diagnosis }) => diagnosis !== fault.diagnosis);
-					assert.deepEqual(others.map(shown), [], "nothing else is told");
-					const [drop] = drops;
-					assert.ok(drop);
-					assert.equal(drop.node, fault.node ?? "node-a");
-					assert.deepEqual(drop.hop, fault.hop(lab()));
-					assert.equal(drop.source?.pod ?? null, fault.from === undefined ? "client" : fault.from);
-					assert.equal(drop.destination?.pod ?? null, fault.to);
-					assert.match(`${drop.explanation} ${drop.remedy}`, fault.words);
-				} finally {
-					await undo();
-				}
+	for (const hooks of [[], ["--hooks"]]) {
+		describe(`tells why${hooks.length === 0 ? "" : ", and where hooks saw it last"}`, { concurrency: false }, () => {
+			const lab = cluster({ servers: true });
+			let weft: RunningDrops | null = null;
+			before(async () => {
+				weft = await startDrops(...hooks, `--lab=${lab().name}`);
 			});
-		}
-	});
+			after(async () => {
+				await weft?.stop();
+			});
+
+			for (const fault of FAULTS) {
+				test(fault.name, async () => {
+					assert.ok(weft);
+					const undo = await fault.make(lab());
+					try {
+						const told = weft.next(({ diagnosis }) => diagnosis === fault.diagnosis);
+						// Whatever comes of it is looked at below.
+						told.catch(() => undefined);
+						await fault.send(lab());
+						const drops = await told;
+						const others = drops.filter(({ diagnosis }) => diagnosis !== fault.diagnosis);
+						assert.deepEqual(others.map(shown), [], "nothing else is told");
+						const [drop] = drops;
+						assert.ok(drop);
+						assert.equal(drop.node, fault.node ?? "node-a");
+						const evidence = hooks.length === 0 || fault.flooded ? "concluded" : "seen";
+						assert.deepEqual(drop.hop, { ...fault.hop(lab()), evidence });
+						assert.equal(drop.source?.pod ?? null, fault.from === undefined ? "client" : fault.from);
+						assert.equal(drop.destination?.pod ?? null, fault.to);
+						assert.match(`${drop.explanation} ${drop.remedy}`, fault.words);
+					} finally {
+						await undo();
+					}
+				});
+			}
+		});
+	}
 
 	describe("is silent", () => {
 		const lab = cluster({ servers: true });
@@ -119,6 +122,33 @@ describe("weft drops", () => {
 		const drops = await told;
 		assert.ok(drops.every(({ destination }) => destination?.pod === "server"));
 		assert.ok((await weft.stop()).filtered >= 1);
+	});
+
+	test("sees with hooks where a packet was that came in nowhere: the node's own, which a bridge's rule kills", async () => {
+		const { pod } = lab().pod("default/client");
+		const node = lab().node("node-a");
+		await node.attempt("ping", "-c", "1", "-W", "1", pod.address.ipv4);
+		const knock = async (...options: string[]) => {
+			const weft = await startDrops("icmp", "and", "pod", "default/client", ...options, `--lab=${lab().name}`);
+			try {
+				await node.run("nft", "add table bridge weftlab");
+				await node.run("nft", "add chain bridge weftlab out { type filter hook output priority 0; }");
+				await node.run("nft", `add rule bridge weftlab out ip daddr ${pod.address.ipv4} drop`);
+				const told = weft.next(() => true);
+				told.catch(() => undefined);
+				await node.attempt("ping", "-c", "1", "-W", "0.3", pod.address.ipv4);
+				return (await told).map(({ hop }) => hop);
+			} finally {
+				await node.attempt("nft", "delete table bridge weftlab");
+				await weft.stop();
+			}
+		};
+		const unseen = await knock();
+		assert.deepEqual(unseen, [null]);
+		assert.deepEqual(await knock("--hooks"), [{ device: "cni0", direction: "egress", evidence: "seen" }]);
+		assert.deepEqual(await knock("--hooks", "--attach=clsact"), [
+			{ device: "cni0", direction: "egress", evidence: "seen" },
+		]);
 	});
 
 	test("knows nothing of another node's drops", async () => {

@@ -1,6 +1,8 @@
 import type { Lab } from "../../src/lab/lab.js";
 import type { Space } from "../../src/lab/space.js";
-import type { DropReport } from "../../src/latency/drop-report.js";
+import type { DropPlace } from "../../src/latency/drop-report.js";
+
+type Where = Pick<DropPlace, "device" | "direction">;
 
 /** A fault of a node or a packet, and what weft must make of it. */
 export interface Fault {
@@ -14,7 +16,10 @@ export interface Fault {
 	readonly words: RegExp;
 	/** Node-a unless said. */
 	readonly node?: string;
-	readonly hop: (lab: Lab) => DropReport["hop"];
+	/** Where the packet was last, as concluded. */
+	readonly hop: (lab: Lab) => Where;
+	/** Copies die that a bridge floods: where the original was is concluded, hooks or not. */
+	readonly flooded?: true;
 	/** Pods in `default`; "client" unless said. */
 	readonly from?: string | null;
 	readonly to: string | null;
@@ -163,6 +168,7 @@ export const FAULTS: readonly Fault[] = [
 				]);
 		},
 		send: (lab) => ping(lab, "neighbor"),
+		flooded: true,
 		diagnosis: "pod link down",
 		words: /eth0 in the pod, is down.* ip -n \S+pod-default-neighbor link set eth0 up/,
 		hop: fromVeth("client"),
@@ -172,6 +178,7 @@ export const FAULTS: readonly Fault[] = [
 		name: "the host's end of a pod's veth is down",
 		make: (lab) => hostVethDown(lab, "node-a", "neighbor"),
 		send: (lab) => ping(lab, "neighbor"),
+		flooded: true,
 		diagnosis: "host veth down",
 		words: /veth\w+ is down.* ip link set veth\w+ up/,
 		hop: fromVeth("client"),
@@ -185,6 +192,7 @@ export const FAULTS: readonly Fault[] = [
 			return hostVethDown(lab, "node-b", "server");
 		},
 		send: (lab) => ping(lab, "server"),
+		flooded: true,
 		diagnosis: "host veth down",
 		words: /veth\w+ is down/,
 		node: "node-b",

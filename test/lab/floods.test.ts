@@ -100,7 +100,7 @@ describe("a flood of drops", () => {
 		await sleep(300);
 		const count = (await dropped()) - already;
 		const summary = await watch.stop();
-		watch.close();
+		await watch.close();
 		assert.ok(reads > 20 && count > 50_000, `precondition: ${reads} reads, ${count} drops`);
 		const ours = reports.filter(({ kernelReason }) => kernelReason === "QDISC_DROP");
 		assertAllTold(ours, count, summary);

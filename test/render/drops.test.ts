@@ -13,7 +13,11 @@ function drop(fields: Partial<DropReport> = {}): DropReport {
 		...{ type: "drop", time: "2026-11-22T12:00:00.123456789Z", node: "node-a", count: 1 },
 		...{ kernelReason: "NETFILTER_DROP", kernelFunction: "nf_hook_slow", diagnosis: "an iptables rule in FORWARD" },
 		explanation: "kube-proxy or a network policy refuses it",
-		...{ remedy: "iptables -L FORWARD -v", hop: { device: "cni0", direction: "ingress" }, protocol: "tcp" },
+		...{
+			remedy: "iptables -L FORWARD -v",
+			hop: { device: "cni0", direction: "ingress", evidence: "concluded" },
+			protocol: "tcp",
+		},
 		...{ source: client, destination: server, path: null },
 		...fields,
 	};

@@ -69,7 +69,8 @@ export class Watches {
 	}
 
 	drops(call: Reply): void {
-		const { from, to, filter, namespace } = checkQuestion(decode("WatchDropsRequest", call.request));
+		const question = decode("WatchDropsRequest", call.request);
+		const { from, to, filter, namespace } = checkQuestion(question);
 		const stream = new Told(call, this.#instance, (state) => encode("WatchDropsResponse", { state }));
 		const options = { namespace };
 		const request = {
@@ -77,15 +78,17 @@ export class Watches {
 			filter: parseFilter(filter, options),
 			from: parseEnd(from, options),
 			to: parseEnd(to, options),
+			...(question.hooks ? { hooks: this.#attach } : {}),
 		};
 		this.#serve(call, stream, async () => {
 			const watch = await DropsWatch.start(request, (reports) => {
 				for (const report of reports) stream.row(encode("WatchDropsResponse", { drop: dropMessage(report) }));
 			});
+			for (const line of watch.ready.warnings) stream.warn(line);
 			return {
 				stop: async () => {
 					await watch.stop();
-					watch.close();
+					await watch.close();
 				},
 			};
 		});
