@@ -12,7 +12,7 @@ import { once } from "node:events";
 import { rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { DropsWatch } from "../src/collector/drops.js";
+import { type DropsRequest, DropsWatch } from "../src/collector/drops.js";
 import { LatencyWatch } from "../src/collector/latency.js";
 import { parseFilter } from "../src/filter/grammar.js";
 import type { Lab } from "../src/lab/lab.js";
@@ -41,6 +41,7 @@ await inLab(async (lab) => {
 			noMatch: () => underTrace(lab, "tcp port 1", []),
 			timed: () => underStopwatch(lab),
 			drops: () => underDropWatch(lab),
+			dropHooks: () => underDropWatch(lab, { hooks: "auto" }),
 			tcpdump: () => underTcpdump(lab),
 			untracedMany: async () => (await warmAndReceived(lab, MANY)).perSecond,
 			tracedMany: () => underTrace(lab, "", many, MANY),
@@ -59,6 +60,7 @@ await inLab(async (lab) => {
 	row("hooks on, nothing matching", spread(kept(rates.noMatch), 2), "kept", "≥ 0.95");
 	row("latency mode, every hop timed", spread(kept(rates.timed), 2), "kept", "≥ 0.90");
 	row("drops mode, nothing dropped", spread(kept(rates.drops), 2), "kept", "≈ 1");
+	row("drops mode with hooks", spread(kept(rates.dropHooks), 2), "kept");
 	row("10,000 flows, every packet traced", spread(kept(rates.tracedMany, rates.untracedMany), 2), "kept");
 	for (const [flows, runs] of [
 		["1 flow", traced],
@@ -164,16 +166,16 @@ async function underStopwatch(lab: Lab): Promise<number> {
 	}
 }
 
-async function underDropWatch(lab: Lab): Promise<number> {
+async function underDropWatch(lab: Lab, hooks: Pick<DropsRequest, "hooks"> = {}): Promise<number> {
 	const watch = await DropsWatch.start(
-		{ nodes: [nodeOf(lab)], filter: parseFilter("", { namespace: "default" }) },
+		{ nodes: [nodeOf(lab)], filter: parseFilter("", { namespace: "default" }), ...hooks },
 		() => {},
 	);
 	try {
 		return (await warmAndReceived(lab)).perSecond;
 	} finally {
 		await watch.stop();
-		watch.close();
+		await watch.close();
 	}
 }
 
