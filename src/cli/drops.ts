@@ -1,5 +1,4 @@
 import type { Command } from "commander";
-import type { DropsWatch } from "../collector/drops.js";
 import { parseFilter } from "../filter/grammar.js";
 import type { DropReport, DropSummary } from "../latency/drop-report.js";
 import { jsonLine } from "../render/json.js";
@@ -11,13 +10,14 @@ import { specsOf, type WhichNodes } from "./local-nodes.js";
 import { addShared } from "./options.js";
 import { LineOutput } from "./output.js";
 import { requireTracingRights } from "./privilege.js";
+import { addProtection, type ProtectionOptions, protectionOf } from "./serving.js";
 import { stopOnSignals } from "./signals.js";
 import { until } from "./until.js";
 
 const help = `
 Each row is what was dropped alike within a tenth of a second: why, where the packet was last, whose it was; under
 the first of its kind what the kernel says, what usually causes it, and what to do (→). Only drops of this node and its
-pods. What the kernel throws away with nothing lost (copies for others, the end of connections) is left out, but counted.
+pods, or of those that agents serve. What the kernel throws away with nothing lost (copies for others, the end of connections) is left out, but counted.
 
 Where a packet was last is concluded from what the kernel notes on it: the device by which it came in, or the one that
 threw it away while sending. That costs nothing while nothing is dropped. With --hooks each device notes which packets it
@@ -31,9 +31,11 @@ Examples:
   sudo weft drops -d 10s -o json | jq -r 'select(.type == "drop") | "\\(.count) \\(.diagnosis) \\(.remedy)"'
   sudo weft drops --hooks                              where each was seen last, not concluded
   sudo weft drops --lab                                all nodes of the lab
+  weft drops --agent a:7443 --agent b:7443 --tls-…     of both nodes, from anywhere
   sudo weft trace default/client default/server        the same drops on the packets' own paths, hop by hop`;
 
-interface Options extends WhichNodes {
+interface Options extends WhichNodes, ProtectionOptions {
+	readonly agent: readonly string[];
 	readonly namespace: string;
 	readonly duration?: number;
 	readonly count?: number;
@@ -50,32 +52,83 @@ export function define(command: Command): void {
 		.option("--hooks", "hook the devices, to see where packets were last")
 		.addHelpText("after", help)
 		.action(run);
-	addShared(command, ["namespace", "count", "duration", "time", "output", "lab", "netns", "hostRoot", "attach"]);
+	const shared = [
+		"namespace",
+		"count",
+		"duration",
+		"time",
+		"output",
+		"agent",
+		"lab",
+		"netns",
+		"hostRoot",
+		"attach",
+	] as const;
+	addShared(command, shared);
+	addProtection(command);
+}
+
+/** What watches: this process, or agents. */
+interface Watching {
+	readonly begun: string;
+	stop(): Promise<DropSummary>;
+	close(): Promise<void>;
+}
+
+type Tell = (reports: readonly DropReport[]) => void;
+
+const warn = (line: string) => process.stderr.write(`weft: ${sanitize(line)}\n`);
+
+async function startHere(filter: string, options: Options, tell: Tell): Promise<Watching> {
+	const { attach = "auto", namespace } = options;
+	const parsed = parseFilter(filter, { namespace });
+	requireTracingRights("watching drops on this machine");
+	const nodes = await specsOf(options);
+	const { DropsWatch } = await import("../collector/drops.js");
+	const watch = await DropsWatch.start({ nodes, filter: parsed, ...(options.hooks ? { hooks: attach } : {}) }, tell);
+	const { nodes: names, namespaces, warnings } = watch.ready;
+	for (const line of warnings) warn(line);
+	return {
+		begun: `watching ${namespaces} namespaces on ${sanitize(names.join(", "))}`,
+		stop: () => watch.stop(),
+		close: () => watch.close(),
+	};
+}
+
+async function startRemote(filter: string, options: Options, tell: Tell): Promise<Watching> {
+	const { agent: agents, namespace, hooks = false } = options;
+	parseFilter(filter, { namespace });
+	const protection = protectionOf(options);
+	const { RemoteDrops } = await import("../rpc/client/remote-drops.js");
+	const watch = await RemoteDrops.start(
+		{ agents, protection, filter, namespace, hooks },
+		{ drops: tell, warning: warn },
+	);
+	return {
+		begun: `agents are watching ${sanitize(watch.ready.nodes.join(", "))}`,
+		stop: () => watch.stop(),
+		close: async () => watch.close(),
+	};
 }
 
 async function run(words: readonly string[], options: Options): Promise<void> {
-	const filter = parseFilter(words.join(" "), { namespace: options.namespace });
-	requireTracingRights("watching drops on this machine");
-	const nodes = await specsOf(options);
-	const hooks = options.hooks ? ({ hooks: options.attach ?? "auto" } as const) : {};
-	const { DropsWatch } = await import("../collector/drops.js");
 	const stop = stopOnSignals();
 	const enough = new AbortController();
 	const printer = printerFor(options);
 	let reports = 0;
+	const tell: Tell = (batch) => {
+		for (const report of batch) {
+			if (reports === options.count) break;
+			printer.drop(report);
+			reports++;
+		}
+		if (reports === options.count) enough.abort();
+	};
 	try {
-		const watch = await DropsWatch.start({ nodes, filter, ...hooks }, (batch) => {
-			for (const report of batch) {
-				if (reports === options.count) break;
-				printer.drop(report);
-				reports++;
-			}
-			if (reports === options.count) enough.abort();
-		});
+		const start = options.agent.length > 0 ? startRemote : startHere;
+		const watch = await start(words.join(" "), options, tell);
 		try {
-			const { nodes: names, namespaces, warnings } = watch.ready;
-			for (const line of warnings) process.stderr.write(`weft: ${sanitize(line)}\n`);
-			process.stderr.write(`weft: watching ${namespaces} namespaces on ${sanitize(names.join(", "))}\n`);
+			process.stderr.write(`weft: ${watch.begun}\n`);
 			await until(AbortSignal.any([stop.signal, enough.signal]), options.duration ?? null);
 			printer.summary(await watch.stop());
 		} finally {
@@ -88,7 +141,7 @@ async function run(words: readonly string[], options: Options): Promise<void> {
 
 interface Printer {
 	drop(report: DropReport): void;
-	summary(summary: Awaited<ReturnType<DropsWatch["stop"]>>): void;
+	summary(summary: DropSummary): void;
 }
 
 function printerFor({ output: form, time }: Options): Printer {

@@ -36,3 +36,23 @@ export function lookupOver(cluster: Cluster): EndLookup {
 		hostPorts: () => cluster.hostPorts,
 	};
 }
+
+/** What a node knows of itself counts; of others, what the asker knows. */
+export function mergeClusters(node: string, own: Cluster, told: Cluster): Cluster {
+	const { hostPorts } = own;
+	const isOwn = new Set(own.services.map(serviceKey));
+	const named = new Set(told.nodes.flatMap(({ name, address }) => [name, address]));
+	return {
+		hostPorts,
+		pods: [...own.pods, ...told.pods.filter((pod) => pod.node !== node)],
+		services: [...own.services, ...told.services.filter((service) => !isOwn.has(serviceKey(service)))],
+		nodes: [
+			...told.nodes,
+			...own.nodes.filter(({ name, address }) => !named.has(name) && (address === null || !named.has(address))),
+		],
+	};
+}
+
+function serviceKey({ protocol, ip, port }: Cluster["services"][number]): string {
+	return `${protocol} ${ip} ${port}`;
+}

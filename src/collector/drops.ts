@@ -3,13 +3,13 @@ import type { End } from "../filter/end.js";
 import { resolveEnd, resolveName } from "../filter/resolve.js";
 import { MergedDirectory } from "../identity/merged.js";
 import { addon } from "../kernel/addon.js";
-import { Drops, type KernelDrop } from "../kernel/drops.js";
+import { type DropCounters, Drops, type KernelDrop } from "../kernel/drops.js";
 import type { DropReport, DropSummary } from "../latency/drop-report.js";
 import type { NetnsCookie } from "../packet/hook.js";
 import { wallClock } from "../path/materialise.js";
 import type { Endpoint } from "../path/path.js";
 import { tunnelPorts } from "../wiring/roles.js";
-import { clusterOf, lookupOver } from "./cluster.js";
+import { type Cluster, clusterOf, lookupOver, mergeClusters } from "./cluster.js";
 import { dropTest } from "./drop-filter.js";
 import { DropHooks } from "./drop-hooks.js";
 import { DropJudge, protocolName } from "./drop-judge.js";
@@ -25,6 +25,8 @@ export interface DropsRequest {
 	/** Between these ends, either way; absent: any. */
 	readonly from?: End;
 	readonly to?: End;
+	/** Who is on other nodes: for names, and for what ends and filter mean. Absent: nobody is known. */
+	readonly cluster?: Cluster;
 	/** Which hooks note where each packet was seen last; absent: none, and where a dropped one was is concluded. */
 	readonly hooks?: "tcx" | "clsact" | "auto";
 }
@@ -38,7 +40,7 @@ export interface DropsReady {
 }
 
 /** See DropSummary. */
-export type DropsAccount = Pick<DropSummary, "consumed" | "unknown" | "ringFull" | "missed">;
+export type DropsAccount = Omit<DropSummary, "type" | "seconds">;
 
 const ANY: End = { kind: "any" };
 /** How long names of services and pods may keep it from beginning. */
@@ -101,10 +103,9 @@ export class DropsWatch {
 		return { nodes, namespaces: this.#owners.size, warnings: this.#warnings };
 	}
 
-	/** What is not told as a drop, so far. */
+	/** As of now: what was seen and is not told yet is in `seen` alone. */
 	account(): DropsAccount {
-		const { unknown = 0, ringFull = 0, missed = 0 } = this.#drops?.counters() ?? {};
-		return { consumed: this.#told.consumed, unknown, ringFull, missed };
+		return this.#accountOf(this.#drops?.counters() ?? null);
 	}
 
 	/** Stops, tells what is still waiting, and gives the account, which is exact. */
@@ -115,12 +116,8 @@ export class DropsWatch {
 		await this.#flush(Number.POSITIVE_INFINITY);
 		this.#tellRest();
 		for (const observer of this.#observers) observer.close();
-		const { seen = 0, foreign = 0, unknown = 0, unrelated = 0, skipped = 0, ringFull = 0, missed = 0 } = counters ?? {};
-		return {
-			type: "drops",
-			seconds: (performance.now() - this.#began) / 1000,
-			...{ seen, ...this.#told, foreign, unknown, unrelated, sampled: skipped, ringFull, missed },
-		};
+		const seconds = (performance.now() - this.#began) / 1000;
+		return { type: "drops", seconds, ...this.#accountOf(counters ?? null) };
 	}
 
 	/** Takes the hooks away one by one; a process that ends does without. */
@@ -130,6 +127,11 @@ export class DropsWatch {
 		for (const observer of this.#observers) observer.close();
 		this.#drops?.close();
 		await this.#hooks?.close();
+	}
+
+	#accountOf(counters: DropCounters | null): DropsAccount {
+		const { seen = 0, foreign = 0, unknown = 0, unrelated = 0, skipped = 0, ringFull = 0, missed = 0 } = counters ?? {};
+		return { seen, ...this.#told, foreign, unknown, unrelated, sampled: skipped, ringFull, missed };
 	}
 
 	async #begin(): Promise<void> {
@@ -174,7 +176,7 @@ export class DropsWatch {
 			for (const netns of node.namespaces()) this.#owners.set(netns, observer);
 		}
 		this.#drops.watch([...this.#owners.keys()]);
-		const lookup = lookupOver(clusterOf(this.#directory));
+		const lookup = lookupOver(this.#cluster());
 		const { filter, from = ANY, to = ANY } = this.#request;
 		const ends = { from: resolveEnd(from, lookup), to: resolveEnd(to, lookup) };
 		this.#test = dropTest(filter, ends, ({ what, name }) => resolveName(what, name, lookup));
@@ -247,7 +249,8 @@ export class DropsWatch {
 	#endpoint(ip: string | null, port: number | null, atMs: number): Endpoint | null {
 		if (ip === null) return null;
 		const pod = this.#directory.podByAddress(ip, atMs);
-		if (pod !== null) return { ip, port, namespace: pod.namespace, pod: pod.name, node: pod.node };
+		const known = pod ?? this.#request.cluster?.pods.find(({ addresses }) => addresses.includes(ip)) ?? null;
+		if (known !== null) return { ip, port, namespace: known.namespace, pod: known.name, node: known.node };
 		return { ip, port, namespace: null, pod: null, node: this.#directory.nodeByAddress(ip)?.name ?? null };
 	}
 
@@ -273,6 +276,13 @@ export class DropsWatch {
 			rest.push({ ...last, ...several, hop, count: untold });
 		}
 		if (rest.length > 0) this.#onReports(rest);
+	}
+
+	/** What these nodes know of themselves, and of others what the asker knows. */
+	#cluster(): Cluster {
+		const { nodes, cluster } = this.#request;
+		const own = clusterOf(this.#directory);
+		return cluster === undefined ? own : nodes.reduce((told, { name }) => mergeClusters(name, own, told), cluster);
 	}
 
 	#kindOf({ netns, reason, function: name }: KernelDrop): Kind {

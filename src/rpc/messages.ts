@@ -28,8 +28,8 @@ export interface MessageTypes {
 	readonly WatchFlowsResponse: { readonly state?: StateMessage | null; readonly flow?: object | null };
 	readonly WatchLatencyRequest: WatchLatencyRequest;
 	readonly WatchLatencyResponse: { readonly state?: StateMessage | null; readonly delta?: SegmentDeltaMessage | null };
-	readonly WatchDropsRequest: QuestionMessage & { readonly hooks: boolean };
-	readonly WatchDropsResponse: { readonly state?: StateMessage | null; readonly drop?: object | null };
+	readonly WatchDropsRequest: WatchDropsRequest;
+	readonly WatchDropsResponse: WatchDropsResponse;
 	readonly WatchTopologyRequest: { readonly withEvidence: boolean };
 	readonly WatchTopologyResponse: WatchTopologyResponse;
 	readonly WatchDeviceRequest: { readonly node: string; readonly device: string; readonly intervalMs: number };
@@ -55,6 +55,58 @@ export interface QuestionMessage {
 	readonly to?: EndMessage | null;
 	readonly filter: string;
 	readonly namespace: string;
+}
+
+export interface WatchDropsRequest extends QuestionMessage {
+	readonly hooks: boolean;
+	readonly cluster?: ClusterMessage | null;
+}
+
+export interface WatchDropsResponse {
+	readonly state?: StateMessage | null;
+	readonly drop?: DropMessage | null;
+	readonly account?: DropAccountMessage | null;
+}
+
+export interface DropMessage {
+	readonly node: string;
+	readonly timeNs: Word64;
+	readonly count: Count;
+	readonly kernelReason: string;
+	readonly kernelFunction: string;
+	readonly diagnosis: string;
+	readonly explanation: string;
+	readonly remedy: string;
+	readonly hop: Pick<HookMessage, "node" | "device" | "direction"> | null;
+	/** enum HopEvidence, by number. */
+	readonly hopEvidence: number;
+	readonly protocol: string;
+	readonly source: EndpointMessage | null;
+	readonly destination: EndpointMessage | null;
+	readonly path: string;
+}
+
+export interface EndpointMessage {
+	readonly ip: string;
+	readonly port?: number | null;
+	readonly namespace: string;
+	readonly pod: string;
+	readonly node: string;
+}
+
+/** See DropSummary. */
+export interface DropAccountMessage {
+	readonly node: string;
+	readonly seen: Count;
+	readonly dropped: Count;
+	readonly consumed: Count;
+	readonly filtered: Count;
+	readonly foreign: Count;
+	readonly unknown: Count;
+	readonly unrelated: Count;
+	readonly sampled: Count;
+	readonly ringFull: Count;
+	readonly missed: Count;
 }
 
 export interface WatchLatencyRequest {

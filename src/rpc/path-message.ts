@@ -1,7 +1,7 @@
 import type { FlowCounts, FlowRecord } from "../flow/record.js";
 import type { Blame, Endpoint, Hop, OuterHeader, Path, ServiceRef } from "../path/path.js";
 import { directionNumber, roleNumber } from "./hook-message.js";
-import { word64 } from "./messages.js";
+import { type EndpointMessage, word64 } from "./messages.js";
 
 /** enum weft.v1.Verdict and weft.v1.Evidence, by number. */
 export const VERDICTS = [
@@ -74,7 +74,7 @@ export function hopMessage(hop: Hop) {
 	};
 }
 
-export function endpoint({ ip, port, namespace, pod, node }: Endpoint): object {
+export function endpoint({ ip, port, namespace, pod, node }: Endpoint): EndpointMessage {
 	return { ip: ip ?? "", port, namespace: namespace ?? "", pod: pod ?? "", node: node ?? "" };
 }
 

@@ -127,6 +127,11 @@ export class Told {
 		this.rows(bytes, 1);
 	}
 
+	/** A message that is no row: what it says the next one says anew. Left out where there is no room. */
+	beside(bytes: Buffer): void {
+		if (this.#waiting <= MOST_WAITING) this.#write(bytes);
+	}
+
 	/** A message of so many rows. */
 	rows(bytes: Buffer | (() => Buffer), count: number): void {
 		this.#offered += count;

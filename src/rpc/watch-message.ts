@@ -1,11 +1,9 @@
-import type { DropReport } from "../latency/drop-report.js";
 import { Histogram } from "../latency/histogram.js";
 import type { Segment, SegmentEnd } from "../latency/report.js";
 import { BUCKETS, bucketOf } from "../latency/scale.js";
 import { type SegmentPlace, segmentOf } from "../latency/segment.js";
 import { DIRECTIONS, directionNumber, ROLES, roleNumber } from "./hook-message.js";
 import { numberOf, type SegmentDeltaMessage, type SegmentEndMessage } from "./messages.js";
-import { endpoint, wallOf } from "./path-message.js";
 
 /** What was timed since the last one. Buckets go by their index on the kernel's scale. */
 export function segmentMessage(segment: Segment): SegmentDeltaMessage {
@@ -75,23 +73,6 @@ export function placeOf(delta: SegmentDeltaMessage): SegmentPlace {
 		from: from ? endOf(from, fromPod) : null,
 		to: to ? endOf(to, toPod) : null,
 		group: group || null,
-	};
-}
-
-/** enum weft.v1.HopEvidence */
-const HOP_EVIDENCE = { seen: 1, concluded: 2 } as const;
-
-export function dropMessage(drop: DropReport): object {
-	const { node, count, kernelReason, kernelFunction, diagnosis, explanation, remedy, hop, protocol } = drop;
-	return {
-		...{ node, timeNs: wallOf(drop.time), count, kernelReason, kernelFunction: kernelFunction ?? "" },
-		...{ diagnosis: diagnosis ?? "", explanation: explanation ?? "", remedy: remedy ?? "" },
-		hop: hop === null ? null : { node, device: hop.device, direction: directionNumber(hop.direction) },
-		protocol,
-		source: drop.source === null ? null : endpoint(drop.source),
-		destination: drop.destination === null ? null : endpoint(drop.destination),
-		path: drop.path ?? "",
-		hopEvidence: hop === null ? 0 : HOP_EVIDENCE[hop.evidence],
 	};
 }
 

@@ -28,6 +28,7 @@ export const CLSACT_SUITES = {
 		"agents-sample",
 		"agents-service",
 		"agents-slow",
+		"agents-watch-drops",
 		"agents-watches",
 		"metrics",
 		"topology",

@@ -1,4 +1,4 @@
-import type { Cluster } from "../../collector/cluster.js";
+import { type Cluster, mergeClusters } from "../../collector/cluster.js";
 import { type NodePlan, planFor } from "../../collector/plan.js";
 import type { Question } from "../../collector/question.js";
 import type { Role } from "../../packet/hook.js";
@@ -7,7 +7,6 @@ import type { LossCause } from "../../packet/source.js";
 import type { TupleTable } from "../../packet/tuples.js";
 import type { Wiring } from "../../wiring/model.js";
 import type { BatchEncoder } from "../batch-encoder.js";
-import { mergeClusters } from "../cluster-message.js";
 import type { LossMessage, StageMessage } from "../messages.js";
 import { isSampled } from "./sampled.js";
 

@@ -1,15 +1,17 @@
 import { status } from "@grpc/grpc-js";
-import { DropsWatch } from "../../collector/drops.js";
+import { type DropsAccount, DropsWatch } from "../../collector/drops.js";
 import { LatencyError, LatencyWatch } from "../../collector/latency.js";
 import type { NodeSpec } from "../../collector/request.js";
 import { parseEnd } from "../../filter/end.js";
 import { parseFilter } from "../../filter/grammar.js";
 import { GROUPS, isGroupBy } from "../../latency/group.js";
+import { clusterFrom } from "../cluster-message.js";
+import { dropAccountMessage, dropMessage } from "../drop-message.js";
 import { decode, encode, Phase } from "../messages.js";
 import { Told } from "../paths-service.js";
 import { checkQuestion, Refusal } from "../refusal.js";
 import type { Reply } from "../server.js";
-import { dropMessage, segmentMessage } from "../watch-message.js";
+import { segmentMessage } from "../watch-message.js";
 import { ServedWatches, type Watching } from "./served-watches.js";
 
 /** Each has hooks, or a tracepoint program, of its own. */
@@ -78,6 +80,7 @@ export class Watches {
 			filter: parseFilter(filter, options),
 			from: parseEnd(from, options),
 			to: parseEnd(to, options),
+			...(question.cluster == null ? {} : { cluster: clusterFrom(question.cluster) }),
 			...(question.hooks ? { hooks: this.#attach } : {}),
 		};
 		this.#serve(call, stream, async () => {
@@ -85,9 +88,14 @@ export class Watches {
 				for (const report of reports) stream.row(encode("WatchDropsResponse", { drop: dropMessage(report) }));
 			});
 			for (const line of watch.ready.warnings) stream.warn(line);
+			const tell = (account: DropsAccount) =>
+				stream.beside(encode("WatchDropsResponse", { account: dropAccountMessage(this.#spec.name, account) }));
+			const second = setInterval(() => tell(watch.account()), INTERVAL_MS);
 			return {
 				stop: async () => {
-					await watch.stop();
+					clearInterval(second);
+					const { type: _, seconds: __, ...account } = await watch.stop();
+					tell(account);
 					await watch.close();
 				},
 			};
