@@ -10,6 +10,7 @@ import { specsOf, type WhichNodes } from "./local-nodes.js";
 import { addShared } from "./options.js";
 import { LineOutput } from "./output.js";
 import { requireTracingRights } from "./privilege.js";
+import { agentsToAsk } from "./remote-nodes.js";
 import { addProtection, type ProtectionOptions, protectionOf } from "./serving.js";
 import { stopOnSignals } from "./signals.js";
 import { until } from "./until.js";
@@ -95,8 +96,8 @@ async function startHere(filter: string, options: Options, tell: Tell): Promise<
 	};
 }
 
-async function startRemote(filter: string, options: Options, tell: Tell): Promise<Watching> {
-	const { agent: agents, namespace, hooks = false } = options;
+async function startRemote(agents: readonly string[], filter: string, options: Options, tell: Tell): Promise<Watching> {
+	const { namespace, hooks = false } = options;
 	parseFilter(filter, { namespace });
 	const protection = protectionOf(options);
 	const { RemoteDrops } = await import("../rpc/client/remote-drops.js");
@@ -125,8 +126,11 @@ async function run(words: readonly string[], options: Options): Promise<void> {
 		if (reports === options.count) enough.abort();
 	};
 	try {
-		const start = options.agent.length > 0 ? startRemote : startHere;
-		const watch = await start(words.join(" "), options, tell);
+		const filter = words.join(" ");
+		const agents = await agentsToAsk(options);
+		const watch = await (agents.length > 0
+			? startRemote(agents, filter, options, tell)
+			: startHere(filter, options, tell));
 		try {
 			process.stderr.write(`weft: ${watch.begun}\n`);
 			await until(AbortSignal.any([stop.signal, enough.signal]), options.duration ?? null);

@@ -9,6 +9,7 @@ import { specsOf, type WhichNodes } from "./local-nodes.js";
 import { addShared } from "./options.js";
 import { LineOutput } from "./output.js";
 import { requireTracingRights } from "./privilege.js";
+import { agentsToAsk } from "./remote-nodes.js";
 import { addProtection, type ProtectionOptions, protectionOf } from "./serving.js";
 import { stopOnSignals } from "./signals.js";
 import { until } from "./until.js";
@@ -74,11 +75,13 @@ async function startHere(options: Options): Promise<Measuring> {
 	return LatencyWatch.start({ nodes, bridge, by, inside, attach });
 }
 
-async function startRemote(options: Options): Promise<Measuring> {
+async function startRemote(agents: readonly string[], options: Options): Promise<Measuring> {
 	const protection = protectionOf(options);
 	const { RemoteLatency } = await import("../rpc/client/remote-latency.js");
-	const { agent: agents, bridge = null, by = null, inside = false } = options;
-	return RemoteLatency.start({ agents, protection, bridge, by, inside });
+	const { bridge = null, by = null, inside = false } = options;
+	// One bridge is asked about, or this node alone: what is between nodes is not.
+	const wire = bridge === null && options.agent.length > 0;
+	return RemoteLatency.start({ agents, protection, bridge, by, inside, wire });
 }
 
 /** What measures: this process, or agents. */
@@ -93,7 +96,8 @@ async function run(options: Options): Promise<void> {
 	const { duration = null } = options;
 	const stop = stopOnSignals();
 	try {
-		const watch = await (options.agent.length > 0 ? startRemote : startHere)(options);
+		const agents = await agentsToAsk(options);
+		const watch = await (agents.length > 0 ? startRemote(agents, options) : startHere(options));
 		try {
 			const { hooks, nodes: names } = watch.ready;
 			const what = hooks === undefined ? "agents time packets" : `${hooks} hooks`;

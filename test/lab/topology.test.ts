@@ -165,9 +165,11 @@ describe("topology of all nodes, by agents and by a relay", () => {
 			as_nobody="setpriv --bounding-set=-all --inh-caps=-all --reuid 65534 --regid 65534 --clear-groups --"
 			$as_nobody "$@" topology -o json
 			$as_nobody "$@" explain docker0 --watch 1s -o json
+			$as_nobody "$@" latency -d 1s -o json
+			$as_nobody "$@" drops -d 1s -o json | tail -n 1
 		`;
 		const { stdout } = await inside(script);
-		const [topology, explanation] = stdout
+		const [topology, explanation, ...figures] = stdout
 			.trim()
 			.split("\n")
 			.map((line) => JSON.parse(line) as { type: string; node: string; pods: { name: string }[]; words: string[] });
@@ -175,6 +177,10 @@ describe("topology of all nodes, by agents and by a relay", () => {
 		assert.ok(topology?.pods.some(({ name }) => name === "client"));
 		assert.deepEqual([explanation?.type, explanation?.node], ["explanation", "node-a"]);
 		assert.match(explanation?.words.join(" ") ?? "", /idle for the last/);
+		assert.deepEqual(
+			figures.map(({ type }) => type),
+			["latency", "drops"],
+		);
 	});
 
 	test("a local socket that accepts and says nothing is no agent: root looks for itself, others are told", async () => {

@@ -15,6 +15,8 @@ export interface RemoteLatencyRequest {
 	readonly bridge: string | null;
 	readonly by: GroupBy | null;
 	readonly inside: boolean;
+	/** Also what is between the nodes. */
+	readonly wire: boolean;
 }
 
 const MOST_WARNINGS = 20;
@@ -87,9 +89,8 @@ export class RemoteLatency {
 			const channel = new Channel(address, protection);
 			this.#streams.push(new Stream(channel, request, (bytes) => this.#hear(bytes)));
 		}
-		// One bridge is asked about: what is between nodes is not.
-		const wire = bridge === null ? this.#watchWire() : null;
-		await Promise.all([...this.#streams.map(({ ready }) => ready), wire]);
+		const betweenNodes = this.#request.wire ? this.#watchWire() : null;
+		await Promise.all([...this.#streams.map(({ ready }) => ready), betweenNodes]);
 		this.#began = performance.now();
 		this.#lastTime = this.#began;
 	}
