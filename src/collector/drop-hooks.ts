@@ -1,10 +1,9 @@
 import { placeKey } from "../kernel/place.js";
 import { Whereabouts } from "../kernel/whereabouts.js";
 import type { DropHop } from "../latency/last-hop.js";
-import type { NetnsCookie } from "../packet/hook.js";
 import type { HookSite, Wiring } from "../wiring/model.js";
-import { tunnelPorts } from "../wiring/roles.js";
 import { latencySites } from "./latency-sites.js";
+import { nodeOf, tunnelPortsIn } from "./realm.js";
 
 /** Hooks that are gone keep their names for drops that are told late: so many. */
 const MOST_GONE = 1024;
@@ -24,7 +23,10 @@ export class DropHooks {
 	/** @throws KernelError when nothing can be hooked */
 	constructor(attach: "tcx" | "clsact" | "auto", warn: (line: string) => void) {
 		this.#warn = warn;
-		this.#whereabouts = new Whereabouts({ attach, realmOf: (netns) => this.#nodeOf(netns)?.host.cookie ?? netns });
+		this.#whereabouts = new Whereabouts({
+			attach,
+			realmOf: (netns) => nodeOf(this.#wirings, netns)?.host.cookie ?? netns,
+		});
 	}
 
 	get slotAccess(): Whereabouts["slotAccess"] {
@@ -67,7 +69,7 @@ export class DropHooks {
 		if (arriving.length === 0) return;
 		const failures = await this.#whereabouts.attach(
 			arriving,
-			(netns) => this.#tunnelPorts(netns),
+			(netns) => tunnelPortsIn(this.#wirings, netns),
 			(site, hookSet) => this.#announce(site, hookSet),
 		);
 		for (const { error } of failures) this.#warn(error.message);
@@ -87,16 +89,5 @@ export class DropHooks {
 			this.#gone.delete(name);
 			this.#hops.delete(name);
 		}
-	}
-
-	/** The node that a namespace is, or that has it as a pod's. */
-	#nodeOf(netns: NetnsCookie): Wiring | null {
-		const isOf = ({ host, others }: Wiring) => host.cookie === netns || others.some(({ cookie }) => cookie === netns);
-		return this.#wirings.find(isOf) ?? null;
-	}
-
-	#tunnelPorts(netns: NetnsCookie): readonly number[] {
-		const host = this.#nodeOf(netns)?.host;
-		return host?.cookie === netns ? tunnelPorts(host).slice(0, 4) : [];
 	}
 }

@@ -7,12 +7,11 @@ import type { LatencyReport } from "../latency/report.js";
 import { QUANTILE_ERROR } from "../latency/scale.js";
 import { Sum, type SummaryOptions } from "../latency/summary.js";
 import type { TimedHook } from "../latency/timed-hook.js";
-import type { NetnsCookie } from "../packet/hook.js";
 import type { Wiring } from "../wiring/model.js";
-import { tunnelPorts } from "../wiring/roles.js";
 import { type Room, roomFor } from "./latency-room.js";
 import { bridgesOf, latencySites } from "./latency-sites.js";
 import { NodeObserver } from "./node-observer.js";
+import { nodeOf, tunnelPortsIn } from "./realm.js";
 import type { NodeSpec } from "./request.js";
 import { type TimedPlace, TimedPlaces, timedPlace } from "./timed-places.js";
 
@@ -78,7 +77,7 @@ export class LatencyWatch {
 			this.#room = roomFor(by, this.#wanted().length);
 			this.#stopwatch = new Stopwatch({
 				...{ attach, ...this.#room, groupBy: kernelGroup(by), transit: true },
-				realmOf: (netns) => this.#nodeOf(netns)?.host.cookie ?? netns,
+				realmOf: (netns) => nodeOf(this.#wirings(), netns)?.host.cookie ?? netns,
 			});
 		} catch (cause) {
 			for (const observer of this.#observers) observer.close();
@@ -167,7 +166,7 @@ export class LatencyWatch {
 		const places = new Map(fresh.map((place) => [place.site, place]));
 		const failures = await this.#stopwatch.attach(
 			[...places.keys()],
-			(netns) => this.#tunnelPorts(netns),
+			(netns) => tunnelPortsIn(this.#wirings(), netns),
 			(site, hookSet) => this.#places.hooked(places.get(site) as TimedPlace, hookSet),
 		);
 		for (const { error } of failures) this.#warn(error.message);
@@ -175,7 +174,7 @@ export class LatencyWatch {
 
 	#wanted(): readonly TimedPlace[] {
 		const { bridge, inside } = this.#request;
-		return this.#watched().flatMap(({ wiring }) =>
+		return this.#wirings().flatMap((wiring) =>
 			latencySites(wiring, bridge, inside).map((site) => timedPlace(wiring, site)),
 		);
 	}
@@ -257,19 +256,12 @@ export class LatencyWatch {
 		return pod === null ? null : `${pod.namespace}/${pod.name}`;
 	}
 
+	#wirings(): readonly Wiring[] {
+		return this.#watched().map(({ wiring }) => wiring);
+	}
+
 	#watched(): readonly NodeObserver[] {
 		return this.#observers.filter(({ spec }) => spec.watch);
-	}
-
-	/** The node that a namespace is, or that has it as a pod's. */
-	#nodeOf(netns: NetnsCookie): Wiring | null {
-		const isOf = ({ host, others }: Wiring) => host.cookie === netns || others.some(({ cookie }) => cookie === netns);
-		return this.#watched().find(({ wiring }) => isOf(wiring))?.wiring ?? null;
-	}
-
-	#tunnelPorts(netns: NetnsCookie): readonly number[] {
-		const host = this.#nodeOf(netns)?.host;
-		return host?.cookie === netns ? tunnelPorts(host).slice(0, 4) : [];
 	}
 
 	#warn(line: string): void {
