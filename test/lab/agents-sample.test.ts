@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { type ClientDuplexStream, credentials, loadPackageDefinition } from "@grpc/grpc-js";
+import { loadSync } from "@grpc/proto-loader";
 import { Channel } from "../../src/rpc/client/channel.js";
 import { decode, encode, Phase } from "../../src/rpc/messages.js";
-import { Agents } from "./agents.js";
+import { Agents, end, serving } from "./agents.js";
 import { cluster } from "./cluster.js";
 import { type RunningWeft, startWeft } from "./weft.js";
 
@@ -117,4 +119,134 @@ describe("subscribers of one agent", () => {
 			}
 		}
 	});
+
+	test("clients of a relay: without a key all agents get one, with another's the first one's holds, and hashes tell", async () => {
+		const address = `unix:${agents.folder}/relay.sock`;
+		const relay = await serving("relay", "--listen", address, ...agents.options);
+		const open: Hashes[] = [];
+		const begin = async (key?: Uint8Array) => {
+			const hashes = new Hashes(address, key);
+			open.push(hashes);
+			await hashes.ready(["node-a", "node-b"]);
+			return hashes;
+		};
+		const send = () =>
+			lab().send("default/client", {
+				...{ protocol: "udp", address: lab().pod("default/server").pod.address.ipv4, port: 6001 },
+				...{ size: 64, count: 20, timeoutMs: 100 },
+			});
+		const close = async () => {
+			for (const hashes of open.splice(0)) hashes.close();
+			await sleep(1000);
+		};
+		try {
+			const first = await begin();
+			const second = await begin(new Uint8Array(8).fill(7));
+			await send();
+			await Promise.all([first.whole(20), second.whole(20)]);
+			const [key] = [...new Set(first.keys)];
+			assert.deepEqual(
+				[first.keys.length, new Set(first.keys).size],
+				[2, 1],
+				"both nodes have the key that the relay made",
+			);
+			assert.notEqual(key, "0000000000000000");
+			assert.deepEqual(second.keys, [key, key], "which holds, whatever comes then");
+			assert.match(second.warnings.join(), /another subscriber's hash_salt/);
+			assert.doesNotMatch(first.warnings.join(), /hash_salt/);
+			assert.deepEqual(first.of("node-a"), first.of("node-b"), "of one packet, wherever it is seen");
+			assert.deepEqual(second.of("node-a"), first.of("node-a"), "and whoever asks");
+			const before = first.of("node-a");
+			await close();
+			const third = await begin(new Uint8Array(8).fill(7));
+			await send();
+			await third.whole(20);
+			assert.deepEqual(third.keys, ["0707070707070707", "0707070707070707"]);
+			assert.deepEqual(third.of("node-a"), third.of("node-b"));
+			assert.ok(!third.of("node-a").some((hash) => before.includes(hash)), "another key, other hashes");
+		} finally {
+			await close();
+			await end(relay, "SIGTERM");
+		}
+	});
 });
+
+interface Told {
+	readonly state?: {
+		readonly phase: string;
+		readonly warnings: string[];
+		readonly nodes: { readonly node: string; readonly hashSalt: Buffer }[];
+	};
+	readonly batch?: { readonly node: string; readonly payloadHash: number[] };
+}
+
+/** StreamSightings as anybody would read it, by the shipped .proto: which payloads each node has seen. */
+class Hashes {
+	readonly warnings: string[] = [];
+	readonly #keys = new Map<string, string>();
+	readonly #hashes = new Map<string, Set<number>>();
+	readonly #client: Sightings;
+	readonly #call: ClientDuplexStream<object, Told>;
+	#ready = 0;
+
+	constructor(address: string, hashSalt: Uint8Array = new Uint8Array(0)) {
+		const definition = loadSync("weft/v1/tracer.proto", {
+			includeDirs: ["src/rpc/proto"],
+			...{ longs: String, enums: String, defaults: true, oneofs: true },
+		});
+		const { weft } = loadPackageDefinition(definition) as unknown as {
+			weft: { v1: { TracerService: new (address: string, how: object) => Sightings } };
+		};
+		this.#client = new weft.v1.TracerService(address, credentials.createInsecure());
+		this.#call = this.#client.StreamSightings();
+		this.#call.on("error", () => undefined);
+		this.#call.on("data", (told: Told) => this.#hear(told));
+		this.#call.write({ filter: "udp dst port 6001", hashSalt });
+	}
+
+	/** In hexadecimal, of each node. */
+	get keys(): readonly string[] {
+		return [...this.#keys.values()];
+	}
+
+	of(node: string): readonly number[] {
+		return [...(this.#hashes.get(node) ?? [])].sort((a, b) => a - b);
+	}
+
+	ready(nodes: readonly string[]): Promise<void> {
+		return until(() => this.#ready >= nodes.length && nodes.every((node) => this.#keys.has(node)));
+	}
+
+	/** Both nodes have seen so many payloads. */
+	whole(payloads: number): Promise<void> {
+		return until(() => ["node-a", "node-b"].every((node) => this.of(node).length >= payloads));
+	}
+
+	close(): void {
+		this.#call.cancel();
+		this.#client.close();
+	}
+
+	#hear({ state, batch }: Told): void {
+		for (const { node, hashSalt } of state?.nodes ?? []) {
+			if (hashSalt.length > 0) this.#keys.set(node, hashSalt.toString("hex"));
+		}
+		this.warnings.push(...(state?.warnings ?? []));
+		if (state?.phase === "PHASE_READY") this.#ready++;
+		if (batch === undefined || batch === null) return;
+		const seen = this.#hashes.get(batch.node) ?? new Set();
+		this.#hashes.set(batch.node, seen);
+		for (const hash of batch.payloadHash) if (hash !== 0) seen.add(hash);
+	}
+}
+
+interface Sightings {
+	StreamSightings(): ClientDuplexStream<object, Told>;
+	close(): void;
+}
+
+async function until(condition: () => boolean): Promise<void> {
+	for (const patience = Date.now() + 20_000; !condition(); await sleep(20)) {
+		assert.ok(Date.now() < patience, "not within 20 s");
+	}
+}

@@ -118,11 +118,15 @@ describe("a recording of a trace of two nodes", () => {
 	test("that is cut off shows all that is whole, and says where it ends", async () => {
 		const cut = join(folder, "cut.weft");
 		writeFileSync(cut, readFileSync(plain));
-		truncateSync(cut, Math.floor(statSync(plain).size * 0.7));
-		const { stdout, stderr, code } = await runWeft("trace", "-r", cut, "-o", "json");
-		assert.equal(code, 0, stderr);
-		assert.match(stderr, /cut\.weft ends at byte \d+/);
-		const shown = pathLines(stdout);
+		let shown = live.map((path) => JSON.stringify(path));
+		// Where the packets are in the file is a matter of how long names and counters went on behind them.
+		for (let share = 0.8; shown.length === live.length && share > 0; share -= 0.1) {
+			truncateSync(cut, Math.floor(statSync(plain).size * share));
+			const { stdout, stderr, code } = await runWeft("trace", "-r", cut, "-o", "json");
+			assert.equal(code, 0, stderr);
+			assert.match(stderr, /cut\.weft ends at byte \d+/);
+			shown = [...pathLines(stdout)];
+		}
 		assert.ok(shown.length > 10 && shown.length < live.length, `${shown.length} of ${live.length}`);
 		const whole = new Set(live.map((path) => JSON.stringify(path)));
 		const changed = shown.filter((path) => !whole.has(path)).map((path) => JSON.parse(path) as Path);

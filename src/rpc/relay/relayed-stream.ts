@@ -72,7 +72,8 @@ export class RelayedStream {
 		this.#by.check(request);
 		// One key for all agents: hashes of payloads are compared between them.
 		const hashSalt = request.hashSalt.length === 0 ? crypto.getRandomValues(new Uint8Array(8)) : request.hashSalt;
-		this.#request = { ...request, hashSalt };
+		// Encoded and decoded: a copy by spreading has no defaults for what the client left out.
+		this.#request = decode("StreamSightingsRequest", encode("StreamSightingsRequest", { ...request, hashSalt }));
 		this.#ask(this.#request);
 		if (this.#agents.size === 0) throw new Refusal(status.UNAVAILABLE, "no agent holds these ends now");
 	}
