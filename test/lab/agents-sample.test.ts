@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type ClientDuplexStream, credentials, loadPackageDefinition } from "@grpc/grpc-js";
-import { loadSync } from "@grpc/proto-loader";
 import { Channel } from "../../src/rpc/client/channel.js";
 import { decode, encode, Phase } from "../../src/rpc/messages.js";
 import { Agents, end, serving } from "./agents.js";
 import { cluster } from "./cluster.js";
+import { type Any, foreign } from "./foreign.js";
+import { until } from "./found.js";
 import { type RunningWeft, startWeft } from "./weft.js";
 
 /** Several subscribers of one agent, each of which asked for other things that its programs can do only once. */
@@ -185,19 +185,12 @@ class Hashes {
 	readonly warnings: string[] = [];
 	readonly #keys = new Map<string, string>();
 	readonly #hashes = new Map<string, Set<number>>();
-	readonly #client: Sightings;
-	readonly #call: ClientDuplexStream<object, Told>;
+	readonly #client: Any;
+	readonly #call: Any;
 	#ready = 0;
 
 	constructor(address: string, hashSalt: Uint8Array = new Uint8Array(0)) {
-		const definition = loadSync("weft/v1/tracer.proto", {
-			includeDirs: ["src/rpc/proto"],
-			...{ longs: String, enums: String, defaults: true, oneofs: true },
-		});
-		const { weft } = loadPackageDefinition(definition) as unknown as {
-			weft: { v1: { TracerService: new (address: string, how: object) => Sightings } };
-		};
-		this.#client = new weft.v1.TracerService(address, credentials.createInsecure());
+		this.#client = foreign(address);
 		this.#call = this.#client.StreamSightings();
 		this.#call.on("error", () => undefined);
 		this.#call.on("data", (told: Told) => this.#hear(told));
@@ -237,16 +230,5 @@ class Hashes {
 		const seen = this.#hashes.get(batch.node) ?? new Set();
 		this.#hashes.set(batch.node, seen);
 		for (const hash of batch.payloadHash) if (hash !== 0) seen.add(hash);
-	}
-}
-
-interface Sightings {
-	StreamSightings(): ClientDuplexStream<object, Told>;
-	close(): void;
-}
-
-async function until(condition: () => boolean): Promise<void> {
-	for (const patience = Date.now() + 20_000; !condition(); await sleep(20)) {
-		assert.ok(Date.now() < patience, "not within 20 s");
 	}
 }

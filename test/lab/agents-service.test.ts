@@ -315,6 +315,31 @@ describe("a relay", () => {
 			await end(relay, "SIGTERM");
 		}
 	});
+
+	test("takes questions that leave out all they can, as an agent does", async () => {
+		const address = `unix:${agents().folder}/relay.sock`;
+		const relay = await serving("relay", "--listen", address, ...agents().options);
+		try {
+			for (const asked of [agents().address("node-a"), address]) {
+				const client = foreign(asked);
+				const first = (all: readonly Any[]) => all.length > 0;
+				const ready = (all: readonly Any[]) => all.some(({ state }) => state?.phase === "PHASE_READY");
+				for (const method of ["Trace", "WatchFlows", "WatchLatency", "WatchDrops"]) {
+					assert.ok(ready(await listen(client[method]({}), ready)), `${method} of ${asked}`);
+				}
+				const [{ snapshot }] = await listen(client.WatchTopology({}), first);
+				assert.ok(snapshot.nodes.length > 0);
+				const sightings = client.StreamSightings();
+				sightings.write({});
+				assert.ok(ready(await listen(sightings, ready)));
+				await assert.rejects(listen(client.WatchDevice({}), first), /NOT_FOUND|INVALID_ARGUMENT/);
+				assert.ok((await ask(client, "GetStatus", {})).agents.length > 0);
+				client.close();
+			}
+		} finally {
+			await end(relay, "SIGTERM");
+		}
+	});
 });
 
 describe("TCP is mutual TLS", () => {
