@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { type ClientReadableStream, type ServiceError, status } from "@grpc/grpc-js";
+import { status } from "@grpc/grpc-js";
 import { type Cluster, clusterOf } from "../../collector/cluster.js";
 import { planFor } from "../../collector/plan.js";
 import { askQuestion } from "../../collector/question.js";
@@ -21,6 +21,7 @@ import { PathsService } from "../paths-service.js";
 import { checkEnd, checkQuestion, checkSample, Refusal, serviceErrorOf } from "../refusal.js";
 import type { Conversation, Reply, Responder } from "../server.js";
 import { TopologyStream } from "../topology-stream.js";
+import { passOn } from "./pass-on.js";
 import { RelayedStream } from "./relayed-stream.js";
 import { tellWire } from "./wire-stream.js";
 
@@ -32,8 +33,6 @@ export interface RelayOptions {
 	readonly log: (line: string) => void;
 }
 
-/** How often an agent that went is asked for what it is to be watched for. */
-const ASK_AGAIN_MS = 500;
 const PATIENCE_MS = 2000;
 /** For weft status; clients that join measure for themselves, through here. */
 const CLOCK_MS = 30_000;
@@ -95,7 +94,7 @@ export class Relay implements Responder {
 
 	watchLatency(call: Reply): void {
 		const { wire, intervalMs } = decode("WatchLatencyRequest", call.request);
-		this.#passOn("watchLatency", call);
+		passOn("watchLatency", this.#links.values(), call);
 		if (!wire) return;
 		this.#options
 			.own()
@@ -108,11 +107,11 @@ export class Relay implements Responder {
 	watchDrops(call: Reply): void {
 		const question = decode("WatchDropsRequest", call.request);
 		const cluster = question.cluster ?? clusterMessage(this.#cluster());
-		this.#passOn("watchDrops", call, encode("WatchDropsRequest", { ...question, cluster }));
+		passOn("watchDrops", this.#links.values(), call, encode("WatchDropsRequest", { ...question, cluster }));
 	}
 
 	watchDevice(call: Reply): void {
-		this.#passOn("watchDevice", call);
+		passOn("watchDevice", this.#links.values(), call);
 	}
 
 	streamSightings(call: Conversation): void {
@@ -183,56 +182,6 @@ export class Relay implements Responder {
 			}),
 		);
 		return encode("GetStatusResponse", { agents: answers.flat() });
-	}
-
-	/**
-	 * The streams of all agents, as they are; a slow client makes them wait, and they count what that costs. An agent that
-	 * went is asked again until it is back, as long as there are others.
-	 */
-	#passOn(method: "watchLatency" | "watchDrops" | "watchDevice", call: Reply, request = call.request): void {
-		const streams = new Map<AgentLink, ClientReadableStream<Buffer>>();
-		const retries = new Set<NodeJS.Timeout>();
-		const stop = () => {
-			for (const stream of streams.values()) stream.cancel();
-			for (const retry of retries) clearTimeout(retry);
-			streams.clear();
-			retries.clear();
-		};
-		const later = (link: AgentLink) => {
-			const retry = setTimeout(() => {
-				retries.delete(retry);
-				ask(link);
-			}, ASK_AGAIN_MS);
-			retries.add(retry);
-		};
-		const ask = (link: AgentLink) => {
-			const stream = link.channel.stream(method, request);
-			streams.set(link, stream);
-			const isOver = () => streams.get(link) === stream && streams.delete(link);
-			stream.on("data", (bytes: Buffer) => {
-				if (!call.write(bytes)) stream.pause();
-			});
-			stream.on("error", (error: ServiceError) => {
-				if (!isOver()) return;
-				// A bad request is bad everywhere; an agent that is gone, or has no such device, is one fewer.
-				if (streams.size > 0 && error.code !== status.INVALID_ARGUMENT) {
-					if (error.code === status.UNAVAILABLE) later(link);
-					return;
-				}
-				stop();
-				if (!call.destroyed) call.emit("error", { code: error.code, details: error.details });
-			});
-			stream.on("end", () => {
-				if (isOver() && method !== "watchDevice") later(link);
-			});
-		};
-		call.on("cancelled", stop);
-		call.on("close", stop);
-		call.on("drain", () => {
-			for (const stream of streams.values()) stream.resume();
-		});
-		if (this.#links.size === 0) throw new Refusal(status.UNAVAILABLE, "no agent is connected");
-		for (const link of this.#links.values()) ask(link);
 	}
 
 	/** Each agent has answered or failed once: a snapshot that comes sooner would look whole. */
