@@ -1,9 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** Aborted by Ctrl-C and SIGTERM, which end nothing by themselves from then on: a part tidies up first. */
+/** Aborted by Ctrl-C, SIGTERM and readers of the table that leave: a part tidies up first. */
 export function interruption(): AbortSignal {
 	const interrupted = new AbortController();
 	for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => interrupted.abort());
+	process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+		if (error.code !== "EPIPE") throw error;
+		interrupted.abort();
+	});
 	return interrupted.signal;
 }
 

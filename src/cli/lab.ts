@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError, Option } from "commander";
-import { agentAddress, type LabClocks } from "../lab/agents.js";
+import { agentAddress, type LabAgentsOptions } from "../lab/agents.js";
 import { exitStatus } from "../lab/command.js";
 import { LabError } from "../lab/error.js";
 import { Lab } from "../lab/lab.js";
@@ -121,12 +121,13 @@ function defineAgents(command: Command): void {
 				.choices(["shared", "apart"])
 				.default("shared"),
 		)
-		.action(async ({ name, clocks }: { name: string; clocks: LabClocks }) => {
+		.addOption(shared.attach())
+		.action(async ({ name, ...options }: LabAgentsOptions & { readonly name: string }) => {
 			const lab = await Lab.open(name);
-			await lab.startAgents(clocks);
+			await lab.startAgents(options);
 			for (const { node } of lab.nodes) note(`${node.name}  ${agentAddress(name, node.name)}`);
-			const options = lab.nodes.map(({ node }) => `--agent ${agentAddress(name, node.name)}`);
-			note(`try: weft trace default/client default/server ${options.join(" ")}`);
+			const asked = lab.nodes.map(({ node }) => `--agent ${agentAddress(name, node.name)}`);
+			note(`try: weft trace default/client default/server ${asked.join(" ")}`);
 		});
 	named(command.command("down"))
 		.description("End them.")

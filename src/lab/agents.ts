@@ -12,6 +12,12 @@ import type { LabProcess } from "./state.js";
 /** Shared: all nodes have this machine's clock, as namespaces of one kernel do. Apart: each its own, as real nodes. */
 export type LabClocks = "shared" | "apart";
 
+export interface LabAgentsOptions {
+	readonly clocks: LabClocks;
+	/** Which hooks they use; absent: tcx where the kernel has it. */
+	readonly attach?: "tcx" | "clsact";
+}
+
 /** How far each node's clock is off, and how much faster it runs: ns and millionths. */
 export const CLOCKS_APART: readonly { readonly offsetNs: bigint; readonly driftPpm: number }[] = [
 	{ offsetNs: 37_000_000_000n, driftPpm: 40 },
@@ -38,14 +44,16 @@ export async function startAgent(
 	lab: string,
 	space: Space & { readonly node: NodePlan },
 	clock: (typeof CLOCKS_APART)[number] | null,
+	attach?: "tcx" | "clsact",
 ): Promise<LabProcess> {
 	const { name, netns, root } = space.node;
 	const apart =
 		clock === null ? [] : ["--clock-offset", String(clock.offsetNs), "--clock-drift", String(clock.driftPpm)];
 	const place = ["--node", name, "--host-root", root, "--listen", agentAddress(lab, name)];
+	const hooks = attach === undefined ? [] : ["--attach", attach];
 	const log = `${labDirectory(lab)}/${name}/agent.log`;
 	const file = openSync(log, "w");
-	const child = space.spawn([process.execPath, WEFT, "agent", ...place, ...apart], {
+	const child = space.spawn([process.execPath, WEFT, "agent", ...place, ...apart, ...hooks], {
 		stdio: ["ignore", file, file],
 		detached: true,
 	});

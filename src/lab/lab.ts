@@ -1,4 +1,4 @@
-import { CLOCKS_APART, type LabClocks, purposeOf, startAgent } from "./agents.js";
+import { CLOCKS_APART, type LabAgentsOptions, purposeOf, startAgent } from "./agents.js";
 import { build, resolve, restoreServices } from "./build.js";
 import { LabError } from "./error.js";
 import * as faults from "./faults.js";
@@ -277,14 +277,14 @@ export class Lab {
 	}
 
 	/** A `weft agent` in each node, on a socket of its own (agentAddress); those that run are left alone. */
-	startAgents(clocks: LabClocks = "shared"): Promise<void> {
+	startAgents({ clocks, attach }: LabAgentsOptions): Promise<void> {
 		return this.#inTurn(async () => {
 			const running = new Set(await this.#agents());
 			const missing = this.nodes.filter(({ node }) => !running.has(node.name));
 			const started = await Promise.allSettled(
 				missing.map((space) => {
 					const at = this.#state.nodes.indexOf(space.node) % CLOCKS_APART.length;
-					return startAgent(this.name, space, clocks === "apart" ? (CLOCKS_APART[at] ?? null) : null);
+					return startAgent(this.name, space, clocks === "apart" ? (CLOCKS_APART[at] ?? null) : null, attach);
 				}),
 			);
 			const fresh = started.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));

@@ -59,6 +59,20 @@ describe("the agents of a lab", () => {
 		}
 	});
 
+	test("hook by clsact when they are told to", async () => {
+		assert.equal((await agents("down")).code, 0);
+		const up = await agents("up", "--attach", "clsact");
+		assert.equal(up.code, 0, up.stderr);
+		const asked = lab().nodes.flatMap(({ node }) => ["--agent", agentAddress(lab().name, node.name)]);
+		const weft = await startWeft("trace", "default/client", "default/server", "icmp", ...asked);
+		const { told } = await status();
+		await weft.stop();
+		assert.deepEqual(
+			told.map(({ attach }) => attach),
+			["clsact", "clsact"],
+		);
+	});
+
 	test("end when they are told to, and with the lab", async () => {
 		const started = await agents("up");
 		assert.equal(started.code, 0, started.stderr);
