@@ -55,7 +55,7 @@ function idle(known: Known, link: Link): Explanation {
 	);
 	const docker = isDockers(known, link);
 	const busy = others[0];
-	const still = movedBy(known, link) === 0;
+	const still = movedBy(known, link) === 0 && (known.hooked?.get(link.ifindex) ?? 0) === 0;
 	const since =
 		known.window === null || !still
 			? "Nothing is plugged into it now."
