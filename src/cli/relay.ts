@@ -54,10 +54,8 @@ async function serve(options: Options): Promise<void> {
 	const { RpcServer } = await import("../rpc/server.js");
 	const stop = stopOnSignals();
 	const log = (line: string) => process.stderr.write(`weft: ${sanitize(line)}\n`);
-	let own: () => Promise<string> = () => Promise.reject(new Error("it does not listen yet"));
-	const relay = new Relay({ protection, own: () => own(), log });
+	const relay = new Relay({ protection, log });
 	const server = new RpcServer(relay);
-	own = () => server.own();
 	const list = new AgentList(agents, (addresses) => relay.follow(addresses), log);
 	try {
 		await list.begin();

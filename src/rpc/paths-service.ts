@@ -12,16 +12,19 @@ const MOST_TRACES = 8;
 /** Bytes that wait for a slow client; beyond it, paths are lost, counted as subscriberSlow. */
 const MOST_WAITING = 4 << 20;
 
-/** Trace and WatchFlows of a server: a client's trace over the server's own StreamSightings, told as messages. */
+/** Whom a server asks that joins paths. */
+export type AskedAgents = Pick<RemoteRequest, "agents" | "followAgents" | "protection">;
+
+/** Trace and WatchFlows of a server: a client's trace over the StreamSightings of agents, told as messages. */
 export class PathsService {
-	readonly #own: () => Promise<string>;
+	readonly #agents: () => Promise<AskedAgents>;
 	readonly #instance: string;
 	#running = 0;
 
-	/** @param own the address under which the server reaches itself */
-	constructor(instance: string, own: () => Promise<string>) {
+	/** @param agents as of when a stream begins */
+	constructor(instance: string, agents: () => Promise<AskedAgents>) {
 		this.#instance = instance;
-		this.#own = own;
+		this.#agents = agents;
 	}
 
 	trace(call: Reply): void {
@@ -72,12 +75,12 @@ export class PathsService {
 			},
 			summary: (summary) => stream.state(Phase.ended, summary),
 		};
-		this.#own()
-			.then((address) => {
+		this.#agents()
+			.then((asked) => {
+				if (asked.agents.length === 0) throw new Refusal(status.UNAVAILABLE, "no agent is connected");
 				const request: RemoteRequest = {
 					...{ ...question, sample, count: null, durationMs: null, everyPath: true },
-					agents: [address],
-					protection: { tls: null, insecure: false },
+					...asked,
 				};
 				return startRemoteTrace(request, listener, stop.signal);
 			})

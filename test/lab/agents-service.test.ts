@@ -8,6 +8,9 @@ import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { credentials, loadPackageDefinition, type ServiceError } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
+import { parseAddress } from "../../src/rpc/address.js";
+import { Relay } from "../../src/rpc/relay/relay.js";
+import { RpcServer } from "../../src/rpc/server.js";
 import { Agents, agentsOf, end, serving } from "./agents.js";
 import { cluster } from "./cluster.js";
 import { type Any, ask, byReflection, foreign, listen, lostOf } from "./foreign.js";
@@ -313,6 +316,46 @@ describe("a relay", () => {
 			client.close();
 		} finally {
 			await end(relay, "SIGTERM");
+		}
+	});
+
+	test("a Trace goes on with agents that come onto its list, and without those that leave it", async () => {
+		const protection = { tls: null, insecure: false };
+		const relay = new Relay({ protection, log: () => undefined });
+		const server = new RpcServer(relay);
+		const [a, b] = ["node-a", "node-b"].map((node) => agents().address(node)) as [string, string];
+		const address = parseAddress(`unix:${agents().folder}/own-relay.sock`) ?? assert.fail();
+		relay.follow([a]);
+		await server.listen(address, protection);
+		const client = foreign(address.text);
+		const pinging = setInterval(
+			() =>
+				lab()
+					.ping("default/client", lab().pod("default/server").pod.address.ipv4)
+					.catch(() => undefined),
+			300,
+		);
+		try {
+			const pathsOf = (all: Any[]) => all.flatMap(({ paths }) => paths);
+			let listed = 1;
+			const all = await listen(client.Trace({ filter: "icmp" }), (so) => {
+				const hops = pathsOf(so).map((path) => path.hops.length);
+				if (listed === 1 && hops.includes(4)) {
+					relay.follow([a, b]);
+					listed = 2;
+				}
+				if (listed === 2 && hops.includes(8)) {
+					relay.follow([a]);
+					listed = 3;
+				}
+				return listed === 3 && so.some(({ state }) => /node-b.*off the list/.test(state?.warnings.join() ?? ""));
+			});
+			assert.ok(pathsOf(all).some(({ verdict }) => verdict === "VERDICT_DELIVERED"));
+		} finally {
+			clearInterval(pinging);
+			client.close();
+			relay.close();
+			await server.close();
 		}
 	});
 

@@ -99,7 +99,10 @@ export class Agent implements Responder {
 		this.#worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: worker });
 		this.#worker.on("message", (message: FromNodeWorker) => this.#hear(message));
 		this.#worker.on("error", (cause: Error) => options.onFailure(cause));
-		this.#paths = new PathsService(instance, options.own);
+		this.#paths = new PathsService(instance, async () => ({
+			agents: [await options.own()],
+			protection: { tls: null, insecure: false },
+		}));
 		this.#devices = new DeviceService(instance, spec, attach);
 		this.#watches = new Watches(instance, spec, attach);
 	}

@@ -45,6 +45,8 @@ export interface RemoteRequest
 		Partial<Pick<TraceRequest, "write" | "anonymize" | "version">> {
 	/** unix:/path or host:port. */
 	readonly agents: readonly string[];
+	/** Calls back with all of them whenever they are others, until what it returns is called. Absent: they stay. */
+	readonly followAgents?: (changed: (agents: readonly string[]) => void) => () => void;
 	readonly protection: Protection;
 	/** Only devices that are one of these are hooked; absent: all that the question needs. */
 	readonly roles?: readonly Role[];
@@ -84,7 +86,7 @@ class RemoteTrace {
 	readonly #listener: RemoteListener;
 	readonly #question: Question;
 	readonly #line: LineBase = lineBaseNow();
-	readonly #links: AgentLink[] = [];
+	readonly #links = new Map<string, AgentLink>();
 	readonly #nodes = new Map<string, RemoteNode>();
 	/** Also of nodes that are gone: packets are still due there, and their names are asked for. */
 	readonly #wired = new Map<string, Wiring>();
@@ -103,6 +105,7 @@ class RemoteTrace {
 	#thread: TracingThread<ToRemoteWorker, FromRemoteWorker> | null = null;
 	#toldCluster = "";
 	#nextKey = 0;
+	#unfollow: () => void = () => {};
 	#stopping = false;
 	#stopped = false;
 
@@ -141,34 +144,51 @@ class RemoteTrace {
 		this.#settling.cancel();
 		this.#outages.close();
 		this.#streams.close();
-		for (const link of this.#links) link.close();
+		this.#unfollow();
+		for (const link of this.#links.values()) link.close();
 		this.#thread?.close();
 	}
 
 	/** Until every address has answered or failed, for the first time. */
 	async #connect(signal: AbortSignal): Promise<void> {
 		const failures: string[] = [];
-		const settled = this.#request.agents.map(
-			(address) =>
-				new Promise<void>((resolve) => {
-					const link: AgentLink = new AgentLink(address, this.#request.protection, this.#line, {
-						node: (node) => this.#nodeChanged(node),
-						gone: (name, why) => this.#nodeGone(name, why),
-						settled: (failure) => {
-							if (failure !== null) failures.push(failure);
-							resolve();
-						},
-						clock: (name, reading) => this.#clockRead(name, reading),
-					});
-					this.#links.push(link);
-				}),
-		);
+		const { agents, followAgents } = this.#request;
+		const settled = agents.map(async (address) => {
+			const failure = await this.#link(address);
+			if (failure !== null) failures.push(failure);
+		});
+		if (followAgents !== undefined) this.#unfollow = followAgents((addresses) => this.#relink(addresses));
 		await Promise.race([Promise.all(settled), patience(SETTLED_MS, signal)]);
 		if (this.#nodes.size === 0) {
-			const why = failures[0] ?? `${this.#request.agents.join(" and ")} did not answer`;
+			const why = failures[0] ?? `${agents.join(" and ")} did not answer`;
 			throw new TraceError(`no agent to ask: ${why}; start one with weft agent --listen ADDR`);
 		}
 		for (const failure of failures) this.#telling.warn(failure);
+	}
+
+	/** Resolves when it has answered or failed for the first time; to why it failed. */
+	#link(address: string): Promise<string | null> {
+		return new Promise((resolve) => {
+			const link = new AgentLink(address, this.#request.protection, this.#line, {
+				node: (node) => this.#nodeChanged(node),
+				gone: (name, why) => this.#nodeGone(name, why),
+				settled: resolve,
+				clock: (name, reading) => this.#clockRead(name, reading),
+			});
+			this.#links.set(address, link);
+		});
+	}
+
+	#relink(addresses: readonly string[]): void {
+		for (const [address, link] of this.#links) {
+			if (addresses.includes(address)) continue;
+			this.#links.delete(address);
+			link.close();
+			for (const name of link.nodes.keys()) this.#nodeGone(name, "it was taken off the list");
+		}
+		for (const address of addresses) {
+			if (!this.#links.has(address)) this.#link(address).catch(() => undefined);
+		}
 	}
 
 	/** Whoever is served already has a key for hashes; then all use that one. Else clients that begin now find the same. */

@@ -1,18 +1,14 @@
 import type { GroupBy } from "../../latency/group.js";
 import type { Segment } from "../../latency/report.js";
 import { WireTimes } from "../../latency/wire-times.js";
-import type { Protection } from "../credentials.js";
-import { startRemoteTrace } from "./remote-trace.js";
+import { type RemoteRequest, startRemoteTrace } from "./remote-trace.js";
 
 /** Paths a second that are measured at the most, and at the least where more are sent: between them the sample stays. */
 const MOST_A_SECOND = 5000;
 const LEAST_A_SECOND = 500;
 const MOST_SAMPLE = 2 ** 20;
 
-export interface WireRequest {
-	/** unix:/path or host:port, of agents and relays. */
-	readonly agents: readonly string[];
-	readonly protection: Protection;
+export interface WireRequest extends Pick<RemoteRequest, "agents" | "followAgents" | "protection"> {
 	readonly by: GroupBy | null;
 	/** One line: something the user should know. */
 	readonly onWarning: (line: string) => void;
@@ -69,14 +65,15 @@ export class WireWatch {
 
 	async #begin(): Promise<void> {
 		const stop = new AbortController();
-		const { agents, protection, onWarning } = this.#request;
+		const { by: _, onWarning, ...asked } = this.#request;
 		let since = "";
 		let isReady: () => void = () => undefined;
 		const ready = new Promise<void>((resolve) => {
 			isReady = resolve;
 		});
 		const request = {
-			...{ agents, protection, sample: this.#sample, roles: ["nic"] as const, everyPath: true },
+			...asked,
+			...{ sample: this.#sample, roles: ["nic"] as const, everyPath: true },
 			...{ from: "any", to: "any", filter: "ip or ip6", namespace: "default", count: null, durationMs: null },
 		};
 		const trace = startRemoteTrace(

@@ -17,7 +17,7 @@ import {
 	type ResolvedEndpointMessage,
 	type StreamSightingsRequest,
 } from "../messages.js";
-import { PathsService } from "../paths-service.js";
+import { type AskedAgents, PathsService } from "../paths-service.js";
 import { checkEnd, checkQuestion, checkSample, Refusal, serviceErrorOf } from "../refusal.js";
 import type { Conversation, Reply, Responder } from "../server.js";
 import { TopologyStream } from "../topology-stream.js";
@@ -27,8 +27,6 @@ import { tellWire } from "./wire-stream.js";
 
 export interface RelayOptions {
 	readonly protection: Protection;
-	/** The address under which it reaches itself. */
-	readonly own: () => Promise<string>;
 	/** One line for the operator. */
 	readonly log: (line: string) => void;
 }
@@ -53,12 +51,14 @@ export class Relay implements Responder {
 	readonly #watchers = new Set<TopologyStream>();
 	readonly #streams = new Set<RelayedStream>();
 	readonly #paths: PathsService;
+	/** Who is told when the agents are others. */
+	readonly #followers = new Set<(addresses: readonly string[]) => void>();
 	readonly #awaited = new Map<string, Promise<void>>();
 	readonly #line = lineBaseNow();
 
 	constructor(options: RelayOptions) {
 		this.#options = options;
-		this.#paths = new PathsService(this.instance, options.own);
+		this.#paths = new PathsService(this.instance, async () => this.#agents());
 	}
 
 	get nodes(): ReadonlyMap<string, RemoteNode> {
@@ -76,6 +76,7 @@ export class Relay implements Responder {
 			for (const name of link.nodes.keys()) this.#gone(name, "it was taken off the list");
 		}
 		for (const address of wanted) if (!this.#links.has(address)) this.#connect(address);
+		for (const changed of this.#followers) changed(addresses);
 	}
 
 	close(): void {
@@ -96,12 +97,9 @@ export class Relay implements Responder {
 		const { wire, intervalMs } = decode("WatchLatencyRequest", call.request);
 		passOn("watchLatency", this.#links.values(), call);
 		if (!wire) return;
-		this.#options
-			.own()
-			.then((own) => tellWire(call, own, intervalMs))
-			.catch((cause: unknown) => {
-				if (!call.destroyed) call.emit("error", serviceErrorOf(cause));
-			});
+		tellWire(call, this.#agents(), intervalMs).catch((cause: unknown) => {
+			if (!call.destroyed) call.emit("error", serviceErrorOf(cause));
+		});
 	}
 
 	watchDrops(call: Reply): void {
@@ -237,6 +235,18 @@ export class Relay implements Responder {
 		this.#nodes.delete(name);
 		this.#topologies.delete(name);
 		for (const watcher of this.#watchers) watcher.changed(name);
+	}
+
+	/** For whoever joins here: not through this relay itself, or every sighting would pass it twice. */
+	#agents(): AskedAgents {
+		return {
+			agents: [...this.#links.keys()],
+			followAgents: (changed) => {
+				this.#followers.add(changed);
+				return () => this.#followers.delete(changed);
+			},
+			protection: this.#options.protection,
+		};
 	}
 
 	/** Nodes that hold the ends, or that traffic between them may cross; those that are named. */

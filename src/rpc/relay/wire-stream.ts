@@ -1,16 +1,14 @@
 import type { Segment } from "../../latency/report.js";
 import { WireWatch } from "../client/wire-watch.js";
 import { encode } from "../messages.js";
+import type { AskedAgents } from "../paths-service.js";
 import type { Reply } from "../server.js";
 import { segmentMessage } from "../watch-message.js";
 
 const INTERVAL_MS = 1000;
 
-/**
- * Adds what the wire between a relay's nodes takes to a client's WatchLatency, until the client goes.
- * @param own the address under which the relay reaches itself
- */
-export async function tellWire(call: Reply, own: string, intervalMs: number): Promise<void> {
+/** Adds what the wire between a relay's nodes takes to a client's WatchLatency, until the client goes. */
+export async function tellWire(call: Reply, asked: AskedAgents, intervalMs: number): Promise<void> {
 	let isOver = false;
 	const over = new Promise<void>((resolve) => {
 		const leave = () => {
@@ -24,9 +22,8 @@ export async function tellWire(call: Reply, own: string, intervalMs: number): Pr
 		if (isOver) return;
 		for (const segment of segments) call.write(encode("WatchLatencyResponse", { delta: segmentMessage(segment) }));
 	};
-	const protection = { tls: null, insecure: false };
 	// What there is to know of the agents, the relay's own log says.
-	const watch = await WireWatch.start({ agents: [own], protection, by: null, onWarning: () => undefined });
+	const watch = await WireWatch.start({ ...asked, by: null, onWarning: () => undefined });
 	const timer = setInterval(() => tell(watch.interval()), intervalMs || INTERVAL_MS);
 	await over;
 	clearInterval(timer);
