@@ -72,8 +72,8 @@ export function define(command: Command): void {
 /** What watches: this process, or agents. */
 interface Watching {
 	readonly begun: string;
+	/** Hooks go with the process, all at once; taking them away one by one would keep the user waiting. */
 	stop(): Promise<DropSummary>;
-	close(): Promise<void>;
 }
 
 type Tell = (reports: readonly DropReport[]) => void;
@@ -92,7 +92,6 @@ async function startHere(filter: string, options: Options, tell: Tell): Promise<
 	return {
 		begun: `watching ${namespaces} namespaces on ${sanitize(names.join(", "))}`,
 		stop: () => watch.stop(),
-		close: () => watch.close(),
 	};
 }
 
@@ -108,7 +107,6 @@ async function startRemote(agents: readonly string[], filter: string, options: O
 	return {
 		begun: `agents are watching ${sanitize(watch.ready.nodes.join(", "))}`,
 		stop: () => watch.stop(),
-		close: async () => watch.close(),
 	};
 }
 
@@ -131,13 +129,9 @@ async function run(words: readonly string[], options: Options): Promise<void> {
 		const watch = await (agents.length > 0
 			? startRemote(agents, filter, options, tell)
 			: startHere(filter, options, tell));
-		try {
-			process.stderr.write(`weft: ${watch.begun}\n`);
-			await until(AbortSignal.any([stop.signal, enough.signal]), options.duration ?? null);
-			printer.summary(await watch.stop());
-		} finally {
-			await watch.close();
-		}
+		process.stderr.write(`weft: ${watch.begun}\n`);
+		await until(AbortSignal.any([stop.signal, enough.signal]), options.duration ?? null);
+		printer.summary(await watch.stop());
 	} finally {
 		stop.dispose();
 	}

@@ -18,7 +18,7 @@ export class DropHooks {
 	readonly #gone = new Set<string>();
 	#wirings: readonly Wiring[] = [];
 	#turn: Promise<void> = Promise.resolve();
-	#closed = false;
+	#stopped = false;
 
 	/** @throws KernelError when nothing can be hooked */
 	constructor(attach: "tcx" | "clsact" | "auto", warn: (line: string) => void) {
@@ -46,16 +46,21 @@ export class DropHooks {
 	readonly seenAt = (hookSet: number, ifindex: number): DropHop | null =>
 		this.#hops.get(`${hookSet} ${ifindex}`) ?? null;
 
-	/** Takes every hook away. */
-	async close(): Promise<void> {
-		if (this.#closed) return;
-		this.#closed = true;
+	/** No device is followed any more; the hooks stay, doing nothing, until `close`. */
+	async stop(): Promise<void> {
+		this.#stopped = true;
 		await this.#turn;
+		await this.#whereabouts.stop();
+	}
+
+	/** Takes the hooks away one by one; a process that ends does without. */
+	async close(): Promise<void> {
+		await this.stop();
 		await this.#whereabouts.close();
 	}
 
 	async #follow(): Promise<void> {
-		if (this.#closed) return;
+		if (this.#stopped) return;
 		const sites = this.#wirings.flatMap((wiring) => latencySites(wiring, null, true));
 		const wanted = new Map(sites.map((site) => [placeKey(site), site]));
 		const leaving = [...this.#hooked].filter(([place, { site }]) => wanted.get(place)?.device !== site.device);

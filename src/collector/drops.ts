@@ -112,6 +112,7 @@ export class DropsWatch {
 	async stop(): Promise<DropSummary> {
 		this.#stopped = true;
 		const counters = await this.#drops?.stop();
+		await this.#hooks?.stop();
 		if (this.#timer !== null) clearInterval(this.#timer);
 		await this.#flush(Number.POSITIVE_INFINITY);
 		this.#tellRest();

@@ -56,9 +56,13 @@ export class Whereabouts {
 		};
 	}
 
-	/** Takes every hook away. */
+	/** The hooks stay, doing nothing, until `close`. */
+	stop(): Promise<void> {
+		return this.#sets.quiet();
+	}
+
+	/** Takes every hook away: some 10 ms each with TCX. A process that ends does without. */
 	async close(): Promise<void> {
-		await this.#sets.quiet();
 		await this.#sets.close();
 		this.#object.close();
 	}

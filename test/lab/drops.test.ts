@@ -8,6 +8,7 @@ import { backlogDrops } from "./backlog.js";
 import { cluster } from "./cluster.js";
 import { noPorts, type RunningDrops, startDrops } from "./drops.js";
 import { FAULTS } from "./faults.js";
+import { until } from "./found.js";
 
 const FLOOD = "build/bench/flood";
 
@@ -149,6 +150,8 @@ describe("weft drops", () => {
 		assert.deepEqual(await knock("--hooks", "--attach=clsact"), [
 			{ device: "cni0", direction: "egress", evidence: "seen" },
 		]);
+		// The watchdog's work, a moment after the process.
+		await until(async () => !(await node.run("tc", "filter", "show", "dev", "cni0", "egress")).includes("weft"));
 	});
 
 	test("knows nothing of another node's drops", async () => {
