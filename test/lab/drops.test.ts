@@ -80,29 +80,31 @@ describe("weft drops of faults and of none", { concurrency: true }, () => {
 describe("weft drops", () => {
 	const lab = cluster({ servers: true });
 
-	test("counts a flood exactly, and says what it told by kind alone", async () => {
-		const weft = await startDrops("udp port 5999", `--lab=${lab().name}`);
-		const server = lab().pod("default/neighbor");
-		const before = await noPorts(server);
-		const sent = JSON.parse(
-			await lab()
-				.pod("default/client")
-				.run(FLOOD, "send", server.pod.address.ipv4, "5999", "--seconds", "3", "--size", "22"),
-		) as { sent: number };
-		await sleep(500);
-		const summary = await weft.stop();
-		const dropped = (await noPorts(server)) - before;
-		assert.ok(sent.sent > 50_000 && dropped > 50_000, `precondition: a flood, ${dropped} dropped`);
-		assert.equal(
-			weft.drops.reduce((sum, { count }) => sum + count, 0),
-			dropped,
-			"every drop is counted",
-		);
-		assert.equal(summary.dropped, dropped);
-		assert.ok(summary.sampled > dropped / 2);
-		assert.ok(weft.drops.length < 100, `${weft.drops.length} reports`);
-		assert.ok(weft.drops.every(({ diagnosis }) => diagnosis === "closed port"));
-	});
+	for (const hooks of [[], ["--hooks"]]) {
+		test(`counts a flood exactly, and says what it told by kind alone${hooks.map((word) => `, with ${word}`)}`, async () => {
+			const weft = await startDrops("udp port 5999", ...hooks, `--lab=${lab().name}`);
+			const server = lab().pod("default/neighbor");
+			const before = await noPorts(server);
+			const sent = JSON.parse(
+				await lab()
+					.pod("default/client")
+					.run(FLOOD, "send", server.pod.address.ipv4, "5999", "--seconds", "3", "--size", "22"),
+			) as { sent: number };
+			await sleep(500);
+			const summary = await weft.stop();
+			const dropped = (await noPorts(server)) - before;
+			assert.ok(sent.sent > 50_000 && dropped > 50_000, `precondition: a flood, ${dropped} dropped`);
+			assert.equal(
+				weft.drops.reduce((sum, { count }) => sum + count, 0),
+				dropped,
+				"every drop is counted",
+			);
+			assert.equal(summary.dropped, dropped);
+			assert.ok(summary.sampled > dropped / 2);
+			assert.ok(weft.drops.length < 100, `${weft.drops.length} reports`);
+			assert.ok(weft.drops.every(({ diagnosis }) => diagnosis === "closed port"));
+		});
+	}
 
 	test("tells what the filter wants, and counts the rest", async () => {
 		const weft = await startDrops("pod", "default/server", "and", "udp", `--lab=${lab().name}`);
