@@ -13,7 +13,8 @@ import { bridgesOf, latencySites } from "./latency-sites.js";
 import { NodeObserver } from "./node-observer.js";
 import { nodeOf, tunnelPortsIn } from "./realm.js";
 import type { NodeSpec } from "./request.js";
-import { type TimedPlace, TimedPlaces, timedPlace } from "./timed-places.js";
+import { type TimedPlace, timedPlace } from "./timed-place.js";
+import { TimedPlaces } from "./timed-places.js";
 
 /** What `weft latency` and an agent's WatchLatency ask. */
 export interface LatencyRequest {

@@ -1,5 +1,5 @@
 import type { TimedHook } from "../latency/timed-hook.js";
-import type { TimedPlace } from "./timed-places.js";
+import type { TimedPlace } from "./timed-place.js";
 
 /** What hooks have in common between which packets go by one name: the ports of a bridge, one way, are all alike. */
 export class TimedClasses {

@@ -1,18 +1,7 @@
 import { placeKey } from "../kernel/place.js";
 import type { TimedHook } from "../latency/timed-hook.js";
-import type { HookSite, Wiring } from "../wiring/model.js";
-import { bridgeOf } from "./latency-sites.js";
 import { TimedClasses } from "./timed-classes.js";
-
-/** Where the stopwatch has, or had, a hook: with what names the segments that begin or end there. */
-export interface TimedPlace {
-	readonly node: string;
-	readonly site: HookSite;
-	/** The bridge that the device, or its other end on the host, is a port of; null: of none. */
-	readonly bridge: string | null;
-	/** The device that tells whose it is, in the host's namespace; null: not known. */
-	readonly hostIfindex: number | null;
-}
+import type { TimedPlace } from "./timed-place.js";
 
 interface Known {
 	place: TimedPlace;
@@ -136,23 +125,6 @@ export interface Changed {
 	has(hookSet: number, ifindex: number): boolean;
 	/** From now on they are what they have become. */
 	apply(): void;
-}
-
-/** A hook site of a node, with what its wiring says of it. */
-export function timedPlace(wiring: Wiring, site: HookSite): TimedPlace {
-	const { node } = wiring;
-	const host = site.role === "inside" ? vethOf(wiring, site) : { ifindex: site.ifindex, master: site.master };
-	return {
-		...{ node, site, hostIfindex: host?.ifindex ?? null },
-		bridge: host === null ? null : bridgeOf(wiring, { master: host.master }),
-	};
-}
-
-/** The host's end of a pod's own device. */
-function vethOf(wiring: Wiring, site: HookSite): { readonly ifindex: number; readonly master: number | null } | null {
-	const inside = wiring.others.find(({ cookie }) => cookie === site.netns);
-	const peer = inside?.links.find(({ ifindex }) => ifindex === site.ifindex)?.peer ?? null;
-	return wiring.host.links.find(({ ifindex, peer: back }) => ifindex === peer && back === site.ifindex) ?? null;
 }
 
 function isAlike(one: TimedPlace, other: TimedPlace): boolean {

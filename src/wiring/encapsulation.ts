@@ -2,7 +2,7 @@ import { formatPrefix, type Prefix, parsePrefix, parseWords, prefixContains } fr
 import type { Link, Route, Wiring } from "./model.js";
 import { outerBytes, PLAIN_BYTES } from "./mtu.js";
 import { contains, isUnresolved, RouteType } from "./namespace.js";
-import type { Step } from "./steps.js";
+import type { Step } from "./step.js";
 import type { WiringView } from "./view.js";
 
 type Nowhere = Extract<Step, { kind: "nowhere" }>;

@@ -3,7 +3,8 @@ import type { Tuple } from "../packet/tuple.js";
 import { Encapsulation, TunnelMemory } from "./encapsulation.js";
 import type { Due, Link, Wiring } from "./model.js";
 import { wireNarrow } from "./mtu.js";
-import { type Place, type Step, Steps } from "./steps.js";
+import type { Place, Step } from "./step.js";
+import { Steps } from "./steps.js";
 import { NO_TRANSLATION, type Translation } from "./translation.js";
 import { WiringView } from "./view.js";
 

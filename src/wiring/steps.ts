@@ -1,39 +1,14 @@
 import { placeKey } from "../kernel/place.js";
-import type { Direction, NetnsCookie } from "../packet/hook.js";
+import type { Direction } from "../packet/hook.js";
 import { Family } from "../packet/sightings.js";
 import type { Tuple } from "../packet/tuple.js";
 import { Encapsulation } from "./encapsulation.js";
-import type { Link, Narrow, Route } from "./model.js";
+import type { Link, Route } from "./model.js";
 import { tunnelNarrow } from "./mtu.js";
 import { isUnresolved, RouteType } from "./namespace.js";
+import type { Place, Step } from "./step.js";
 import type { Translation } from "./translation.js";
 import type { WiringView } from "./view.js";
-
-/** One direction of one device. */
-export interface Place {
-	readonly netns: NetnsCookie;
-	readonly ifindex: number;
-	readonly direction: Direction;
-}
-
-/** Where a packet goes from a place, before anyone asks which places are watched. See Due. */
-export type Step =
-	| { readonly kind: "terminal" }
-	| {
-			readonly kind: "leaves";
-			readonly address: string | null;
-			/** Of the IP packet on the wire beyond the pod's frame; absent: not known. */
-			readonly outerBytes?: number;
-	  }
-	| {
-			readonly kind: "next";
-			readonly places: readonly Place[];
-			readonly optional: readonly Place[];
-			readonly mayEnd: boolean;
-			readonly narrow?: Narrow | null;
-	  }
-	| { readonly kind: "nowhere"; readonly reason: string; readonly remedy: string | null }
-	| { readonly kind: "unknown" };
 
 const UNKNOWN: Step = { kind: "unknown" };
 const TERMINAL: Step = { kind: "terminal" };
