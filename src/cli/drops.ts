@@ -6,6 +6,7 @@ import { sanitize } from "../render/sanitize.js";
 import type { TimeForm } from "../render/text/clock.js";
 import { wantsColour } from "../render/text/colours.js";
 import { DropTable } from "../render/text/drops.js";
+import { UsageError } from "./errors.js";
 import { specsOf, type WhichNodes } from "./local-nodes.js";
 import { addShared } from "./options.js";
 import { LineOutput } from "./output.js";
@@ -18,7 +19,8 @@ import { until } from "./until.js";
 const help = `
 Each row is what was dropped alike within a tenth of a second: why, where the packet was last, whose it was; under
 the first of its kind what the kernel says, what usually causes it, and what to do (→). Only drops of this node and its
-pods, or of those that agents serve. What the kernel throws away with nothing lost (copies for others, the end of connections) is left out, but counted.
+pods, or of those that agents serve. What the kernel throws away with nothing lost (copies for others, the end of
+connections) is left out, but counted.
 
 Where a packet was last is concluded from what the kernel notes on it: the device by which it came in, or the one that
 threw it away while sending. That costs nothing while nothing is dropped. With --hooks each device notes which packets it
@@ -124,6 +126,9 @@ async function run(words: readonly string[], options: Options): Promise<void> {
 		if (reports === options.count) enough.abort();
 	};
 	try {
+		if (options.attach !== undefined && !options.hooks) {
+			throw new UsageError("--attach says which hooks, and there are none", "give --hooks, too");
+		}
 		const filter = words.join(" ");
 		const agents = await agentsToAsk(options);
 		const watch = await (agents.length > 0

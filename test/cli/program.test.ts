@@ -55,6 +55,7 @@ test("bad usage: status 2, nothing on stdout, one line that names what is wrong 
 		[["trace", "--agent", "a:1", "--attach", "tcx"], /'--agent <addr>' cannot be used with option '--attach <how>'/],
 		[["trace", "--lab", "10.0.0.0/99"], /"10.0.0.0\/99", column/],
 		[["trace", "a", "b", "tcp and and"], /column \d+: expected/],
+		[["drops", "--attach", "clsact"], /--attach says which hooks, and there are none: give --hooks, too/],
 		[["trace", "-r", "x", "-w", "y"], /'-r, --read <file>' cannot be used with option '-w, --write <file>'/],
 	];
 	for (const [args, said] of cases) {
