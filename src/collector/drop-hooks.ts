@@ -4,6 +4,7 @@ import type { DropHop } from "../latency/last-hop.js";
 import type { HookSite, Wiring } from "../wiring/model.js";
 import { latencySites } from "./latency-sites.js";
 import { nodeOf, tunnelPortsIn } from "./realm.js";
+import { siteChanges } from "./site-changes.js";
 
 /** Hooks that are gone keep their names for drops that are told late: so many. */
 const MOST_GONE = 1024;
@@ -62,18 +63,19 @@ export class DropHooks {
 	async #follow(): Promise<void> {
 		if (this.#stopped) return;
 		const sites = this.#wirings.flatMap((wiring) => latencySites(wiring, null, true));
-		const wanted = new Map(sites.map((site) => [placeKey(site), site]));
-		const leaving = [...this.#hooked].filter(([place, { site }]) => wanted.get(place)?.device !== site.device);
-		if (leaving.length > 0) await this.#whereabouts.detach(leaving.map(([, { site }]) => site));
-		for (const [place, { name }] of leaving) {
-			this.#hooked.delete(place);
+		const { leaving, arriving } = siteChanges(
+			this.#hooked.values(),
+			sites.map((site) => ({ site })),
+		);
+		if (leaving.length > 0) await this.#whereabouts.detach(leaving.map(({ site }) => site));
+		for (const { site, name } of leaving) {
+			this.#hooked.delete(placeKey(site));
 			this.#gone.add(name);
 		}
 		this.#forget();
-		const arriving = [...wanted].filter(([place]) => !this.#hooked.has(place)).map(([, site]) => site);
 		if (arriving.length === 0) return;
 		const failures = await this.#whereabouts.attach(
-			arriving,
+			arriving.map(({ site }) => site),
 			(netns) => tunnelPortsIn(this.#wirings, netns),
 			(site, hookSet) => this.#announce(site, hookSet),
 		);

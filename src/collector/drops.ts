@@ -1,13 +1,15 @@
 import type { Expression } from "../filter/ast.js";
 import type { End } from "../filter/end.js";
-import { resolveEnd, resolveName } from "../filter/resolve.js";
+import { type EndPod, resolveEnd, resolveName } from "../filter/resolve.js";
 import { MergedDirectory } from "../identity/merged.js";
 import { addon } from "../kernel/addon.js";
 import { type DropCounters, Drops, type KernelDrop } from "../kernel/drops.js";
+import { MOST_TUNNEL_PORTS } from "../kernel/knobs.js";
 import type { DropReport, DropSummary } from "../latency/drop-report.js";
 import type { NetnsCookie } from "../packet/hook.js";
 import { wallClock } from "../path/materialise.js";
 import type { Endpoint } from "../path/path.js";
+import type { Wiring } from "../wiring/model.js";
 import { tunnelPorts } from "../wiring/roles.js";
 import { type Cluster, clusterOf, lookupOver, mergeClusters } from "./cluster.js";
 import { dropTest } from "./drop-filter.js";
@@ -65,6 +67,8 @@ export class DropsWatch {
 	readonly #told = { dropped: 0, consumed: 0, filtered: 0 };
 	readonly #onReports: (reports: readonly DropReport[]) => void;
 	readonly #wallClockBase: bigint;
+	/** Pods that the asker knows, by address; the first that has it. */
+	readonly #others: ReadonlyMap<string, EndPod>;
 	readonly #warnings: string[] = [];
 	#drops: Drops | null = null;
 	#hooks: DropHooks | null = null;
@@ -94,6 +98,8 @@ export class DropsWatch {
 	private constructor(request: DropsRequest, onReports: (reports: readonly DropReport[]) => void) {
 		this.#request = request;
 		this.#onReports = onReports;
+		const pods = [...(request.cluster?.pods ?? [])].reverse();
+		this.#others = new Map(pods.flatMap((pod) => pod.addresses.map((address) => [address, pod] as const)));
 		const { realtimeNs, monotonicNs } = addon().clocks();
 		this.#wallClockBase = realtimeNs - monotonicNs;
 	}
@@ -141,11 +147,11 @@ export class DropsWatch {
 		}
 		const names = Promise.all(this.#observers.map(({ ready }) => ready));
 		await Promise.race([names, new Promise((resolve) => setTimeout(resolve, NAMES_MS).unref())]);
-		const ports = this.#watched().flatMap(({ wiring }) => tunnelPorts(wiring.host));
+		const ports = this.#wirings().flatMap(({ host }) => tunnelPorts(host));
 		const { hooks } = this.#request;
 		if (hooks !== undefined) this.#hooks = await this.#hook(hooks);
 		const slots = this.#hooks?.slotAccess ?? null;
-		this.#drops = new Drops({ slots, tunnelPorts: [...new Set(ports)].slice(0, 4) });
+		this.#drops = new Drops({ slots, tunnelPorts: [...new Set(ports)].slice(0, MOST_TUNNEL_PORTS) });
 		this.#changed();
 		this.#began = performance.now();
 		this.#drops.start((drops) => {
@@ -158,7 +164,7 @@ export class DropsWatch {
 
 	async #hook(attach: "tcx" | "clsact" | "auto"): Promise<DropHooks> {
 		const hooks = new DropHooks(attach, (line) => this.#warn(line));
-		await hooks.follow(this.#watched().map(({ wiring }) => wiring));
+		await hooks.follow(this.#wirings());
 		return hooks;
 	}
 
@@ -168,7 +174,7 @@ export class DropsWatch {
 
 	#changed(): void {
 		if (this.#stopped || this.#drops === null) return;
-		this.#hooks?.follow(this.#watched().map(({ wiring }) => wiring)).catch(() => undefined);
+		this.#hooks?.follow(this.#wirings()).catch(() => undefined);
 		this.#owners = new Map();
 		for (const observer of this.#watched()) {
 			const node = this.#nodes.get(observer) ?? new DropNode(observer.wiring, this.#hooks?.seenAt);
@@ -250,7 +256,7 @@ export class DropsWatch {
 	#endpoint(ip: string | null, port: number | null, atMs: number): Endpoint | null {
 		if (ip === null) return null;
 		const pod = this.#directory.podByAddress(ip, atMs);
-		const known = pod ?? this.#request.cluster?.pods.find(({ addresses }) => addresses.includes(ip)) ?? null;
+		const known = pod ?? this.#others.get(ip) ?? null;
 		if (known !== null) return { ip, port, namespace: known.namespace, pod: known.name, node: known.node };
 		return { ip, port, namespace: null, pod: null, node: this.#directory.nodeByAddress(ip)?.name ?? null };
 	}
@@ -291,6 +297,10 @@ export class DropsWatch {
 		const known = this.#kinds.get(key) ?? { told: 0, last: null, flows: new Set<string>() };
 		this.#kinds.set(key, known);
 		return known;
+	}
+
+	#wirings(): readonly Wiring[] {
+		return this.#watched().map(({ wiring }) => wiring);
 	}
 
 	#watched(): readonly NodeObserver[] {

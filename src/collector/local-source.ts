@@ -11,6 +11,7 @@ import type { Sightings } from "../packet/sightings.js";
 import type { SourceId, SourceSink } from "../packet/source.js";
 import type { TupleTable } from "../packet/tuples.js";
 import type { HookSite } from "../wiring/model.js";
+import { siteChanges } from "./site-changes.js";
 
 export interface LocalSourceOptions {
 	readonly id: SourceId;
@@ -88,16 +89,19 @@ export class LocalSource {
 	 * not be hooked, or not before all others. `filterOf` says what each namespace's programs look for.
 	 */
 	async watch(sites: readonly HookSite[], filterOf: FilterOf): Promise<readonly string[]> {
-		const wanted = new Map(sites.map((site) => [placeKey(site), site]));
-		const leaving = [...this.#placed].filter(([place, { site }]) => wanted.get(place)?.device !== site.device);
+		const changes = siteChanges(
+			this.#placed.values(),
+			sites.map((site) => ({ site })),
+		);
+		const { leaving } = changes;
 		if (leaving.length > 0) {
-			await this.#hooks.detach(leaving.map(([, { site }]) => site));
-			for (const [place, { hook }] of leaving) {
-				this.#placed.delete(place);
+			await this.#hooks.detach(leaving.map(({ site }) => site));
+			for (const { hook, site } of leaving) {
+				this.#placed.delete(placeKey(site));
 				this.#sink.unhook(this.id, hook);
 			}
 		}
-		const arriving = [...wanted].filter(([place]) => !this.#placed.has(place)).map(([, site]) => site);
+		const arriving = changes.arriving.map(({ site }) => site);
 		const failures = await this.#hooks.attach(arriving, filterOf, (site, hookSet) => this.#announce(site, hookSet));
 		return [...failures.map(({ error }) => error.message), ...this.#shadowedAmong(arriving)];
 	}

@@ -5,6 +5,7 @@ import { PathMemo } from "../filter/path-memo.js";
 import { type EndLookup, type ResolvedEnd, resolveEnd, resolveName, translations } from "../filter/resolve.js";
 import { kernelRules } from "../filter/rules.js";
 import type { FilterOf, InstanceFilter } from "../kernel/hooks.js";
+import { MOST_TUNNEL_PORTS } from "../kernel/knobs.js";
 import { formatPrefix, formatWords } from "../packet/addresses.js";
 import { type EndScope, hookPoints } from "../wiring/hookpoints.js";
 import type { HookSite, Wiring } from "../wiring/model.js";
@@ -83,7 +84,7 @@ function planNode(filter: Expression, wiring: Wiring, { from, to, resolve, looku
 		known ??= {
 			rules: kernelRules(filter, { ...common, place: { kind: "host", node } }),
 			matchAll: 0,
-			tunnelPorts: tunnelPorts(wiring.host).slice(0, 4),
+			tunnelPorts: tunnelPorts(wiring.host).slice(0, MOST_TUNNEL_PORTS),
 		};
 		return known;
 	};

@@ -1,9 +1,7 @@
+import { MOST_TUNNEL_PORTS } from "../kernel/knobs.js";
 import type { NetnsCookie } from "../packet/hook.js";
 import type { Wiring } from "../wiring/model.js";
 import { tunnelPorts } from "../wiring/roles.js";
-
-/** VXLAN's UDP ports that a program knows, at most. */
-const MOST_PORTS = 4;
 
 /** The node that a namespace is, or that has it as a pod's. */
 export function nodeOf(wirings: readonly Wiring[], netns: NetnsCookie): Wiring | null {
@@ -14,5 +12,5 @@ export function nodeOf(wirings: readonly Wiring[], netns: NetnsCookie): Wiring |
 /** VXLAN's UDP ports in a namespace; in a pod there are none. */
 export function tunnelPortsIn(wirings: readonly Wiring[], netns: NetnsCookie): readonly number[] {
 	const host = nodeOf(wirings, netns)?.host;
-	return host?.cookie === netns ? tunnelPorts(host).slice(0, MOST_PORTS) : [];
+	return host?.cookie === netns ? tunnelPorts(host).slice(0, MOST_TUNNEL_PORTS) : [];
 }

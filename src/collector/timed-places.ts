@@ -1,5 +1,6 @@
 import { placeKey } from "../kernel/place.js";
 import type { TimedHook } from "../latency/timed-hook.js";
+import { siteChanges } from "./site-changes.js";
 import { TimedClasses } from "./timed-classes.js";
 import type { TimedPlace } from "./timed-place.js";
 
@@ -55,10 +56,9 @@ export class TimedPlaces {
 		readonly fresh: readonly TimedPlace[];
 		readonly gone: readonly TimedPlace[];
 	} {
-		const devices = new Map(wanted.map(({ site }) => [placeKey(site), site.device]));
-		const fresh = wanted.filter(({ site }) => this.#hooked.get(placeKey(site))?.place.site.device !== site.device);
 		const hooked = [...this.#hooked.values()].map(({ place }) => place);
-		return { fresh, gone: hooked.filter(({ site }) => devices.get(placeKey(site)) !== site.device) };
+		const { leaving, arriving } = siteChanges(hooked, wanted);
+		return { fresh: arriving, gone: leaving };
 	}
 
 	/** Of what is hooked, what goes by another bridge or role than before: its segments are others from now on. */

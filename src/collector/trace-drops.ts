@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Drops, type DropsOptions, type KernelDrop } from "../kernel/drops.js";
 import type { SlotAccess } from "../kernel/hooks.js";
+import { MOST_TUNNEL_PORTS } from "../kernel/knobs.js";
 import type { SourceId } from "../packet/source.js";
 import type { DropReport } from "../path/judgement.js";
 import type { Wiring } from "../wiring/model.js";
@@ -99,5 +100,5 @@ export class TraceDrops {
 /** What dies inside a pod was seen last on the node's side of its veth: the slots know it by the node's namespace. */
 function wantedOf({ slots: { maps, pointerKey, hashSalt, netnsId }, wiring }: TraceDropsOptions): DropsOptions {
 	const slots = { maps, pointerKey, hashSalt, netnsId: () => netnsId(wiring.host.cookie) };
-	return { slots, tunnelPorts: tunnelPorts(wiring.host).slice(0, 4) };
+	return { slots, tunnelPorts: tunnelPorts(wiring.host).slice(0, MOST_TUNNEL_PORTS) };
 }

@@ -7,8 +7,12 @@ import type { HookPlace } from "./place.js";
 /** How hooks are put on devices: TCX links (Linux 6.6), or filters of a clsact qdisc (older). */
 export type AttachType = "tcx" | "clsact";
 
-/** What the kernel offers, when nobody says otherwise. */
-export function preferredAttachType(): AttachType {
+/** "auto" is what the kernel offers. @throws KernelError when it cannot be asked */
+export function attachTypeOf(asked: AttachType | "auto"): AttachType {
+	return asked === "auto" ? explained("ask for TCX", preferredAttachType) : asked;
+}
+
+function preferredAttachType(): AttachType {
 	const netns = addon().openNetns(null);
 	try {
 		addon().queryTcx(LOOPBACK, false, netns);

@@ -4,7 +4,7 @@ import { EventFlag, Family } from "../packet/sightings.js";
 import { addon } from "./addon.js";
 import { explained } from "./error.js";
 import type { SlotAccess } from "./hooks.js";
-import { encodeKnobs } from "./knobs.js";
+import { encodeKnobs, NO_FILTER } from "./knobs.js";
 import { ENUMS, LAYOUT } from "./layout.generated.js";
 import type { BpfMap, BpfObject, BpfProgram, Closeable, RawBatch, Rings } from "./native.js";
 import { readObject, takeProgram } from "./object.js";
@@ -318,11 +318,7 @@ const IDLE = {
 	netns: 0,
 	egress: true,
 	l3: true,
-	generation: 0,
-	follow: false,
-	sample: 0,
-	matchAll: 0,
-	rules: [],
+	...NO_FILTER,
 };
 
 function keysOf(slots: SlotAccess | null): { pointerKey?: bigint; hashSalt?: bigint } {

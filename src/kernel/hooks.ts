@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { KernelRule } from "../filter/rule.js";
 import type { Direction, NetnsCookie } from "../packet/hook.js";
 import { addon } from "./addon.js";
-import { type AttachType, preferredAttachType } from "./attach.js";
+import { type AttachType, attachTypeOf } from "./attach.js";
 import { addCounters, type Counters, clearCounters, noCounters, readCounters } from "./counters.js";
 import { explained } from "./error.js";
 import { type Announce, type AttachFailure, HookSets, type KnobsOf } from "./hook-sets.js";
@@ -87,7 +87,7 @@ export class Hooks {
 	/** @throws KernelError without the addon, without privileges, or on a kernel that cannot */
 	constructor(options: HooksOptions) {
 		this.#options = options;
-		this.attachType = options.attach === "auto" ? explained("ask for TCX", preferredAttachType) : options.attach;
+		this.attachType = attachTypeOf(options.attach);
 		this.#rings = explained("create the rings", () =>
 			addon().createRings({
 				kind: "records",

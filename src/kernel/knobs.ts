@@ -33,6 +33,12 @@ export interface Knobs {
 	readonly transit?: boolean;
 }
 
+/** Of programs that take every packet, and follow none. */
+export const NO_FILTER = { generation: 0, follow: false, sample: 0, matchAll: 0, rules: [] } as const;
+
+/** VXLAN's UDP ports that a program knows, at most. */
+export const MOST_TUNNEL_PORTS = LIMITS.max_tunnel_ports;
+
 type Member = { readonly offset: number; readonly size: number };
 
 /** The bytes of the program's .rodata, which holds nothing but the knobs. */
@@ -40,8 +46,8 @@ export function encodeKnobs(knobs: Knobs): Uint8Array {
 	if (knobs.rules.length > LIMITS.max_rules) {
 		throw new RangeError(`${knobs.rules.length} rules: the kernel's table holds ${LIMITS.max_rules}`);
 	}
-	if (knobs.tunnelPorts.length > LIMITS.max_tunnel_ports) {
-		throw new RangeError(`${knobs.tunnelPorts.length} tunnel ports: there is room for ${LIMITS.max_tunnel_ports}`);
+	if (knobs.tunnelPorts.length > MOST_TUNNEL_PORTS) {
+		throw new RangeError(`${knobs.tunnelPorts.length} tunnel ports: there is room for ${MOST_TUNNEL_PORTS}`);
 	}
 	const { size, members: at } = LAYOUT.weft_knobs;
 	const bytes = new Uint8Array(size);

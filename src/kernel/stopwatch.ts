@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
 import type { Direction, NetnsCookie } from "../packet/hook.js";
 import { addon } from "./addon.js";
-import { type AttachType, preferredAttachType } from "./attach.js";
-import { explained } from "./error.js";
+import { type AttachType, attachTypeOf } from "./attach.js";
 import { type Announce, type AttachFailure, type HookSetEvents, HookSets, type KnobsOf } from "./hook-sets.js";
+import { NO_FILTER } from "./knobs.js";
 import { ENUMS, LAYOUT, LIMITS } from "./layout.generated.js";
 import type { BpfMap } from "./native.js";
 import { InstrumentObject } from "./object.js";
@@ -57,7 +57,7 @@ export class Stopwatch {
 	/** @throws KernelError without the addon, without privileges, or on a kernel that cannot */
 	constructor(options: StopwatchOptions) {
 		this.#options = options;
-		this.attachType = options.attach === "auto" ? explained("ask for TCX", preferredAttachType) : options.attach;
+		this.attachType = attachTypeOf(options.attach);
 		const { segments = LIMITS.segments, hooks = LIMITS.hooks } = options;
 		const timed = segments + LIMITS.rest_segments;
 		this.#object = new InstrumentObject({
@@ -167,11 +167,7 @@ export class Stopwatch {
 		return (netns) => ({
 			pointerKey: this.#pointerKey,
 			hashSalt: this.#hashSalt,
-			generation: 0,
-			follow: false,
-			sample: 0,
-			matchAll: 0,
-			rules: [],
+			...NO_FILTER,
 			tunnelPorts: tunnelPortsOf(netns),
 			segmentMask: segments - 1,
 			hookMask: hooks - 1,

@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
 import type { NetnsCookie } from "../packet/hook.js";
-import { type AttachType, preferredAttachType } from "./attach.js";
-import { explained } from "./error.js";
+import { type AttachType, attachTypeOf } from "./attach.js";
 import { type Announce, type AttachFailure, HookSets, type KnobsOf } from "./hook-sets.js";
 import type { SlotAccess } from "./hooks.js";
+import { NO_FILTER } from "./knobs.js";
 import { InstrumentObject } from "./object.js";
 import type { HookPlace, HookTarget } from "./place.js";
 import type { TunnelPortsOf } from "./stopwatch.js";
@@ -24,14 +24,13 @@ export class Whereabouts {
 
 	/** @throws KernelError without the addon, without privileges, or on a kernel that cannot */
 	constructor({ attach, realmOf }: WhereaboutsOptions) {
-		const attachType = attach === "auto" ? explained("ask for TCX", preferredAttachType) : attach;
 		this.#realmOf = realmOf;
 		this.#object = new InstrumentObject({
 			file: "whereabouts.bpf.o",
 			program: "weft_whereabouts",
 			noop: "weft_noop",
 		});
-		this.#sets = new HookSets(this.#object, attachType, { opened: () => {}, closed: () => {} }, realmOf);
+		this.#sets = new HookSets(this.#object, attachTypeOf(attach), { opened: () => {}, closed: () => {} }, realmOf);
 	}
 
 	/** As Hooks.attach. @throws KernelError */
@@ -69,7 +68,6 @@ export class Whereabouts {
 
 	#knobsOf(tunnelPortsOf: TunnelPortsOf): KnobsOf {
 		const [pointerKey, hashSalt] = [this.#pointerKey, this.#hashSalt];
-		const nothing = { generation: 0, follow: false, sample: 0, matchAll: 0, rules: [] };
-		return (netns) => ({ pointerKey, hashSalt, ...nothing, tunnelPorts: tunnelPortsOf(netns) });
+		return (netns) => ({ pointerKey, hashSalt, ...NO_FILTER, tunnelPorts: tunnelPortsOf(netns) });
 	}
 }

@@ -55,11 +55,17 @@ export function dropAccountMessage(node: string, account: DropsAccount): DropAcc
 }
 
 export function dropAccountOf(message: DropAccountMessage): DropsAccount {
-	const { seen, dropped, consumed, filtered, foreign, unknown, unrelated, sampled, ringFull, missed } = message;
+	return eachCount((name) => numberOf(message[name]));
+}
+
+export function sumOfAccounts(accounts: readonly DropsAccount[]): DropsAccount {
+	return eachCount((name) => accounts.reduce((sum, account) => sum + account[name], 0));
+}
+
+function eachCount(of: (name: keyof DropsAccount) => number): DropsAccount {
 	return {
-		...{ seen: numberOf(seen), dropped: numberOf(dropped), consumed: numberOf(consumed) },
-		...{ filtered: numberOf(filtered), foreign: numberOf(foreign), unknown: numberOf(unknown) },
-		...{ unrelated: numberOf(unrelated), sampled: numberOf(sampled), ringFull: numberOf(ringFull) },
-		missed: numberOf(missed),
+		...{ seen: of("seen"), dropped: of("dropped"), consumed: of("consumed"), filtered: of("filtered") },
+		...{ foreign: of("foreign"), unknown: of("unknown"), unrelated: of("unrelated") },
+		...{ sampled: of("sampled"), ringFull: of("ringFull"), missed: of("missed") },
 	};
 }

@@ -1,4 +1,5 @@
 import type { FilterOf, InstanceFilter } from "../../kernel/hooks.js";
+import { MOST_TUNNEL_PORTS } from "../../kernel/knobs.js";
 import { placeKey } from "../../kernel/place.js";
 import type { NetnsCookie } from "../../packet/hook.js";
 import type { HookSite } from "../../wiring/model.js";
@@ -23,7 +24,7 @@ export function sharedFilter(subscriptions: readonly Subscription[]): FilterOf {
 			if (rules.length + filter.rules.length > MOST_RULES) matchAll |= 2 ** bit;
 			else rules.push(...filter.rules.map((rule) => ({ ...rule, subscribers: 2 ** bit })));
 		}
-		return { rules, matchAll: matchAll >>> 0, tunnelPorts: [...ports].slice(0, 4), sample };
+		return { rules, matchAll: matchAll >>> 0, tunnelPorts: [...ports].slice(0, MOST_TUNNEL_PORTS), sample };
 	};
 }
 

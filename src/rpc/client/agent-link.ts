@@ -2,6 +2,7 @@ import type { ClientReadableStream, ServiceError } from "@grpc/grpc-js";
 import type { Protection } from "../credentials.js";
 import { type Evidence, evidenceFrom } from "../evidence.js";
 import { bigOf, decode, type NodeTopologyMessage, word64 } from "../messages.js";
+import { Backoff } from "./backoff.js";
 import { Channel } from "./channel.js";
 import { ClockEstimate, type ClockReading } from "./clock-estimate.js";
 
@@ -27,8 +28,6 @@ export interface LinkListener {
 	topology?(node: NodeTopologyMessage): void;
 }
 
-const FIRST_RETRY_MS = 100;
-const LAST_RETRY_MS = 5000;
 /** While rows wait to be put on one line. */
 const TRACING_CLOCK_MS = 400;
 /** Exchanges in a row: the quickest counts. */
@@ -46,8 +45,10 @@ export class AgentLink {
 	readonly #lineBase: bigint;
 	readonly #clockMs: number;
 	#stream: ClientReadableStream<Buffer> | null = null;
-	#retry: NodeJS.Timeout | null = null;
-	#retryMs = FIRST_RETRY_MS;
+	readonly #retry = new Backoff(
+		() => this.#connect(),
+		() => 0.75 + Math.random() / 2,
+	);
 	#clockTimer: NodeJS.Timeout | null = null;
 	#closed = false;
 
@@ -81,7 +82,8 @@ export class AgentLink {
 	close(): void {
 		this.#closed = true;
 		this.#stream?.cancel();
-		for (const timer of [this.#retry, this.#clockTimer]) if (timer !== null) clearTimeout(timer);
+		this.#retry.close();
+		if (this.#clockTimer !== null) clearTimeout(this.#clockTimer);
 		this.channel.close();
 		this.#times.close();
 	}
@@ -125,8 +127,7 @@ export class AgentLink {
 		this.#stream = null;
 		for (const name of [...this.#nodes.keys()]) this.#lose(name, why);
 		this.#listener.settled(`${this.address}: ${why}`);
-		this.#retry = setTimeout(() => this.#connect(), this.#retryMs * (0.75 + Math.random() / 2));
-		this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS);
+		this.#retry.failed();
 	}
 
 	#hear(bytes: Buffer): void {
@@ -135,7 +136,7 @@ export class AgentLink {
 			const present = new Set(snapshot.nodes.map(({ node }) => node));
 			for (const name of [...this.#nodes.keys()]) if (!present.has(name)) this.#lose(name, "it is gone");
 			for (const node of snapshot.nodes) this.#learn(node);
-			this.#retryMs = FIRST_RETRY_MS;
+			this.#retry.worked();
 			this.#listener.settled(null);
 			this.#clockTimer ??= setTimeout(() => this.#keepTime(), this.#clockMs);
 		}

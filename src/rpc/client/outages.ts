@@ -1,5 +1,4 @@
-const FIRST_RETRY_MS = 100;
-const LAST_RETRY_MS = 5000;
+import { Backoff } from "./backoff.js";
 
 /** Nodes that nobody watches for a while: an interval of which nothing is known, told when it begins and when it ends. */
 export class Outages {
@@ -7,7 +6,7 @@ export class Outages {
 	readonly #tryAgain: () => void;
 	/** Since when, ms since 1970. */
 	readonly #gone = new Map<string, number>();
-	readonly #retries = new Map<string, { timer: NodeJS.Timeout | null; ms: number }>();
+	readonly #retries = new Map<string, Backoff>();
 
 	/** @param tryAgain called when a node's turn has come, ever less often */
 	constructor(tell: (line: string) => void, tryAgain: () => void) {
@@ -33,22 +32,17 @@ export class Outages {
 	}
 
 	retry(node: string): void {
-		const retry = this.#retries.get(node) ?? { timer: null, ms: FIRST_RETRY_MS };
+		const retry = this.#retries.get(node) ?? new Backoff(this.#tryAgain);
 		this.#retries.set(node, retry);
-		if (retry.timer !== null) return;
-		retry.timer = setTimeout(() => {
-			retry.timer = null;
-			this.#tryAgain();
-		}, retry.ms);
-		retry.ms = Math.min(retry.ms * 2, LAST_RETRY_MS);
+		retry.failed();
 	}
 
 	/** Its turn has not come. */
 	isWaiting(node: string): boolean {
-		return (this.#retries.get(node)?.timer ?? null) !== null;
+		return this.#retries.get(node)?.isWaiting ?? false;
 	}
 
 	close(): void {
-		for (const { timer } of this.#retries.values()) if (timer !== null) clearTimeout(timer);
+		for (const retry of this.#retries.values()) retry.close();
 	}
 }

@@ -8,8 +8,9 @@ import type { DropReport, DropSummary } from "../../latency/drop-report.js";
 import type { Endpoint } from "../../path/path.js";
 import { clusterMessage } from "../cluster-message.js";
 import type { Protection } from "../credentials.js";
-import { dropAccountOf, dropOf } from "../drop-message.js";
+import { dropAccountOf, dropOf, sumOfAccounts } from "../drop-message.js";
 import { decode, encode, numberOf, Phase, type WatchDropsResponse } from "../messages.js";
+import { Backoff } from "./backoff.js";
 import { Channel, RpcError } from "./channel.js";
 import { RemoteNodes } from "./remote-nodes.js";
 
@@ -28,8 +29,6 @@ export interface RemoteDropsListener {
 	warning(line: string): void;
 }
 
-const FIRST_RETRY_MS = 100;
-const LAST_RETRY_MS = 5000;
 const PATIENCE_MS = 5000;
 const LOOK_MS = 20;
 /** Agents give their account each second. */
@@ -41,7 +40,8 @@ export class RemoteDrops {
 	readonly #nodes: RemoteNodes;
 	readonly #streams: readonly Stream[];
 	readonly #began = performance.now();
-	#directory: MergedDirectory;
+	/** Null: the nodes have said something since it was asked. */
+	#known: MergedDirectory | null = null;
 
 	/**
 	 * Resolves when every agent watches.
@@ -65,9 +65,8 @@ export class RemoteDrops {
 		const { agents, protection, filter, namespace, hooks } = request;
 		this.#listener = listener;
 		this.#nodes = nodes;
-		this.#directory = directoryOf(nodes);
 		nodes.onChange(() => {
-			this.#directory = directoryOf(nodes);
+			this.#known = null;
 		});
 		// Asked anew by each stream that begins: pods come and go.
 		const question = () =>
@@ -98,20 +97,18 @@ export class RemoteDrops {
 		const lost = this.#streams.reduce((sum, stream) => sum + stream.lost, 0);
 		if (lost > 0) this.#listener.warning(`${lost} reports are missing: they were not read fast enough`);
 		this.close();
-		const accounts = this.#streams.flatMap((stream) => stream.accounts);
-		const sum = (of: keyof DropsAccount) => accounts.reduce((total, account) => total + account[of], 0);
-		return {
-			type: "drops",
-			seconds: (performance.now() - this.#began) / 1000,
-			...{ seen: sum("seen"), dropped: sum("dropped"), consumed: sum("consumed"), filtered: sum("filtered") },
-			...{ foreign: sum("foreign"), unknown: sum("unknown"), unrelated: sum("unrelated") },
-			...{ sampled: sum("sampled"), ringFull: sum("ringFull"), missed: sum("missed") },
-		};
+		const seconds = (performance.now() - this.#began) / 1000;
+		return { type: "drops", seconds, ...sumOfAccounts(this.#streams.flatMap((stream) => stream.accounts)) };
 	}
 
 	close(): void {
 		for (const stream of this.#streams) stream.close();
 		this.#nodes.close();
+	}
+
+	get #directory(): MergedDirectory {
+		this.#known ??= directoryOf(this.#nodes);
+		return this.#known;
 	}
 
 	#named(report: DropReport): DropReport {
@@ -142,8 +139,7 @@ class Stream {
 	readonly #listener: RemoteDropsListener;
 	#settle: (failure: RpcError | null) => void = () => {};
 	#call: ClientReadableStream<Buffer> | null = null;
-	#retry: NodeJS.Timeout | null = null;
-	#retryMs = FIRST_RETRY_MS;
+	readonly #retry = new Backoff(() => this.#connect());
 	#calls = 0;
 	#begun = false;
 	#closed = false;
@@ -191,7 +187,7 @@ class Stream {
 
 	close(): void {
 		this.#closed = true;
-		if (this.#retry !== null) clearTimeout(this.#retry);
+		this.#retry.close();
 		this.#call?.cancel();
 		this.#channel.close();
 	}
@@ -215,7 +211,7 @@ class Stream {
 		this.#lost.set(`${this.#calls} ${state.instance}`, lost);
 		if (state.phase !== Phase.ready) return;
 		this.#begun = true;
-		this.#retryMs = FIRST_RETRY_MS;
+		this.#retry.worked();
 		this.#settle(null);
 	}
 
@@ -236,12 +232,11 @@ class Stream {
 		this.#call = null;
 		this.#settle(error);
 		if (!this.#begun) return;
-		if (this.#retryMs === FIRST_RETRY_MS) {
+		if (this.#retry.isFresh) {
 			this.#listener.warning(`${error.message}: what it drops is not told until it is back`);
 		}
 		this.#past.push(...this.#accounts.values());
 		this.#accounts.clear();
-		this.#retry = setTimeout(() => this.#connect(), this.#retryMs);
-		this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS);
+		this.#retry.failed();
 	}
 }

@@ -4,6 +4,7 @@ import type { Protection } from "../credentials.js";
 import { type Evidence, evidenceFrom } from "../evidence.js";
 import { decode, type NodeTopologyMessage } from "../messages.js";
 import { topologyOf } from "../topology-message.js";
+import { Backoff } from "./backoff.js";
 import { Channel, RpcError } from "./channel.js";
 
 export interface RemoteNodesOptions {
@@ -13,8 +14,6 @@ export interface RemoteNodesOptions {
 	readonly withEvidence: boolean;
 }
 
-const FIRST_RETRY_MS = 100;
-const LAST_RETRY_MS = 5000;
 /** For the first answer: a socket may accept and say nothing. */
 const PATIENCE_MS = 5000;
 
@@ -87,8 +86,7 @@ class Follower {
 	readonly #patience: NodeJS.Timeout;
 	#settle: (failure: RpcError | null) => void = () => {};
 	#stream: ClientReadableStream<Buffer> | null = null;
-	#retry: NodeJS.Timeout | null = null;
-	#retryMs = FIRST_RETRY_MS;
+	readonly #retry = new Backoff(() => this.#connect());
 	#failure: string | null = null;
 	#closed = false;
 
@@ -113,7 +111,8 @@ class Follower {
 
 	close(): void {
 		this.#closed = true;
-		for (const timer of [this.#retry, this.#patience]) if (timer !== null) clearTimeout(timer);
+		this.#retry.close();
+		clearTimeout(this.#patience);
 		this.#stream?.cancel();
 		this.#channel.close();
 	}
@@ -139,7 +138,7 @@ class Follower {
 			this.nodes.clear();
 			for (const node of snapshot.nodes) this.nodes.set(node.node, node);
 			this.#failure = null;
-			this.#retryMs = FIRST_RETRY_MS;
+			this.#retry.worked();
 			this.#settle(null);
 		}
 		for (const node of delta?.changed ?? []) this.nodes.set(node.node, node);
@@ -154,7 +153,6 @@ class Follower {
 		this.nodes.clear();
 		this.#settle(error);
 		this.#onChange();
-		this.#retry = setTimeout(() => this.#connect(), this.#retryMs);
-		this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS);
+		this.#retry.failed();
 	}
 }
