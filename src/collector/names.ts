@@ -1,9 +1,10 @@
-import type { Directory, Pod } from "../identity/owner.js";
-import type { Endpoint, Hop, Path, ServiceRef } from "../path/path.js";
+import type { Directory } from "../identity/owner.js";
+import { nameEnd } from "../path/name-end.js";
+import type { Hop, Path, ServiceRef } from "../path/path.js";
 
 /**
  * Gives the ends of a path their names, as of the time it was seen: the pod whose veth it left or reached, else
- * whoever held the address then. A device is better evidence than an address, which NAT may have put there.
+ * whoever held the address then.
  */
 export function nameEnds(path: Path, directory: Directory): Path {
 	const first = path.hops[0];
@@ -52,15 +53,4 @@ function leaving(hop: Hop): boolean {
 
 function arriving(hop: Hop): boolean {
 	return (hop.role === "pod" && hop.direction === "egress") || (hop.role === "inside" && hop.direction === "ingress");
-}
-
-function nameEnd(end: Endpoint, hop: Hop | null, directory: Directory, atMs: number): Endpoint {
-	const pod = (hop && directory.podByDevice(hop.node, hop.ifindex, atMs)) ?? podAt(end.ip, directory, atMs);
-	if (pod !== null) return { ...end, namespace: pod.namespace, pod: pod.name, node: pod.node };
-	const node = end.ip === null ? null : directory.nodeByAddress(end.ip);
-	return node === null ? end : { ...end, node: node.name };
-}
-
-function podAt(ip: string | null, directory: Directory, atMs: number): Pod | null {
-	return ip === null ? null : directory.podByAddress(ip, atMs);
 }

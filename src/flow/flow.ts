@@ -1,14 +1,9 @@
+import type { EndDevice } from "../path/name-end.js";
 import { Pending } from "./pending.js";
 import { RttSketch } from "./sketch.js";
 import { TcpConnection } from "./tcp.js";
 
 export type WayIndex = 0 | 1;
-
-/** Where an end's packets enter or leave the host: enough to name its pod. */
-export interface EndDevice {
-	readonly node: string;
-	readonly ifindex: number;
-}
 
 /** How well an end's own address is known: as its own device showed it, by a NAT on the way, or as it happened to be. */
 export const Rank = { none: 0, seen: 1, translated: 2, device: 3 } as const;

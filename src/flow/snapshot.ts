@@ -1,7 +1,8 @@
-import type { Directory, Pod } from "../identity/owner.js";
+import type { Directory } from "../identity/owner.js";
 import { wallClock } from "../path/materialise.js";
+import { type EndDevice, nameEnd } from "../path/name-end.js";
 import type { Endpoint, OuterHeader, ServiceRef } from "../path/path.js";
-import type { EndDevice, Flow, FlowEnd, Tunnel, WayIndex } from "./flow.js";
+import type { Flow, FlowEnd, Tunnel, WayIndex } from "./flow.js";
 import type { FlowCounts, FlowRecord } from "./record.js";
 
 /** A flow as of now, without names, and what naming needs. Plain: it may cross threads. */
@@ -53,7 +54,7 @@ export function snapshotOf(flow: Flow, options: SnapshotOptions): FlowSnapshot {
 	};
 }
 
-/** Gives the ends their names: by the device, which is better evidence than an address, else by the address. */
+/** Gives the ends and the service their names. */
 export function nameFlow(snapshot: FlowSnapshot, directory: Directory): FlowRecord {
 	const { record, sourceDevice, destinationDevice, atMs } = snapshot;
 	const { flow } = record;
@@ -66,14 +67,6 @@ export function nameFlow(snapshot: FlowSnapshot, directory: Directory): FlowReco
 			service: nameService(flow.service, flow.protocol, directory),
 		},
 	};
-}
-
-function nameEnd(end: Endpoint, device: EndDevice | null, directory: Directory, atMs: number): Endpoint {
-	const byDevice = device === null ? null : directory.podByDevice(device.node, device.ifindex, atMs);
-	const pod: Pod | null = byDevice ?? (end.ip === null ? null : directory.podByAddress(end.ip, atMs));
-	if (pod !== null) return { ...end, namespace: pod.namespace, pod: pod.name, node: pod.node };
-	const node = end.ip === null ? null : directory.nodeByAddress(end.ip);
-	return node === null ? end : { ...end, node: node.name };
 }
 
 function nameService(service: ServiceRef | null, protocol: string, directory: Directory): ServiceRef | null {

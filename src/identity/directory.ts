@@ -1,5 +1,6 @@
 import type { Wiring } from "../wiring/model.js";
 import { WiringView } from "../wiring/view.js";
+import { Bindings } from "./bindings.js";
 import { bounded, type Claim } from "./claim.js";
 import { flannelNodes, type SubnetEnv } from "./flannel.js";
 import { NO_PORTALS, type Portals } from "./kube-proxy.js";
@@ -49,6 +50,7 @@ export class NodeDirectory extends NamesDirectory {
 	#portals = NO_PORTALS;
 	#warnings: readonly string[] = [];
 	readonly #stale = new StaleClaims();
+	readonly #bindings = new Bindings();
 	#view: WiringView | null = null;
 	#evidence: Evidence | null = null;
 
@@ -71,7 +73,7 @@ export class NodeDirectory extends NamesDirectory {
 		const view = this.#view?.wiring === evidence.wiring ? this.#view : new WiringView(evidence.wiring);
 		this.#view = view;
 		this.#evidence = evidence;
-		this.#resolution = resolvePods(view, evidence.claims, evidence.leases, evidence.delegates);
+		this.#resolution = resolvePods(view, evidence.claims, evidence.leases, evidence.delegates, this.#bindings);
 		this.owners.replace(
 			this.#resolution.pods.map((pod) => ({ pod, sinceMs: pod.sinceMs })),
 			nowMs,

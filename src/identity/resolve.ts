@@ -1,6 +1,7 @@
 import type { NetnsCookie } from "../packet/hook.js";
 import type { Link, Namespace } from "../wiring/model.js";
 import type { WiringView } from "../wiring/view.js";
+import { Bindings } from "./bindings.js";
 import { type Claim, type Container, UNCLAIMED } from "./claim.js";
 import type { IdentitySource, Pod } from "./owner.js";
 
@@ -41,24 +42,27 @@ export const NETNS = "netns";
 
 /**
  * Joins claims about sandboxes with the node's namespaces. A claim belongs to a namespace by its path, by a process in
- * it, by its veth or, failing all that, by its addresses; the kernel's addresses are the pod's. Pure.
+ * it, by its veth or, failing all that, by its addresses; the kernel's addresses are the pod's. `bindings` knows where
+ * claims belonged the last time, and is told where they do now.
  */
 export function resolvePods(
 	view: WiringView,
 	claims: readonly Claim[],
 	leases: ReadonlyMap<string, string>,
 	delegates: ReadonlySet<string> = new Set(),
+	bindings: Bindings = new Bindings(),
 ): Resolution {
 	const groups = new Map<Namespace | Link, Claim[]>();
 	const stale: Claim[] = [];
 	const onHost: Claim[] = [];
-	const places = new Places(view);
+	const places = new Places(view, bindings);
 	for (const claim of claims) {
 		const place = claim.inode === view.wiring.host.inode ? null : places.of(claim);
 		if (claim.inode === view.wiring.host.inode) onHost.push(claim);
 		else if (place === null) stale.push(claim);
 		else append(groups, place, claim);
 	}
+	bindings.settle();
 	joinBySandbox(groups, stale, leases, places);
 	const pods: ResolvedPod[] = [];
 	const unexplained: Link[] = [];
@@ -94,18 +98,30 @@ function podOnHost(view: WiringView, claim: Claim): ResolvedPod | null {
 /** Where a claim's sandbox is: its namespace, or the veth when namespaces cannot be seen from here. */
 class Places {
 	readonly #view: WiringView;
+	readonly #bindings: Bindings;
 	readonly #byPath = new Map<string, Namespace>();
 	readonly #byInode: ReadonlyMap<number, Namespace>;
+	readonly #byCookie: ReadonlyMap<NetnsCookie, Namespace>;
 	readonly #devices: ReadonlyMap<string, Link>;
 
-	constructor(view: WiringView) {
+	constructor(view: WiringView, bindings: Bindings) {
 		this.#view = view;
+		this.#bindings = bindings;
+		this.#byCookie = new Map(view.wiring.others.map((namespace) => [namespace.cookie, namespace]));
 		this.#byInode = new Map(view.wiring.others.map((namespace) => [namespace.inode, namespace]));
 		for (const namespace of view.wiring.others) this.#byPath.set(key(namespace.path), namespace);
 		this.#devices = new Map(view.wiring.host.links.map((link) => [link.name, link]));
 	}
 
 	of(claim: Claim): Namespace | Link | null {
+		const bound = this.#bindings.of(claim);
+		const place = bound === null ? this.#found(claim) : (this.#byCookie.get(bound) ?? null);
+		const netns = bound ?? (place !== null && "cookie" in place ? place.cookie : null);
+		if (netns !== null) this.#bindings.bind(claim, netns);
+		return place;
+	}
+
+	#found(claim: Claim): Namespace | Link | null {
 		const byPath = claim.netnsPath === null ? undefined : this.#byPath.get(key(claim.netnsPath));
 		const byInode = claim.inode === null ? undefined : this.#byInode.get(claim.inode);
 		// An inode may be another namespace's by now: then it has other addresses.

@@ -31,6 +31,18 @@ test("a pod is known by the veth its packet left, whatever source address it use
 	assert.equal(spoofed.flow.destination.pod, "server", "by its address: no hop of its own was seen");
 });
 
+test("an unknown veth is a new pod's, who may have got the address of one that weft still takes to be there", () => {
+	const fresh = named([hop("node-a", 70, "ingress", "10.244.1.2:1000", "10.244.2.3:80")]);
+	assert.deepEqual([fresh.flow.source.pod, fresh.flow.destination.pod], [null, "server"]);
+	const reached = named([
+		hop("node-b", 9, "ingress", "10.244.2.3:80", "10.244.1.2:1000"),
+		hop("node-a", 70, "egress", "10.244.2.3:80", "10.244.1.2:1000"),
+	]);
+	assert.deepEqual([reached.flow.source.pod, reached.flow.destination.pod], ["server", null]);
+	const forwarded = named([hop("node-c", 70, "ingress", "10.244.1.2:1000", "10.244.2.3:80")]);
+	assert.equal(forwarded.flow.source.pod, "client", "a veth of another node says nothing against it");
+});
+
 test("a copy that a bridge flooded to a pod is not that pod's: there the address counts", () => {
 	const path = pathOf([
 		hop("node-a", 7, "ingress", "10.244.1.2:1000", "10.244.1.9:80"),

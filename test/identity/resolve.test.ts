@@ -6,6 +6,7 @@ import { flannelNodes } from "../../src/identity/flannel.js";
 import { NO_PORTALS } from "../../src/identity/kube-proxy.js";
 import { MergedDirectory } from "../../src/identity/merged.js";
 import { resolvePods } from "../../src/identity/resolve.js";
+import type { NetnsCookie } from "../../src/packet/hook.js";
 import { WiringView } from "../../src/wiring/view.js";
 import { flannelNode, podAddress, vethName } from "../wiring/flannel.js";
 
@@ -13,6 +14,9 @@ const wiring = flannelNode({ number: 1, pods: 2, nodes: 3 });
 const view = new WiringView(wiring);
 const SANDBOX = "a".repeat(64);
 const NO_LEASES = new Map<string, string>();
+
+/** As of a namespace that only processes are known in. */
+const UNNAMED = { name: null, path: "/proc/500/ns/net" };
 
 function cache(name: string, pod: number, some: Partial<Claim> = {}): Claim {
 	return {
@@ -63,6 +67,27 @@ test("a file of a sandbox that is gone gives its name to nobody, though address 
 	const { pods, stale } = resolvePods(view, [gone, reused, cache("client", 1)], NO_LEASES);
 	assert.deepEqual(pods.map((pod) => pod.name).sort(), ["client", "node-a-pod2"]);
 	assert.equal(stale.length, 2);
+});
+
+test("what was said of a sandbox that is gone is not said of the next one, with its address and its inode", () => {
+	const directory = new NodeDirectory();
+	const evidence = (cookie: NetnsCookie, claims: readonly Claim[]): Evidence => ({
+		...{ claims, leases: NO_LEASES, subnetEnv: null, portals: NO_PORTALS, nodeNames: new Map(), warnings: [] },
+		wiring: { ...wiring, others: wiring.others.map((one, n) => (n === 0 ? { ...one, ...UNNAMED, cookie } : one)) },
+	});
+	const name = () => directory.resolved().find(({ device }) => device === vethName(1, 1))?.name ?? null;
+	const inode = wiring.others[0]?.inode ?? null;
+	const told = { sandbox: "b".repeat(64), netnsPath: "/run/netns/cni-old", device: null, inode };
+	const old = cache("old", 1, { ...told, source: "cri", pid: 500 });
+	directory.update(evidence("1000" as NetnsCookie, [old]), 1000);
+	assert.equal(name(), "old", "precondition");
+	directory.update(evidence("1001" as NetnsCookie, [old]), 2000);
+	assert.equal(name(), null, "its runtime has not been asked again");
+	const next = cache("next", 1, { ...told, source: "cni-cache", sandbox: SANDBOX, netnsPath: "/run/netns/cni-next" });
+	directory.update(evidence("1001" as NetnsCookie, [old, next]), 2001);
+	assert.equal(name(), "next");
+	directory.update(evidence("1001" as NetnsCookie, [next, { ...old, pid: 501 }]), 2002);
+	assert.equal(name(), "old", "started again: the more trusted word is about another namespace");
 });
 
 test("sources that contradict each other are shown, the more trusted one is believed", () => {
