@@ -309,11 +309,12 @@ static __always_inline void weft_find_hop(struct weft_drop *drop, struct weft_dr
 					  __u32 realm)
 {
 	const struct weft_slot *slot = weft_slot_of(id);
+	__u64 sum;
 
 	drop->hop_ifindex = 0;
 	drop->hop_hook_set = 0;
 	if (!slot || weft_slot_tag(slot) != weft_tag(id) ||
-	    !weft_find_slot(slot, &cpu->slot, id, realm, &cpu->packet, WEFT_DROP_JIFFIES))
+	    !weft_find_slot(slot, &cpu->slot, &sum, id, realm, &cpu->packet, WEFT_DROP_JIFFIES))
 		return;
 	drop->hop_ifindex = weft_slot_ifindex(&cpu->slot);
 	drop->hop_hook_set = weft_slot_hook_set(&cpu->slot);

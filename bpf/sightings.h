@@ -39,13 +39,14 @@ struct {
 /* A neighbour is asked for three seconds and more before what waits for it is thrown away (net/core/neighbour.c). */
 #define WEFT_DROP_JIFFIES (16 * WEFT_FOLLOW_JIFFIES)
 
-static __always_inline __u32 weft_seal(const struct weft_slot *slot, __u32 body, __u32 netns, __u64 id,
-				       __u64 label)
+/* A slot's seal, before weft_finish: linear in each of the slot's words, so that it can go along with a change of some. */
+static __always_inline __u64 weft_sum(const struct weft_slot *slot, __u32 body, __u32 netns, __u64 id,
+				      __u64 label)
 {
-	return weft_finish((id ^ netns) * WEFT_ODD_4 + label * WEFT_ODD_1 + body * WEFT_ODD_2 +
-			   slot->key * WEFT_ODD_5 + slot->place * WEFT_ODD_6 + slot->flow * WEFT_ODD_7 +
-			   slot->source[0] * WEFT_ODD_8 + slot->source[1] * WEFT_ODD_1 +
-			   slot->destination[0] * WEFT_ODD_3 + slot->destination[1] * WEFT_ODD_2);
+	return (id ^ netns) * WEFT_ODD_4 + label * WEFT_ODD_1 + body * WEFT_ODD_2 + slot->key * WEFT_ODD_5 +
+	       slot->place * WEFT_ODD_6 + slot->flow * WEFT_ODD_7 + slot->source[0] * WEFT_ODD_8 +
+	       slot->source[1] * WEFT_ODD_1 + slot->destination[0] * WEFT_ODD_3 +
+	       slot->destination[1] * WEFT_ODD_2;
 }
 
 static __always_inline struct weft_slot *weft_slot_of(__u64 id)
@@ -69,16 +70,18 @@ static __always_inline void weft_copy_slot(volatile struct weft_slot *to,
 }
 
 /*
- * Fills `last` and returns 1 when this very packet was seen at an earlier hook, not longer ago than `patience`, in
- * jiffies. Needs the packet's details.
+ * Fills `last` and its `sum` and returns 1 when this very packet was seen at an earlier hook, not longer ago than
+ * `patience`, in jiffies. Needs the packet's details.
  */
-static __always_inline int weft_find_slot(const struct weft_slot *slot, struct weft_slot *last, __u64 id,
-					  __u32 netns, const struct weft_packet *packet, __u32 patience)
+static __always_inline int weft_find_slot(const struct weft_slot *slot, struct weft_slot *last, __u64 *sum,
+					  __u64 id, __u32 netns, const struct weft_packet *packet,
+					  __u32 patience)
 {
 	weft_copy_slot(last, slot);
 	if ((__u32)bpf_jiffies64() - weft_slot_jiffies(last) > patience)
 		return 0;
-	if (weft_slot_seal(last) != weft_seal(last, weft_slot_body(last), netns, id, weft_label(packet)))
+	*sum = weft_sum(last, weft_slot_body(last), netns, id, weft_label(packet));
+	if (weft_slot_seal(last) != (__u32)weft_finish(*sum))
 		return 0;
 	return weft_slot_is_fragment(last) || packet->flags & WEFT_FRAGMENT ||
 	       weft_slot_body(last) == weft_body(packet);
@@ -102,8 +105,22 @@ static __always_inline void weft_fill_slot(struct weft_slot *slot, struct __sk_b
 		.destination = {destination[0], destination[1]},
 	};
 
-	here.check = (__u64)body << 32 | weft_seal(&here, body, knobs.netns, id, weft_label(packet));
+	here.check = (__u64)body << 32 |
+		     (__u32)weft_finish(weft_sum(&here, body, knobs.netns, id, weft_label(packet)));
 	weft_copy_slot(slot, &here);
+}
+
+/* A packet that was found with the same addresses, ports and subscribers: only when and where are new. */
+static __always_inline void weft_move_slot(volatile struct weft_slot *slot, const struct weft_slot *last,
+					   __u64 sum, const struct __sk_buff *skb)
+{
+	__u64 key = bpf_jiffies64() << 32 | weft_slot_tag(last);
+	__u64 place = (last->place >> 48) << 48 | (__u64)knobs.hook_set << 32 | skb->ifindex;
+
+	sum += (key - last->key) * WEFT_ODD_5 + (place - last->place) * WEFT_ODD_6;
+	slot->check = (__u64)weft_slot_body(last) << 32 | (__u32)weft_finish(sum);
+	slot->key = key;
+	slot->place = place;
 }
 
 #endif

@@ -56,7 +56,8 @@ static __always_inline void weft_trace_following(struct __sk_buff *skb, struct w
 	struct weft_slot *slot = weft_slot_of(id);
 	__u32 matched = weft_match_rules(skb, cpu);
 	__u32 faced = 0, subscribers;
-	int found = 0;
+	int found = 0, translated;
+	__u64 sum = 0;
 
 	if (!slot)
 		return;
@@ -67,19 +68,24 @@ static __always_inline void weft_trace_following(struct __sk_buff *skb, struct w
 		return;
 	weft_read_details(skb, packet);
 	if (weft_slot_tag(slot) == weft_tag(id))
-		found = weft_find_slot(slot, &cpu->slot, id, knobs.netns, packet, WEFT_FOLLOW_JIFFIES);
+		found = weft_find_slot(slot, &cpu->slot, &sum, id, knobs.netns, packet, WEFT_FOLLOW_JIFFIES);
 	if (found)
 		subscribers |= weft_slot_subscribers(&cpu->slot);
 	if (!subscribers)
 		return;
 	/* A face that all these subscribers know was remembered with its other side. */
-	if (found && subscribers & ~faced && weft_is_translated(&cpu->slot, packet))
+	translated = found && weft_is_translated(&cpu->slot, packet);
+	if (translated && subscribers & ~faced)
 		weft_remember_faces(state, &cpu->face, &cpu->slot, packet, subscribers);
 	if (!weft_is_sampled(packet)) {
 		count->unsampled++;
 		return;
 	}
-	weft_fill_slot(slot, skb, id, packet, subscribers);
+	if (found && !translated && weft_slot_subscribers(&cpu->slot) == subscribers &&
+	    !(weft_slot_is_fragment(&cpu->slot) | (packet->flags & WEFT_FRAGMENT)))
+		weft_move_slot(slot, &cpu->slot, sum, skb);
+	else
+		weft_fill_slot(slot, skb, id, packet, subscribers);
 	weft_emit(skb, cpu, count, id, subscribers, matched ? 0 : WEFT_FOLLOWED);
 }
 
