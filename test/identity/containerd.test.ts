@@ -149,9 +149,10 @@ describe("pods that a real runtime runs", () => {
 		assert.deepEqual(named(lived.map(({ pod }) => pod)), new Set(all), "precondition");
 
 		const requests = trace.paths.filter(({ packet }) => packet.icmp?.type === 8);
-		for (const { packet, flow } of requests) {
+		for (const { packet, flow, hops } of requests) {
 			const name = nameOf(flow.source);
-			if (name !== null) assert.equal(name, `default/churn-${packet.length - HEADERS - SIZE}`, "by trace");
+			const own = `default/churn-${packet.length - HEADERS - SIZE}`;
+			if (name !== null) assert.equal(name, own, `by trace: ${name}, not ${own}: ${JSON.stringify(hops)}`);
 		}
 		assert.deepEqual(named(requests.map(({ flow }) => flow.source)), new Set(all), "trace has named all");
 
