@@ -1,4 +1,5 @@
-import type { Wiring } from "../wiring/model.js";
+import type { NetnsCookie } from "../packet/hook.js";
+import type { Link, Wiring } from "../wiring/model.js";
 import { WiringView } from "../wiring/view.js";
 import { Bindings } from "./bindings.js";
 import { bounded, type Claim } from "./claim.js";
@@ -6,7 +7,7 @@ import { flannelNodes, type SubnetEnv } from "./flannel.js";
 import { NO_PORTALS, type Portals } from "./kube-proxy.js";
 import { NamesDirectory } from "./names.js";
 import type { IdentitySource } from "./owner.js";
-import { type Resolution, type ResolvedPod, resolvePods } from "./resolve.js";
+import { podAddresses, type Resolution, type ResolvedPod, resolvePods } from "./resolve.js";
 import { StaleClaims } from "./stale.js";
 
 /** What the sources of one node say now. */
@@ -77,6 +78,7 @@ export class NodeDirectory extends NamesDirectory {
 		this.owners.replace(
 			this.#resolution.pods.map((pod) => ({ pod, sinceMs: pod.sinceMs })),
 			nowMs,
+			new Map(this.#resolution.unexplained.flatMap((veth) => addressesBehind(view, veth))),
 		);
 		this.#portals = evidence.portals;
 		this.tell({
@@ -143,4 +145,11 @@ export class NodeDirectory extends NamesDirectory {
 	get warnings(): readonly string[] {
 		return this.#warnings;
 	}
+}
+
+function addressesBehind(view: WiringView, veth: Link): readonly (readonly [address: string, netns: NetnsCookie])[] {
+	const peer = view.peer(veth);
+	if (peer.kind !== "paired") return [];
+	const { namespace } = peer.namespace;
+	return podAddresses(namespace).map((address) => [address, namespace.cookie]);
 }

@@ -6,6 +6,8 @@ const KEEP_MS = 60_000;
 /** A link appears before its sandbox is known: packets this much older than a pod's beginning may be its first. */
 const PENDING_MS = 5_000;
 
+const NONE: ReadonlyMap<string, NetnsCookie> = new Map();
+
 /** A pod as of now, and since when it holds what it holds. */
 export interface PodSince {
 	readonly pod: Pod;
@@ -26,8 +28,11 @@ export class Owners {
 	readonly #byNetns = new Map<NetnsCookie, Owner[]>();
 	readonly #byDevice = new Map<string, Owner[]>();
 
-	/** All pods that are there now. Those that are not in it are gone as of `nowMs`. */
-	replace(pods: readonly PodSince[], nowMs: number): void {
+	/**
+	 * All pods that are there now. Those that are not in it are gone as of `nowMs`.
+	 * @param nameless addresses of namespaces that no source names (yet)
+	 */
+	replace(pods: readonly PodSince[], nowMs: number, nameless: ReadonlyMap<string, NetnsCookie> = NONE): void {
 		const before = this.#current;
 		this.#current = new Map();
 		for (const { pod, sinceMs } of pods) {
@@ -44,7 +49,9 @@ export class Owners {
 		}
 		for (const owner of before.values()) this.#gone.push({ ...owner, untilMs: nowMs });
 		this.#begun = true;
-		this.#gone = this.#gone.filter(({ untilMs }) => untilMs !== null && untilMs > nowMs - KEEP_MS);
+		this.#gone = this.#gone
+			.filter(({ untilMs }) => untilMs !== null && untilMs > nowMs - KEEP_MS)
+			.map((owner) => (isTaken(owner, nameless) ? { ...owner, takenMs: owner.takenMs ?? nowMs } : owner));
 		this.#index();
 	}
 
@@ -67,7 +74,7 @@ export class Owners {
 	}
 
 	byAddress(address: string, atMs: number): Pod | null {
-		return holder(this.#byAddress.get(address), atMs);
+		return holder(this.#byAddress.get(address), atMs, ({ takenMs }) => takenMs === undefined);
 	}
 
 	byNetns(netns: NetnsCookie, atMs: number): Pod | null {
@@ -91,18 +98,23 @@ export class Owners {
 
 /**
  * The owner as of a time: who held it then; else who took it within 5 s or had given it up not more than a minute
- * before, when only one of the two comes into question. Two holders at once are a conflict: nobody is named.
+ * before, when only one of the two comes into question. Two holders at once are a conflict: nobody is named. Of what is
+ * nobody else's ever the last holder is; of an address only he whom nobody without a name has followed.
  */
-function holder(owners: readonly Owner[] | undefined, atMs: number): Pod | null {
+function holder(
+	owners: readonly Owner[] | undefined,
+	atMs: number,
+	mayStillBe: (gone: Owner) => boolean = () => true,
+): Pod | null {
 	if (owners === undefined) return null;
 	const then = owners.filter(({ fromMs, untilMs }) => fromMs <= atMs && (untilMs === null || atMs < untilMs));
 	const candidates =
 		then.length > 0
 			? then
 			: owners.filter(
-					({ fromMs, untilMs }) =>
-						(fromMs > atMs && fromMs <= atMs + PENDING_MS) ||
-						(untilMs !== null && untilMs <= atMs && atMs < untilMs + KEEP_MS),
+					(owner) =>
+						(owner.fromMs > atMs && owner.fromMs <= atMs + PENDING_MS) ||
+						(owner.untilMs !== null && owner.untilMs <= atMs && atMs < owner.untilMs + KEEP_MS && mayStillBe(owner)),
 				);
 	const [one, ...others] = candidates;
 	if (one === undefined || others.some(({ pod }) => nameOf(pod) !== nameOf(one.pod))) return null;
@@ -122,6 +134,12 @@ function identityOf(pod: Pod): string {
 
 function nameOf({ node, namespace, name }: Pod): string {
 	return `${node} ${namespace}/${name}`;
+}
+
+/** By another namespace: one whose own name is not known any more keeps what it has. */
+function isTaken({ pod: { netns, addresses } }: Owner, nameless: ReadonlyMap<string, NetnsCookie>): boolean {
+	if (netns === null || nameless.size === 0) return false;
+	return addresses.some((address) => (nameless.get(address) ?? netns) !== netns);
 }
 
 function held({ addresses, netns, ifindex }: Pod): string {

@@ -44,6 +44,24 @@ test("an address used again: each time has its own name, and in between nobody i
 	assert.equal(owners.byNetns("1" as NetnsCookie, 60_000)?.name, "old", "a namespace is nobody else's ever");
 });
 
+test("an address that somebody without a name has got is nobody's, but for packets of its former holder's time", () => {
+	const owners = new Owners();
+	owners.replace([since(pod("old", ADDRESS, 1))], 1000);
+	owners.replace([], 50_000);
+	assert.equal(owners.byAddress(ADDRESS, 50_500)?.name, "old", "precondition: nobody has followed");
+	owners.replace([], 50_600, new Map([[ADDRESS, "1" as NetnsCookie]]));
+	assert.equal(owners.byAddress(ADDRESS, 50_700)?.name, "old", "it has lost its name, and nothing else");
+	owners.replace([], 51_000, new Map([[ADDRESS, "2" as NetnsCookie]]));
+	const restored = new Owners();
+	restored.restore(JSON.parse(JSON.stringify(owners.all())));
+	for (const known of [owners, restored]) {
+		assert.deepEqual([known.byAddress(ADDRESS, 49_999)?.name, known.byAddress(ADDRESS, 50_500)], ["old", null]);
+		assert.equal(known.byNetns("1" as NetnsCookie, 51_500)?.name, "old", "a namespace is nobody else's ever");
+	}
+	owners.replace([], 52_000);
+	assert.equal(owners.byAddress(ADDRESS, 52_000), null, "he may have gone since");
+});
+
 test("a pod's first packets come before its name is known", () => {
 	const owners = new Owners();
 	owners.replace([since(pod("other", "10.244.1.9", 9))], 1000);

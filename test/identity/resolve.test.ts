@@ -90,6 +90,21 @@ test("what was said of a sandbox that is gone is not said of the next one, with 
 	assert.equal(name(), "old", "started again: the more trusted word is about another namespace");
 });
 
+test("a veth whose pod nobody names has its address for itself: the pod that had it before is not named by it", () => {
+	const directory = new NodeDirectory();
+	const evidence = (cookie: string, claims: readonly Claim[]): Evidence => ({
+		...{ claims, leases: NO_LEASES, subnetEnv: null, portals: NO_PORTALS, nodeNames: new Map(), warnings: [] },
+		wiring: {
+			...wiring,
+			others: wiring.others.map((one, n) => (n === 0 ? { ...one, ...UNNAMED, cookie: cookie as NetnsCookie } : one)),
+		},
+	});
+	directory.update(evidence("1000", [cache("old", 1)]), 1000);
+	directory.update(evidence("1001", []), 2000);
+	const name = (atMs: number) => directory.podByAddress(podAddress(1, 1), atMs)?.name ?? null;
+	assert.deepEqual([name(1500), name(2500)], ["old", null]);
+});
+
 test("sources that contradict each other are shown, the more trusted one is believed", () => {
 	const cri: Claim = { ...cache("web", 1), source: "cri", uid: "u1", device: null, addresses: ["10.244.1.99"] };
 	const [pod] = resolvePods(view, [cache("client", 1), cri], new Map([[podAddress(1, 1), "b".repeat(64)]])).pods;
