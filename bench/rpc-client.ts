@@ -4,7 +4,8 @@ import { OuterTable } from "../src/packet/outers.js";
 import { TupleTable } from "../src/packet/tuples.js";
 import { BatchDecoder, readResponse } from "../src/rpc/batch-decoder.js";
 import { Channel } from "../src/rpc/client/channel.js";
-import { decode, encode, numberOf, Phase } from "../src/rpc/messages.js";
+import { decode, encode, numberOf } from "../src/rpc/codec.js";
+import { Phase } from "../src/rpc/messages.js";
 import { WireReader } from "../src/rpc/wire.js";
 import { cpuNs } from "./cpu.js";
 

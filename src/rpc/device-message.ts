@@ -1,5 +1,6 @@
 import type { DeviceInterval } from "../collector/device-watch.js";
-import { type DeviceCountersMessage, type DeviceIntervalMessage, numberOf } from "./messages.js";
+import { numberOf } from "./codec.js";
+import type { DeviceCountersMessage, DeviceIntervalMessage } from "./messages.js";
 
 /** An interval as WatchDevice tells it. */
 export function deviceIntervalMessage({

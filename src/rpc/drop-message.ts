@@ -2,8 +2,9 @@ import type { DropsAccount } from "../collector/drops.js";
 import type { DropPlace, DropReport } from "../latency/drop-report.js";
 import { wallClock } from "../path/materialise.js";
 import type { Endpoint } from "../path/path.js";
+import { bigOf, numberOf } from "./codec.js";
 import { DIRECTIONS, directionNumber } from "./hook-message.js";
-import { bigOf, type DropAccountMessage, type DropMessage, type EndpointMessage, numberOf } from "./messages.js";
+import type { DropAccountMessage, DropMessage, EndpointMessage } from "./messages.js";
 import { endpoint, wallOf } from "./path-message.js";
 
 /** enum weft.v1.HopEvidence, by number less one. */

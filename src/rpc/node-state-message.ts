@@ -1,4 +1,5 @@
-import { type NodeStateMessage, word64 } from "./messages.js";
+import { word64 } from "./codec.js";
+import type { NodeStateMessage } from "./messages.js";
 
 /** Of a node of which no more is to be said than that it is watched, or is gone. */
 export function bareNodeState(node: string, connected: boolean): NodeStateMessage {

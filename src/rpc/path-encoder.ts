@@ -4,8 +4,8 @@ import type { Outer, Tuple } from "../packet/tuple.js";
 import { flagLetters } from "../path/materialise.js";
 import type { Hop, PacketSummary } from "../path/path.js";
 import type { JoinedPath, PathView } from "../path/path-view.js";
+import { encode } from "./codec.js";
 import { HOP_SEEN, PACKET, PATH, TRACE } from "./field-numbers.js";
-import { encode } from "./messages.js";
 import { EVIDENCE, hopMessage, pathMessage, VERDICTS } from "./path-message.js";
 import { WireReader, WireWriter } from "./wire.js";
 

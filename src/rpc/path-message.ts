@@ -1,7 +1,8 @@
 import type { FlowCounts, FlowRecord } from "../flow/record.js";
 import type { Blame, Endpoint, Hop, OuterHeader, Path, ServiceRef } from "../path/path.js";
+import { word64 } from "./codec.js";
 import { directionNumber, roleNumber } from "./hook-message.js";
-import { type EndpointMessage, word64 } from "./messages.js";
+import type { EndpointMessage } from "./messages.js";
 
 /** enum weft.v1.Verdict and weft.v1.Evidence, by number. */
 export const VERDICTS = [

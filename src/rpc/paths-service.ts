@@ -1,7 +1,8 @@
 import { status } from "@grpc/grpc-js";
 import type { LedgerStage, Summary } from "../collector/report.js";
 import { type RemoteListener, type RemoteRequest, startRemoteTrace } from "./client/remote-trace.js";
-import { decode, encode, Phase, type StateMessage } from "./messages.js";
+import { decode, encode } from "./codec.js";
+import { Phase, type StateMessage } from "./messages.js";
 import { bareNodeState } from "./node-state-message.js";
 import { flowMessage } from "./path-message.js";
 import { type CheckedQuestion, checkQuestion, checkSample, Refusal, serviceErrorOf } from "./refusal.js";

@@ -2,7 +2,8 @@ import { type ServiceError, status } from "@grpc/grpc-js";
 import { parseEnd } from "../filter/end.js";
 import { FilterError } from "../filter/error.js";
 import { parseFilter } from "../filter/grammar.js";
-import { DecodeError, type EndMessage, type QuestionMessage } from "./messages.js";
+import { DecodeError } from "./codec.js";
+import type { EndMessage, QuestionMessage } from "./messages.js";
 
 /** What a request may hold. */
 export const LIMITS = { end: 1024, filter: 16_384, namespace: 253, sample: 2 ** 20, pods: 100_000 } as const;

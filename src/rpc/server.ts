@@ -15,8 +15,8 @@ import { ReflectionService } from "@grpc/reflection";
 import { HealthImplementation } from "grpc-health-check";
 import type { RpcAddress } from "./address.js";
 import { answers } from "./answers.js";
+import { PROTO_ROOT, SERVICE_FILE } from "./codec.js";
 import { type Protection, serverCredentials, unwatchCertificates } from "./credentials.js";
-import { PROTO_ROOT, SERVICE_FILE } from "./messages.js";
 import { serviceErrorOf } from "./refusal.js";
 import { methods, SERVICE } from "./service.js";
 

@@ -1,5 +1,6 @@
 import type { LedgerStage } from "../collector/report.js";
-import { numberOf, type StageMessage } from "./messages.js";
+import { numberOf } from "./codec.js";
+import type { StageMessage } from "./messages.js";
 
 /** Causes that took nothing are left out. */
 export function stageMessage({ stage, in: received, out, lost }: LedgerStage): StageMessage {

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { encode, type NodeTopologyMessage } from "./messages.js";
+import { encode } from "./codec.js";
+import type { NodeTopologyMessage } from "./messages.js";
 import type { Reply } from "./server.js";
 
 /** The nodes that a server tells of, as they are when it is asked. */

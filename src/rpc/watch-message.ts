@@ -2,8 +2,9 @@ import { Histogram } from "../latency/histogram.js";
 import type { Segment, SegmentEnd } from "../latency/report.js";
 import { BUCKETS, bucketOf } from "../latency/scale.js";
 import { type SegmentPlace, segmentOf } from "../latency/segment.js";
+import { numberOf } from "./codec.js";
 import { DIRECTIONS, directionNumber, ROLES, roleNumber } from "./hook-message.js";
-import { numberOf, type SegmentDeltaMessage, type SegmentEndMessage } from "./messages.js";
+import type { SegmentDeltaMessage, SegmentEndMessage } from "./messages.js";
 
 /** What was timed since the last one. Buckets go by their index on the kernel's scale. */
 export function segmentMessage(segment: Segment): SegmentDeltaMessage {

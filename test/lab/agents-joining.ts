@@ -12,7 +12,7 @@ import type { ClockReading } from "../../src/rpc/client/clock-estimate.js";
 import { NodeClocks } from "../../src/rpc/client/node-clocks.js";
 import { RemoteSource } from "../../src/rpc/client/remote-source.js";
 import { clusterMessage } from "../../src/rpc/cluster-message.js";
-import { decode, encode } from "../../src/rpc/messages.js";
+import { decode, encode } from "../../src/rpc/codec.js";
 import { until } from "./found.js";
 
 export interface JoiningOptions {

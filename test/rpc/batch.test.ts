@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import protobuf from "protobufjs";
 import { MOST_ROWS } from "../../src/rpc/batch-decoder.js";
-import { decode, encode, PROTO_ROOT, word64 } from "../../src/rpc/messages.js";
+import { decode, encode, PROTO_ROOT, word64 } from "../../src/rpc/codec.js";
 import { WireReader, WireWriter } from "../../src/rpc/wire.js";
 import { ends, hear, names, row, sightingsOf } from "./sightings.js";
 

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { DropReport } from "../../src/latency/drop-report.js";
+import { decode, encode } from "../../src/rpc/codec.js";
 import { dropAccountMessage, dropAccountOf, dropMessage, dropOf } from "../../src/rpc/drop-message.js";
-import { decode, encode } from "../../src/rpc/messages.js";
 
 /** Empty is unknown on the wire. */
 const text = fc.string({ minLength: 1, unit: "grapheme" });

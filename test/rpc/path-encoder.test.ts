@@ -5,7 +5,7 @@ import { type Names, NamesDirectory } from "../../src/identity/names.js";
 import type { Owner, Pod } from "../../src/identity/owner.js";
 import { turningPoints } from "../../src/identity/owners.js";
 import type { PathView } from "../../src/path/path-view.js";
-import { decode, encode } from "../../src/rpc/messages.js";
+import { decode, encode } from "../../src/rpc/codec.js";
 import { PathEncoder } from "../../src/rpc/path-encoder.js";
 import { pathMessage } from "../../src/rpc/path-message.js";
 import { WireWriter } from "../../src/rpc/wire.js";

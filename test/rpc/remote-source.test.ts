@@ -5,8 +5,9 @@ import { OuterTable } from "../../src/packet/outers.js";
 import type { SourceId, SourceSink } from "../../src/packet/source.js";
 import { TupleTable } from "../../src/packet/tuples.js";
 import { RemoteSource } from "../../src/rpc/client/remote-source.js";
+import { encode, word64 } from "../../src/rpc/codec.js";
 import { hookMessage } from "../../src/rpc/hook-message.js";
-import { encode, Phase, word64 } from "../../src/rpc/messages.js";
+import { Phase } from "../../src/rpc/messages.js";
 
 const LINE = 1_800_000_000_000_000_000n;
 const SECOND = 1_000_000_000n;

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { Histogram } from "../../src/latency/histogram.js";
 import { type SegmentPlace, segmentOf } from "../../src/latency/segment.js";
 import { SegmentSums } from "../../src/rpc/client/segment-sums.js";
-import { decode, encode } from "../../src/rpc/messages.js";
+import { decode, encode } from "../../src/rpc/codec.js";
 import { segmentMessage } from "../../src/rpc/watch-message.js";
 
 const UP: SegmentPlace = { kind: "bridge-up", node: "a", device: "cni0", from: null, to: null, group: null };

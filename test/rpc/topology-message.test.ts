@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { NodeTopology } from "../../src/identity/topology.js";
-import { decode, encode } from "../../src/rpc/messages.js";
+import { decode, encode } from "../../src/rpc/codec.js";
 import { topologyMessage, topologyOf } from "../../src/rpc/topology-message.js";
 
 const TOPOLOGY: NodeTopology = {

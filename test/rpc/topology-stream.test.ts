@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Channel } from "../../src/rpc/client/channel.js";
-import { decode, type NodeTopologyMessage, type WatchTopologyResponse } from "../../src/rpc/messages.js";
+import { decode } from "../../src/rpc/codec.js";
+import type { NodeTopologyMessage, WatchTopologyResponse } from "../../src/rpc/messages.js";
 import { type Responder, RpcServer } from "../../src/rpc/server.js";
 import { type ToldNodes, TopologyStream } from "../../src/rpc/topology-stream.js";
 

@@ -9,7 +9,7 @@ import { describeNode } from "../../src/identity/topology.js";
 import { IdentityWatch } from "../../src/identity/watch.js";
 import { addon } from "../../src/kernel/addon.js";
 import { topologyLines } from "../../src/render/text/topology.js";
-import { encode } from "../../src/rpc/messages.js";
+import { encode } from "../../src/rpc/codec.js";
 import { topologyMessage } from "../../src/rpc/topology-message.js";
 import { readWiring } from "../../src/wiring/snapshot.js";
 import { WiringView } from "../../src/wiring/view.js";

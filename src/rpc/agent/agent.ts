@@ -15,16 +15,10 @@ import { formatWords } from "../../packet/addresses.js";
 import { Settling } from "../../wiring/settling.js";
 import { WiringView } from "../../wiring/view.js";
 import { clusterFrom } from "../cluster-message.js";
+import { decode, encode, word64 } from "../codec.js";
 import { evidenceBytes } from "../evidence.js";
 import { hookMessage, ROLES } from "../hook-message.js";
-import {
-	decode,
-	encode,
-	type NodeTopologyMessage,
-	type ResolvedEndpointMessage,
-	type StreamSightingsRequest,
-	word64,
-} from "../messages.js";
+import type { NodeTopologyMessage, ResolvedEndpointMessage, StreamSightingsRequest } from "../messages.js";
 import { type NodeClock, wallNow } from "../node-clock.js";
 import { PathsService } from "../paths-service.js";
 import { checkEnd, checkQuestion, checkSample, LIMITS, Refusal, serviceErrorOf } from "../refusal.js";

@@ -3,7 +3,7 @@ import { TraceDrops } from "../../collector/trace-drops.js";
 import { KernelError } from "../../kernel/error.js";
 import type { DropReport } from "../../path/judgement.js";
 import type { Wiring } from "../../wiring/model.js";
-import { word64 } from "../messages.js";
+import { word64 } from "../codec.js";
 import type { NodeSession } from "./node-session.js";
 import type { Subscribers } from "./subscribers.js";
 

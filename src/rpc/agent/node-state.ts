@@ -1,4 +1,5 @@
-import { encode, Phase, type StageMessage, type StateMessage, word64 } from "../messages.js";
+import { encode, word64 } from "../codec.js";
+import { Phase, type StageMessage, type StateMessage } from "../messages.js";
 import type { NodeSession } from "./node-session.js";
 import type { NodeWorkerOptions } from "./protocol.js";
 import type { Subscription } from "./subscription.js";

@@ -1,7 +1,8 @@
 import { placeKey } from "../../kernel/place.js";
 import type { Hook } from "../../packet/hook.js";
+import { encode, word64 } from "../codec.js";
 import { hookMessage } from "../hook-message.js";
-import { encode, type StreamSightingsResponse, word64 } from "../messages.js";
+import type { StreamSightingsResponse } from "../messages.js";
 import { MOST_SUBSCRIBERS, type SubscribeOrder } from "./protocol.js";
 import { Subscription } from "./subscription.js";
 

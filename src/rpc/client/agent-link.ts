@@ -1,7 +1,8 @@
 import type { ClientReadableStream, ServiceError } from "@grpc/grpc-js";
+import { bigOf, decode, word64 } from "../codec.js";
 import type { Protection } from "../credentials.js";
 import { type Evidence, evidenceFrom } from "../evidence.js";
-import { bigOf, decode, type NodeTopologyMessage, word64 } from "../messages.js";
+import type { NodeTopologyMessage } from "../messages.js";
 import { Backoff } from "./backoff.js";
 import { Channel } from "./channel.js";
 import { ClockEstimate, type ClockReading } from "./clock-estimate.js";

@@ -8,8 +8,9 @@ import {
 	type ServiceError,
 } from "@grpc/grpc-js";
 import { parseAddress, type RpcAddress } from "../address.js";
+import { decode, encode } from "../codec.js";
 import { CredentialsError, clientCredentials, type Protection } from "../credentials.js";
-import { decode, encode, type MessageName, type MessageTypes } from "../messages.js";
+import type { MessageName, MessageTypes } from "../messages.js";
 import { methods } from "../service.js";
 
 /** Beyond it http2 waits for the reader: 1 GB/s needs some MB (facts: gRPC). */

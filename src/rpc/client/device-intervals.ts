@@ -1,8 +1,8 @@
 import type { ClientReadableStream } from "@grpc/grpc-js";
 import type { DeviceInterval } from "../../collector/device-watch.js";
+import { decode, encode } from "../codec.js";
 import type { Protection } from "../credentials.js";
 import { deviceIntervalOf } from "../device-message.js";
-import { decode, encode } from "../messages.js";
 import { Channel } from "./channel.js";
 
 export interface DeviceQuestion {

@@ -1,8 +1,9 @@
 import { type ClientReadableStream, type ServiceError, status } from "@grpc/grpc-js";
 import { type NodeTopology, nameRemotes } from "../../identity/topology.js";
+import { decode } from "../codec.js";
 import type { Protection } from "../credentials.js";
 import { type Evidence, evidenceFrom } from "../evidence.js";
-import { decode, type NodeTopologyMessage } from "../messages.js";
+import type { NodeTopologyMessage } from "../messages.js";
 import { topologyOf } from "../topology-message.js";
 import { Backoff } from "./backoff.js";
 import { Channel, RpcError } from "./channel.js";

@@ -7,13 +7,11 @@ import type { LossCause, SourceId, SourceSink } from "../../packet/source.js";
 import type { TupleTable } from "../../packet/tuples.js";
 import type { DropReport } from "../../path/judgement.js";
 import { BatchDecoder, readResponse } from "../batch-decoder.js";
+import { bigOf, decode, numberOf } from "../codec.js";
 import { hookOf } from "../hook-message.js";
 import {
-	bigOf,
 	type DropWordsMessage,
-	decode,
 	type HookMessage,
-	numberOf,
 	Phase,
 	type SkbDropMessage,
 	type StageMessage,

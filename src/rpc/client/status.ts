@@ -1,8 +1,9 @@
 import type { AgentStatus } from "../../collector/agent-status.js";
 import type { HookId } from "../../packet/hook.js";
+import { bigOf, numberOf, word64 } from "../codec.js";
 import type { Protection } from "../credentials.js";
 import { hookOf } from "../hook-message.js";
-import { type AgentStatusMessage, bigOf, numberOf, word64 } from "../messages.js";
+import type { AgentStatusMessage } from "../messages.js";
 import { stageOf } from "../stage-message.js";
 import { lineBaseNow } from "./agent-link.js";
 import { Channel } from "./channel.js";

@@ -8,14 +8,13 @@ import { NamesDirectory } from "../../identity/names.js";
 import { AgentLink, type LinkListener, lineBaseNow, type RemoteNode } from "../client/agent-link.js";
 import type { ClockReading } from "../client/clock-estimate.js";
 import { clusterMessage } from "../cluster-message.js";
+import { decode, encode } from "../codec.js";
 import type { Protection } from "../credentials.js";
-import {
-	type AgentStatusMessage,
-	decode,
-	encode,
-	type NodeTopologyMessage,
-	type ResolvedEndpointMessage,
-	type StreamSightingsRequest,
+import type {
+	AgentStatusMessage,
+	NodeTopologyMessage,
+	ResolvedEndpointMessage,
+	StreamSightingsRequest,
 } from "../messages.js";
 import { type AskedAgents, PathsService } from "../paths-service.js";
 import { checkEnd, checkQuestion, checkSample, Refusal, serviceErrorOf } from "../refusal.js";

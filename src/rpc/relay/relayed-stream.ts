@@ -1,7 +1,8 @@
 import type { ClientDuplexStream, ServiceError } from "@grpc/grpc-js";
 import { status } from "@grpc/grpc-js";
 import type { RemoteNode } from "../client/agent-link.js";
-import { type ClusterMessage, decode, encode, Phase, type StreamSightingsRequest } from "../messages.js";
+import { decode, encode } from "../codec.js";
+import { type ClusterMessage, Phase, type StreamSightingsRequest } from "../messages.js";
 import { bareNodeState } from "../node-state-message.js";
 import { Refusal, serviceErrorOf } from "../refusal.js";
 import type { Conversation } from "../server.js";

@@ -1,6 +1,6 @@
 import type { Segment } from "../../latency/report.js";
 import { WireWatch } from "../client/wire-watch.js";
-import { encode } from "../messages.js";
+import { encode } from "../codec.js";
 import type { AskedAgents } from "../paths-service.js";
 import type { Reply } from "../server.js";
 import { segmentMessage } from "../watch-message.js";
