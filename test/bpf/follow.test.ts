@@ -15,6 +15,9 @@ const SERVICE = "10.96.0.11";
 const SERVER = "10.244.2.3";
 const TO_SERVICE: Knobs["rules"] = [{ subscribers: 2, destination: prefix(SERVICE), eitherWay: true }];
 
+/** WEFT_SLOTS. */
+const SLOTS = 65536;
+
 /** Two hooks of one namespace. The first has the rules, the second none: what it shows was followed. */
 interface Hooks {
 	readonly first: Instance;
@@ -54,6 +57,14 @@ function reply(source: string, seq = 5000, sourcePort = 80): PacketBuilder {
 		.ipv4({ source, destination: CLIENT, id: 77 })
 		.tcp({ source: sourcePort, destination: 40000, seq })
 		.payload("world");
+}
+
+/** Of the slots that are filled (bpf/slots.h: the third word holds the hook set in bits 32 to 47). */
+function hookSetsOfSlots(tracer: Tracer): readonly number[] {
+	const slots = tracer.map("slots");
+	return Array.from({ length: SLOTS }, (_, at) => slots.lookup(new Uint8Array(Uint32Array.of(at).buffer))).flatMap(
+		(slot) => (slot?.some((byte) => byte !== 0) ? [(slot[20] ?? 0) | ((slot[21] ?? 0) << 8)] : []),
+	);
 }
 
 /** Asserts what the whole file rests on: these events had one skb pointer. */
@@ -134,6 +145,23 @@ describe("following", () => {
 			});
 			assertSamePointer(events);
 			assert.equal(events.length, 4);
+		}),
+	);
+
+	it(
+		"goes on where only the hook is new: the slot says by which one it was seen last",
+		again(async () => {
+			const events = await follow(({ first, second, tracer }) => {
+				const third = tracer.load({ follow: true, hookSet: 3, netns: 7 });
+				first.run(segment(SERVICE).build());
+				for (const hook of [second, third, second, third]) hook.run(segment(SERVER).build());
+				assert.deepEqual(hookSetsOfSlots(tracer), [3]);
+			});
+			assertSamePointer(events);
+			assert.deepEqual(
+				events.map(({ hookSet }) => hookSet),
+				[1, 2, 3, 2, 3],
+			);
 		}),
 	);
 
