@@ -26,7 +26,7 @@ export interface HookSet {
 export type InstanceKnobs = Omit<Knobs, "hookSet" | "netns" | "egress" | "l3">;
 export type KnobsOf = (netns: NetnsCookie) => InstanceKnobs;
 
-/** Told before a hook begins to work: what comes of it names it by hook set and ifindex. */
+/** Told when a hook works, and before anything that it saw can be read: that names it by hook set and ifindex. */
 export type Announce<Target> = (target: Target, hookSet: number) => void;
 
 export interface AttachFailure<Target> {
@@ -104,12 +104,10 @@ export class HookSets {
 				this.#closeEmpty();
 				throw cause;
 			}
-			for (const [target, link] of attached) {
-				const set = this.#setFor(target);
-				set.links.set(target.ifindex, { target, link });
-				announce(target, set.id);
-			}
+			for (const [target, link] of attached) this.#setFor(target).links.set(target.ifindex, { target, link });
 			for (const [target, link] of attached) switchTo(link, this.#setFor(target).program as BpfProgram);
+			// What they see meanwhile is read later, by this thread: who is told of a hook can rely on it.
+			for (const [target] of attached) announce(target, this.#setFor(target).id);
 			this.#closeEmpty();
 			return failures;
 		});
