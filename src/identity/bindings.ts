@@ -29,7 +29,7 @@ export class Bindings {
 	}
 }
 
-/** A container that starts again keeps its id; its processes and its namespace are others. */
-function keyOf({ source, sandbox, pid, netnsPath, inode }: Claim): string | null {
-	return sandbox === null ? null : `${source} ${sandbox} ${pid} ${netnsPath} ${inode}`;
+/** A container that starts again keeps its id; when it began, its processes and its namespace are others. */
+function keyOf({ source, sandbox, sinceMs, pid, netnsPath, inode }: Claim): string | null {
+	return sandbox === null ? null : `${source} ${sandbox} ${sinceMs} ${pid} ${netnsPath} ${inode}`;
 }
