@@ -1,3 +1,4 @@
+import { leavesPod, reachesPod } from "../packet/hook.js";
 import type { Endpoint, Hop, Path } from "../path/path.js";
 
 /** One of the three promises of the Kubernetes network. */
@@ -59,8 +60,8 @@ export class ModelCheck {
 		// ARP asks for neighbours: no packet of anybody's.
 		if (protocol === "arp") return;
 		const same = first.source === last.source && first.destination === last.destination;
-		const leftPod = source.pod !== null && isOutOfPod(first);
-		const reachedPod = destination.pod !== null && isIntoPod(last);
+		const leftPod = source.pod !== null && leavesPod(first);
+		const reachedPod = destination.pod !== null && reachesPod(last);
 		if (leftPod && reachedPod && service === null) this.#count("pods reach pods without NAT", same, path, first, last);
 		if (isFromNode(source, first) && reachedPod && service === null) {
 			this.#count("nodes reach pods without NAT", same, path, first, last);
@@ -95,15 +96,6 @@ export class ModelCheck {
 /** Of "10.244.1.2:80", "[fd00::2]:80" or a bare address. */
 function addressOf(face: string | null): string | null {
 	return face === null ? null : (/^\[(.*)\]:\d+$/.exec(face)?.[1] ?? /^([^:]+):\d+$/.exec(face)?.[1] ?? face);
-}
-
-/** Out of a pod's veth into the node, or already inside of the pod. */
-function isOutOfPod({ role, direction }: Hop): boolean {
-	return role === "pod" ? direction === "ingress" : role === "inside" && direction === "egress";
-}
-
-function isIntoPod({ role, direction }: Hop): boolean {
-	return role === "pod" ? direction === "egress" : role === "inside" && direction === "ingress";
 }
 
 /** Made by the node itself: it begins at a device that the node sends by. */

@@ -1,4 +1,5 @@
 import type { Directory } from "../identity/owner.js";
+import { leavesPod, reachesPod } from "../packet/hook.js";
 import { nameEnd } from "../path/name-end.js";
 import type { Hop, Path, ServiceRef } from "../path/path.js";
 
@@ -19,8 +20,8 @@ export function nameEnds(path: Path, directory: Directory): Path {
 		...path,
 		flow: {
 			...path.flow,
-			source: nameEnd(source, leaving(first) ? first : null, directory, atMs),
-			destination: nameEnd(destination, arriving(last) && wasMeant ? last : null, directory, atMs),
+			source: nameEnd(source, leavesPod(first) ? first : null, directory, atMs),
+			destination: nameEnd(destination, reachesPod(last) && wasMeant ? last : null, directory, atMs),
 			service,
 		},
 	};
@@ -44,13 +45,4 @@ function service(face: string | null, protocol: string, directory: Directory): S
 	if (ip === undefined || port === undefined) return null;
 	const known = directory.service(ip, Number(port), protocol);
 	return { ip, port: Number(port), name: known?.name ?? null };
-}
-
-/** Out of a pod: into the host through its veth. */
-function leaving(hop: Hop): boolean {
-	return (hop.role === "pod" && hop.direction === "ingress") || (hop.role === "inside" && hop.direction === "egress");
-}
-
-function arriving(hop: Hop): boolean {
-	return (hop.role === "pod" && hop.direction === "egress") || (hop.role === "inside" && hop.direction === "ingress");
 }

@@ -1,4 +1,4 @@
-import type { Hook } from "../packet/hook.js";
+import { type Hook, leavesPod, reachesPod } from "../packet/hook.js";
 import type { Tuple } from "../packet/tuple.js";
 import type { TupleTable } from "../packet/tuples.js";
 import { type Flow, Rank, type WayIndex } from "./flow.js";
@@ -41,14 +41,6 @@ export function arrivalHop(view: FlowPath, { hook }: Pick<EndSight, "hook">): nu
 	let trunk = last;
 	while (trunk > 0 && view.branch(trunk) !== 0) trunk--;
 	return trunk === last || reachesPod(hook(view.hook(trunk))) ? trunk : last;
-}
-
-function leavesPod(hook: Hook): boolean {
-	return hook.role === "pod" ? hook.direction === "ingress" : hook.role === "inside" && hook.direction === "egress";
-}
-
-function reachesPod(hook: Hook): boolean {
-	return hook.role === "pod" ? hook.direction === "egress" : hook.role === "inside" && hook.direction === "ingress";
 }
 
 function hasPorts(tuple: Tuple): boolean {

@@ -33,8 +33,8 @@ export interface Owner {
 	readonly fromMs: number;
 	/** null: still. */
 	readonly untilMs: number | null;
-	/** Whoever has one of its addresses now has no name, as was seen then; absent: nobody has. */
-	readonly takenMs?: number;
+	/** Somebody without a name has had one of its addresses since. */
+	readonly hasSuccessor?: true;
 }
 
 export interface Service {

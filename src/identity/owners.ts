@@ -51,7 +51,7 @@ export class Owners {
 		this.#begun = true;
 		this.#gone = this.#gone
 			.filter(({ untilMs }) => untilMs !== null && untilMs > nowMs - KEEP_MS)
-			.map((owner) => (isTaken(owner, nameless) ? { ...owner, takenMs: owner.takenMs ?? nowMs } : owner));
+			.map((owner) => (hasNamelessSuccessor(owner, nameless) ? { ...owner, hasSuccessor: true } : owner));
 		this.#index();
 	}
 
@@ -74,7 +74,7 @@ export class Owners {
 	}
 
 	byAddress(address: string, atMs: number): Pod | null {
-		return holder(this.#byAddress.get(address), atMs, ({ takenMs }) => takenMs === undefined);
+		return holder(this.#byAddress.get(address), atMs, ({ hasSuccessor }) => hasSuccessor !== true);
 	}
 
 	byNetns(netns: NetnsCookie, atMs: number): Pod | null {
@@ -137,7 +137,10 @@ function nameOf({ node, namespace, name }: Pod): string {
 }
 
 /** By another namespace: one whose own name is not known any more keeps what it has. */
-function isTaken({ pod: { netns, addresses } }: Owner, nameless: ReadonlyMap<string, NetnsCookie>): boolean {
+function hasNamelessSuccessor(
+	{ pod: { netns, addresses } }: Owner,
+	nameless: ReadonlyMap<string, NetnsCookie>,
+): boolean {
 	if (netns === null || nameless.size === 0) return false;
 	return addresses.some((address) => (nameless.get(address) ?? netns) !== netns);
 }

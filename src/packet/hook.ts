@@ -32,3 +32,13 @@ export interface Hook {
 	/** The kernel's id of the program instance (`hook_set` of an event). */
 	readonly hookSet: number;
 }
+
+/** Out of a pod: into the host through its veth, or seen inside already. */
+export function leavesPod({ role, direction }: Pick<Hook, "role" | "direction">): boolean {
+	return role === "pod" ? direction === "ingress" : role === "inside" && direction === "egress";
+}
+
+/** Into a pod, the other way round. */
+export function reachesPod({ role, direction }: Pick<Hook, "role" | "direction">): boolean {
+	return role === "pod" ? direction === "egress" : role === "inside" && direction === "ingress";
+}

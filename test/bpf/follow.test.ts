@@ -15,9 +15,6 @@ const SERVICE = "10.96.0.11";
 const SERVER = "10.244.2.3";
 const TO_SERVICE: Knobs["rules"] = [{ subscribers: 2, destination: prefix(SERVICE), eitherWay: true }];
 
-/** WEFT_SLOTS. */
-const SLOTS = 65536;
-
 /** Two hooks of one namespace. The first has the rules, the second none: what it shows was followed. */
 interface Hooks {
 	readonly first: Instance;
@@ -62,9 +59,9 @@ function reply(source: string, seq = 5000, sourcePort = 80): PacketBuilder {
 /** Of the slots that are filled (bpf/slots.h: the third word holds the hook set in bits 32 to 47). */
 function hookSetsOfSlots(tracer: Tracer): readonly number[] {
 	const slots = tracer.map("slots");
-	return Array.from({ length: SLOTS }, (_, at) => slots.lookup(new Uint8Array(Uint32Array.of(at).buffer))).flatMap(
-		(slot) => (slot?.some((byte) => byte !== 0) ? [(slot[20] ?? 0) | ((slot[21] ?? 0) << 8)] : []),
-	);
+	return Array.from({ length: slots.maxEntries }, (_, at) =>
+		slots.lookup(new Uint8Array(Uint32Array.of(at).buffer)),
+	).flatMap((slot) => (slot?.some((byte) => byte !== 0) ? [(slot[20] ?? 0) | ((slot[21] ?? 0) << 8)] : []));
 }
 
 /** Asserts what the whole file rests on: these events had one skb pointer. */

@@ -15,8 +15,14 @@ const view = new WiringView(wiring);
 const SANDBOX = "a".repeat(64);
 const NO_LEASES = new Map<string, string>();
 
-/** As of a namespace that only processes are known in. */
-const UNNAMED = { name: null, path: "/proc/500/ns/net" };
+/** The first pod's veth leads into this namespace, which no mount names. */
+function firstIn(cookie: string, claims: readonly Claim[]): Evidence {
+	const moved = { name: null, path: "/proc/500/ns/net", cookie: cookie as NetnsCookie };
+	return {
+		...{ claims, leases: NO_LEASES, subnetEnv: null, portals: NO_PORTALS, nodeNames: new Map(), warnings: [] },
+		wiring: { ...wiring, others: wiring.others.map((one, n) => (n === 0 ? { ...one, ...moved } : one)) },
+	};
+}
 
 function cache(name: string, pod: number, some: Partial<Claim> = {}): Claim {
 	return {
@@ -71,36 +77,25 @@ test("a file of a sandbox that is gone gives its name to nobody, though address 
 
 test("what was said of a sandbox that is gone is not said of the next one, with its address and its inode", () => {
 	const directory = new NodeDirectory();
-	const evidence = (cookie: NetnsCookie, claims: readonly Claim[]): Evidence => ({
-		...{ claims, leases: NO_LEASES, subnetEnv: null, portals: NO_PORTALS, nodeNames: new Map(), warnings: [] },
-		wiring: { ...wiring, others: wiring.others.map((one, n) => (n === 0 ? { ...one, ...UNNAMED, cookie } : one)) },
-	});
 	const name = () => directory.resolved().find(({ device }) => device === vethName(1, 1))?.name ?? null;
 	const inode = wiring.others[0]?.inode ?? null;
 	const told = { sandbox: "b".repeat(64), netnsPath: "/run/netns/cni-old", device: null, inode };
 	const old = cache("old", 1, { ...told, source: "cri", pid: 500 });
-	directory.update(evidence("1000" as NetnsCookie, [old]), 1000);
+	directory.update(firstIn("1000", [old]), 1000);
 	assert.equal(name(), "old", "precondition");
-	directory.update(evidence("1001" as NetnsCookie, [old]), 2000);
+	directory.update(firstIn("1001", [old]), 2000);
 	assert.equal(name(), null, "its runtime has not been asked again");
 	const next = cache("next", 1, { ...told, source: "cni-cache", sandbox: SANDBOX, netnsPath: "/run/netns/cni-next" });
-	directory.update(evidence("1001" as NetnsCookie, [old, next]), 2001);
+	directory.update(firstIn("1001", [old, next]), 2001);
 	assert.equal(name(), "next");
-	directory.update(evidence("1001" as NetnsCookie, [next, { ...old, pid: 501 }]), 2002);
+	directory.update(firstIn("1001", [next, { ...old, pid: 501 }]), 2002);
 	assert.equal(name(), "old", "started again: the more trusted word is about another namespace");
 });
 
 test("a veth whose pod nobody names has its address for itself: the pod that had it before is not named by it", () => {
 	const directory = new NodeDirectory();
-	const evidence = (cookie: string, claims: readonly Claim[]): Evidence => ({
-		...{ claims, leases: NO_LEASES, subnetEnv: null, portals: NO_PORTALS, nodeNames: new Map(), warnings: [] },
-		wiring: {
-			...wiring,
-			others: wiring.others.map((one, n) => (n === 0 ? { ...one, ...UNNAMED, cookie: cookie as NetnsCookie } : one)),
-		},
-	});
-	directory.update(evidence("1000", [cache("old", 1)]), 1000);
-	directory.update(evidence("1001", []), 2000);
+	directory.update(firstIn("1000", [cache("old", 1)]), 1000);
+	directory.update(firstIn("1001", []), 2000);
 	const name = (atMs: number) => directory.podByAddress(podAddress(1, 1), atMs)?.name ?? null;
 	assert.deepEqual([name(1500), name(2500)], ["old", null]);
 });
