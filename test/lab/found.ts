@@ -57,9 +57,14 @@ export function hopsOf(lab: Lab, path: Path): string {
 	return `${on("node-a")} ‖ ${on("node-b")}`;
 }
 
-export async function until(holds: () => boolean | Promise<boolean>, patienceMs = 30_000): Promise<void> {
+/** @param state what there is instead, when it never holds */
+export async function until(
+	holds: () => boolean | Promise<boolean>,
+	patienceMs = 30_000,
+	state: () => string = () => "",
+): Promise<void> {
 	for (const end = Date.now() + patienceMs; !(await holds()); await sleep(10)) {
-		assert.ok(Date.now() < end, `not within ${patienceMs} ms: ${holds}`);
+		if (Date.now() >= end) assert.fail(`not within ${patienceMs} ms: ${holds} ${state()}`);
 	}
 }
 

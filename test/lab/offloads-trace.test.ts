@@ -38,9 +38,22 @@ describe("segmentation offloads, traced", () => {
 	const folder = mkdtempSync(join(tmpdir(), "weft-offloads-"));
 
 	before(async () => {
+		await sendNothingTwice();
 		await lab().serve("default/server", { protocol: "tcp", port: PORT, as: "sink" });
 	});
 	after(() => rmSync(folder, { recursive: true }));
+
+	/**
+	 * On a machine that stands still now and then: never more under way than any queue holds, and no timer that takes what
+	 * comes late for lost.
+	 */
+	async function sendNothingTwice(): Promise<void> {
+		await lab().pod("default/server").run("sysctl", "-qw", "net.ipv4.tcp_rmem=4096 131072 262144");
+		const client = lab().pod("default/client");
+		await client.sysctl({ "net.ipv4.tcp_early_retrans": 0 });
+		const routes = await client.run("ip", "-4", "route", "show", "default");
+		await client.run(..."ip route change".split(" "), ...routes.trim().split(/\s+/), "rto_min", "5s");
+	}
 
 	/** Traces what `send` sends, on both nodes. */
 	async function traced(filter: readonly string[], send: () => Promise<void>) {
@@ -56,7 +69,7 @@ describe("segmentation offloads, traced", () => {
 		return { paths: weft.paths, sightings: await readSightings(file) };
 	}
 
-	/** A busy machine loses packets; what is sent again belongs to retransmission.test.ts. */
+	/** What is sent again all the same belongs to retransmission.test.ts. */
 	async function unrepeated(address: string) {
 		for (let attempt = 1; ; attempt++) {
 			const { paths, sightings } = await traced(["tcp", "port", String(PORT)], async () => {
@@ -66,7 +79,7 @@ describe("segmentation offloads, traced", () => {
 			const seen = byHook(sightings.filter(({ tuple, payload }) => tuple.destinationPort === PORT && payload > 0));
 			const sent = (seen.get("cA→i a") ?? []).reduce((sum, { payload }) => sum + payload, 0);
 			if (sent === BYTES) return { paths, seen };
-			assert.ok(attempt < 4, `${sent - BYTES} bytes were sent twice`);
+			assert.ok(attempt < 8, `${sent - BYTES} bytes were sent twice`);
 		}
 	}
 

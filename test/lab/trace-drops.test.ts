@@ -86,12 +86,24 @@ describe("weft trace tells of drops on the packets' own paths", () => {
 			const isTold = ({ verdict, flow }: Path) => verdict === "dropped" && flow.destination.ip === to;
 			try {
 				await lab().ping(from, to);
-				await until(() => weft.paths.some(isTold), 60_000);
+				await until(
+					() => weft.paths.some(isTold),
+					60_000,
+					() => toldBy(weft),
+				);
 			} finally {
 				assertBalanced(await weft.stop());
 			}
 			const dropped = weft.paths.find(isTold);
 			return weft.paths.filter(({ id }) => id === dropped?.id);
+		}
+
+		function toldBy({ paths, warnings }: RunningWeft): string {
+			const told = paths.map(({ flow, verdict, revision, blame, hops }) => {
+				const last = hops.at(-1);
+				return `${flow.source.ip} to ${flow.destination.ip} ${revision} ${verdict} at ${last?.device} ${blame?.reason ?? ""}`;
+			});
+			return [...told, ...warnings].join("\n");
 		}
 
 		function assertRevised(paths: readonly Path[], device: string, words: RegExp): void {
