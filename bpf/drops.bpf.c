@@ -150,33 +150,39 @@ static __always_inline __u64 weft_cookie_of_device(const struct net_device *dev)
 
 /*
  * From the most trusted to the least: `dev` shares its place with other things, and is garbage in a datagram
- * that waited for a reader. So it only counts where it leads to a namespace of this node.
+ * that waited for a reader. So it only counts where it leads to a namespace of this node. A packet of the
+ * kernel's own, a TCP reset or an ICMP error, has one socket of its CPU for all namespaces, which is in the
+ * packet's while it is being sent alone (net/ipv4/icmp.c, tcp_ipv4.c), so that one elsewhere says nothing.
  */
 static __always_inline const struct weft_drop_namespace *
 weft_find_namespace(struct sk_buff *skb, const struct sock *rx_sk, struct weft_drop_place *place)
 {
 	const struct net_device *dev = BPF_CORE_READ(skb, dev);
 	const struct weft_drop_namespace *netns;
+	__u64 of_device = weft_cookie_of_device(dev);
+	__u64 of_socket = weft_cookie_of_socket(rx_sk);
 
-	place->cookie = weft_cookie_of_socket(rx_sk);
 	place->origin = WEFT_DROP_BY_RX_SOCKET;
-	if (!place->cookie) {
-		place->cookie = weft_cookie_of_socket(BPF_CORE_READ(skb, sk));
+	if (!of_socket) {
+		of_socket = weft_cookie_of_socket(BPF_CORE_READ(skb, sk));
 		place->origin = WEFT_DROP_BY_SOCKET;
 	}
-	if (place->cookie) {
-		netns = bpf_map_lookup_elem(&namespaces, &place->cookie);
-		if (netns && weft_cookie_of_device(dev) == place->cookie)
+	place->cookie = of_socket;
+	netns = of_socket ? bpf_map_lookup_elem(&namespaces, &of_socket) : 0;
+	if (netns) {
+		if (of_device == of_socket)
 			place->ifindex = BPF_CORE_READ(dev, ifindex);
 		return netns;
 	}
-	place->cookie = weft_cookie_of_device(dev);
-	place->origin = WEFT_DROP_BY_DEVICE;
-	netns = place->cookie ? bpf_map_lookup_elem(&namespaces, &place->cookie) : 0;
+	netns = of_device ? bpf_map_lookup_elem(&namespaces, &of_device) : 0;
 	if (netns) {
+		place->cookie = of_device;
+		place->origin = WEFT_DROP_BY_DEVICE;
 		place->ifindex = BPF_CORE_READ(dev, ifindex);
 		return netns;
 	}
+	if (!of_socket)
+		place->cookie = of_device;
 	if (!place->cookie) {
 		const struct dst_entry *route = (void *)(BPF_CORE_READ(skb, _skb_refdst) & ~1UL);
 

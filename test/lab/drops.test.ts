@@ -156,6 +156,32 @@ describe("weft drops", () => {
 		await until(async () => !(await node.run("tc", "filter", "show", "dev", "cni0", "egress")).includes("weft"));
 	});
 
+	test("tells an answer of the pod's kernel that waited for a neighbour in vain: its socket is of no namespace", async () => {
+		const [client, neighbor] = ["default/client", "default/neighbor"].map((pod) => lab().pod(pod));
+		assert.ok(client && neighbor);
+		const { ipv4: asked } = neighbor.pod.address;
+		const nobody = asked.replace(/\d+$/, "250");
+		assert.equal(await lab().ping("default/client", asked), 1, "precondition: it knows the neighbour");
+		const weft = await startDrops("icmp", `--lab=${lab().name}`);
+		try {
+			// An address that sends, and does not answer who asks for it.
+			await client.sysctl({ "net.ipv4.conf.all.arp_ignore": 8 });
+			await client.run("ip", "address", "add", `${nobody}/32`, "dev", "eth0");
+			await client.run("ip", "route", "add", `${asked}/32`, "dev", "eth0", "src", nobody);
+			const told = weft.next(({ source }) => source?.pod === "neighbor");
+			const words = { protocol: "udp", address: asked, port: 5999, size: 20, count: 1, timeoutMs: 100 } as const;
+			await lab().send("default/client", words);
+			const [drop] = await told;
+			assert.deepEqual([drop?.diagnosis, drop?.kernelReason], ["neighbour does not answer", "NEIGH_FAILED"]);
+			assert.deepEqual([drop?.protocol, drop?.destination?.ip], ["icmp", nobody]);
+		} finally {
+			await weft.stop();
+			await client.attempt("ip", "route", "del", `${asked}/32`);
+			await client.attempt("ip", "address", "del", `${nobody}/32`, "dev", "eth0");
+			await client.sysctl({ "net.ipv4.conf.all.arp_ignore": 0 });
+		}
+	});
+
 	test("knows nothing of another node's drops", async () => {
 		const weft = await startDrops("--netns", lab().node("node-a").netns);
 		await lab().send("default/other", {
