@@ -36,10 +36,10 @@ export class DropJudge {
 
 	async #rule(drop: KernelDrop, node: DropNode, hop: DropHop | null): Promise<BlamedRule | null> {
 		const { source, destination, destinationPort } = drop;
-		const { rules, current } = await this.#firewalls.rules(node.pathOf(drop.netns), drop.timeNs);
+		const rules = await this.#firewalls.rules(node.pathOf(drop.netns), drop.timeNs);
+		if (rules === null) return null;
 		const suspect = { source, destination, destinationPort, protocol: protocolName(drop.protocol) };
-		const blamed = ruleAgainst({ ...suspect, device: hop?.device ?? null, chain: chainOf(drop, node.view) }, rules);
-		return current || blamed?.certain === true ? blamed : null;
+		return ruleAgainst({ ...suspect, device: hop?.device ?? null, chain: chainOf(drop, node.view) }, rules);
 	}
 }
 

@@ -15,7 +15,7 @@ const SOURCES: readonly Source[] = [
 
 /** Rules are read only when one of them has dropped something, and this takes at most so large a share of the time. */
 const SHARE = 1 / 4;
-const MOST_WAIT_MS = 2000;
+const MOST_WAIT_MS = 8000;
 const PATIENCE_MS = 5000;
 const MOST_OUTPUT = 128 << 20;
 /** A listing fails when somebody changes rules meanwhile. */
@@ -28,18 +28,18 @@ export class Firewalls {
 	readonly #known = new Map<string, Known>();
 
 	/**
-	 * As of after a drop, which may have to wait a little; where there are so many rules that it would wait for long, as
-	 * they were before.
+	 * As of after a drop, for which it may have to wait a little. Null where there are so many rules that it would wait for
+	 * long: those of before may blame one that is gone.
 	 * @param netns path of the namespace; null: our own
 	 * @param dropNs CLOCK_MONOTONIC of the drop
 	 */
-	async rules(netns: string | null, dropNs: bigint): Promise<RulesThen> {
+	async rules(netns: string | null, dropNs: bigint): Promise<readonly FirewallRule[] | null> {
 		const key = netns ?? "";
 		const known = this.#known.get(key);
 		if (known !== undefined) {
 			const waitMs = Number(known.againNs - addon().clocks().monotonicNs) / 1e6;
-			const current = known.begunNs >= dropNs;
-			if (current || waitMs > MOST_WAIT_MS) return { rules: await known.rules, current };
+			if (known.begunNs >= dropNs) return await known.rules;
+			if (waitMs > MOST_WAIT_MS) return null;
 			if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
 		}
 		const nowNs = addon().clocks().monotonicNs;
@@ -48,14 +48,8 @@ export class Firewalls {
 		const rules = await fresh.rules;
 		const endNs = addon().clocks().monotonicNs;
 		fresh.againNs = endNs + BigInt(Math.round(Number(endNs - nowNs) / SHARE));
-		return { rules, current: true };
+		return rules;
 	}
-}
-
-export interface RulesThen {
-	readonly rules: readonly FirewallRule[];
-	/** Read after the drop; else there may be others by now. */
-	readonly current: boolean;
 }
 
 interface Known {
