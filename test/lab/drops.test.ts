@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Firewalls } from "../../src/collector/firewall.js";
+import { addon } from "../../src/kernel/addon.js";
 import type { Lab } from "../../src/lab/lab.js";
 import type { DropReport } from "../../src/latency/drop-report.js";
 import { backlogDrops } from "./backlog.js";
@@ -179,6 +184,31 @@ describe("weft drops", () => {
 			await client.attempt("ip", "route", "del", `${asked}/32`);
 			await client.attempt("ip", "address", "del", `${nobody}/32`, "dev", "eth0");
 			await client.sysctl({ "net.ipv4.conf.all.arp_ignore": 0 });
+		}
+	});
+
+	test("never blames a rule that was gone before the drop, however long it takes to read the rules", async () => {
+		const node = lab().node("node-a");
+		const rule = ["FORWARD", "-s", "192.0.2.1", "-j", "DROP"];
+		const folder = mkdtempSync(join(tmpdir(), "weft-firewall-"));
+		const { PATH = "" } = process.env;
+		const find = (await node.run("sh", "-c", "command -v iptables-save")).trim();
+		writeFileSync(join(folder, "iptables-save"), `#!/bin/sh\nsleep 0.7\nexec ${find}\n`, { mode: 0o755 });
+		process.env["PATH"] = `${folder}:${PATH}`;
+		try {
+			const firewalls = new Firewalls();
+			const read = async () => {
+				const rules = await firewalls.rules(node.path, addon().clocks().monotonicNs);
+				return rules?.filter(({ text }) => text.includes("192.0.2.1")).length ?? 0;
+			};
+			await node.run("iptables", "-I", ...rule);
+			assert.equal(await read(), 1, "precondition: it is found");
+			await node.run("iptables", "-D", ...rule);
+			assert.equal(await read(), 0);
+		} finally {
+			process.env["PATH"] = PATH;
+			rmSync(folder, { recursive: true });
+			await node.attempt("iptables", "-D", ...rule);
 		}
 	});
 
