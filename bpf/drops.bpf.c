@@ -148,49 +148,44 @@ static __always_inline __u64 weft_cookie_of_device(const struct net_device *dev)
 	return dev ? BPF_CORE_READ(dev, nd_net.net, net_cookie) : 0;
 }
 
+/* Null where it is not of this node; then it still says that the packet was somebody's. */
+static __always_inline const struct weft_drop_namespace *weft_namespace_by(__u8 origin, __u64 cookie,
+									   struct weft_drop_place *place)
+{
+	if (!cookie)
+		return 0;
+	place->origin = origin;
+	place->cookie = cookie;
+	return bpf_map_lookup_elem(&namespaces, &place->cookie);
+}
+
 /*
  * From the most trusted to the least: `dev` shares its place with other things, and is garbage in a datagram
- * that waited for a reader. So it only counts where it leads to a namespace of this node. A packet of the
- * kernel's own, a TCP reset or an ICMP error, has one socket of its CPU for all namespaces, which is in the
- * packet's while it is being sent alone (net/ipv4/icmp.c, tcp_ipv4.c), so that one elsewhere says nothing.
+ * that waited for a reader. So it only counts where it leads to a namespace of this node. The kernel's own
+ * packets, TCP resets and ICMP errors, are sent by a socket that all namespaces share on a CPU; it is in the
+ * packet's only during the sending (net/ipv4/icmp.c, tcp_ipv4.c), and leads nowhere here afterwards.
  */
 static __always_inline const struct weft_drop_namespace *
 weft_find_namespace(struct sk_buff *skb, const struct sock *rx_sk, struct weft_drop_place *place)
 {
 	const struct net_device *dev = BPF_CORE_READ(skb, dev);
-	const struct weft_drop_namespace *netns;
 	__u64 of_device = weft_cookie_of_device(dev);
-	__u64 of_socket = weft_cookie_of_socket(rx_sk);
+	const struct weft_drop_namespace *netns;
+	const struct dst_entry *route;
 
-	place->origin = WEFT_DROP_BY_RX_SOCKET;
-	if (!of_socket) {
-		of_socket = weft_cookie_of_socket(BPF_CORE_READ(skb, sk));
-		place->origin = WEFT_DROP_BY_SOCKET;
-	}
-	place->cookie = of_socket;
-	netns = of_socket ? bpf_map_lookup_elem(&namespaces, &of_socket) : 0;
-	if (netns) {
-		if (of_device == of_socket)
-			place->ifindex = BPF_CORE_READ(dev, ifindex);
-		return netns;
-	}
-	netns = of_device ? bpf_map_lookup_elem(&namespaces, &of_device) : 0;
-	if (netns) {
-		place->cookie = of_device;
-		place->origin = WEFT_DROP_BY_DEVICE;
+	netns = weft_namespace_by(WEFT_DROP_BY_RX_SOCKET, weft_cookie_of_socket(rx_sk), place);
+	if (!place->cookie)
+		netns = weft_namespace_by(WEFT_DROP_BY_SOCKET, weft_cookie_of_socket(BPF_CORE_READ(skb, sk)),
+					  place);
+	if (!netns)
+		netns = weft_namespace_by(WEFT_DROP_BY_DEVICE, of_device, place);
+	if (netns && place->cookie == of_device)
 		place->ifindex = BPF_CORE_READ(dev, ifindex);
+	if (place->cookie)
 		return netns;
-	}
-	if (!of_socket)
-		place->cookie = of_device;
-	if (!place->cookie) {
-		const struct dst_entry *route = (void *)(BPF_CORE_READ(skb, _skb_refdst) & ~1UL);
-
-		place->cookie = route ? weft_cookie_of_device(BPF_CORE_READ(route, dev)) : 0;
-		place->origin = WEFT_DROP_BY_ROUTE;
-		netns = place->cookie ? bpf_map_lookup_elem(&namespaces, &place->cookie) : 0;
-	}
-	return netns;
+	route = (void *)(BPF_CORE_READ(skb, _skb_refdst) & ~1UL);
+	return weft_namespace_by(WEFT_DROP_BY_ROUTE,
+				 route ? weft_cookie_of_device(BPF_CORE_READ(route, dev)) : 0, place);
 }
 
 /* From the network header on, as far as it is linear. 0: there is none. */
