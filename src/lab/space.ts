@@ -43,8 +43,8 @@ export class Space {
 		await run(["ip", "-n", this.netns, "-batch", "-"], { input: `${commands.join("\n")}\n`, signal });
 	}
 
-	/** Sets sysctls inside: { "net.ipv4.ip_forward": 1 }. */
-	async sysctl(values: Readonly<Record<string, number>>, signal?: AbortSignal): Promise<void> {
+	/** Sets sysctls inside: { "net.ipv4.ip_forward": 1, "net.ipv4.tcp_rmem": "4096 131072 262144" }. */
+	async sysctl(values: Readonly<Record<string, number | string>>, signal?: AbortSignal): Promise<void> {
 		const settings = Object.entries(values).map(([key, value]) => `${key}=${value}`);
 		await run(this.argv(["sysctl", "-qw", ...settings]), { signal });
 	}

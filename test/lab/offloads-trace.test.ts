@@ -48,11 +48,11 @@ describe("segmentation offloads, traced", () => {
 	 * comes late for lost.
 	 */
 	async function sendNothingTwice(): Promise<void> {
-		await lab().pod("default/server").run("sysctl", "-qw", "net.ipv4.tcp_rmem=4096 131072 262144");
+		await lab().pod("default/server").sysctl({ "net.ipv4.tcp_rmem": "4096 131072 262144" });
 		const client = lab().pod("default/client");
 		await client.sysctl({ "net.ipv4.tcp_early_retrans": 0 });
 		const routes = await client.run("ip", "-4", "route", "show", "default");
-		await client.run(..."ip route change".split(" "), ...routes.trim().split(/\s+/), "rto_min", "5s");
+		await client.run("ip", "route", "change", ...routes.trim().split(/\s+/), "rto_min", "5s");
 	}
 
 	/** Traces what `send` sends, on both nodes. */
