@@ -9,7 +9,8 @@ import type { Lab } from "../../src/lab/lab.js";
 import type { NodePlan } from "../../src/lab/plan.js";
 import type { LabPod } from "../../src/lab/state.js";
 import { checkSurroundings } from "../../src/lab/surroundings.js";
-import { followNode, until } from "./follow.js";
+import { until } from "../until.js";
+import { followNode } from "./follow.js";
 
 /** Made and deleted side by side, as a rollout does it. */
 const AT_ONCE = 4;

@@ -12,8 +12,9 @@ import { cluster } from "../lab/cluster.js";
 import { startDrops } from "../lab/drops.js";
 import { latencyOf } from "../lab/latency.js";
 import { startWeft } from "../lab/weft.js";
+import { until } from "../until.js";
 import { churn, type Lived } from "./churn.js";
-import { followNode, until } from "./follow.js";
+import { followNode } from "./follow.js";
 
 describe("pods that a real runtime runs", () => {
 	const lab = cluster({ runtime: "containerd", servers: false });

@@ -3,11 +3,11 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { Server, ServerCredentials, type ServerWritableStream } from "@grpc/grpc-js";
 import protobuf from "protobufjs";
 import { CriSource } from "../../src/identity/runtime/cri.js";
 import { RuntimeFollower } from "../../src/identity/runtime/follower.js";
+import { until } from "../until.js";
 
 /** As k8s.io/cri-api has it; weft's own excerpt is another. */
 const proto = protobuf
@@ -235,10 +235,10 @@ describe("container runtimes, wherever they listen", () => {
 			() => {},
 		);
 		await follower.ask();
-		await until(() => runtime.listeners === 1);
+		await until(() => runtime.listeners === 1, 10_000);
 		runtime.sandboxes.push({ name: "fresh", ip: "10.244.1.9", info: null });
 		runtime.tell();
-		await until(() => follower.claims.claims.some(({ pod }) => pod?.name === "fresh"));
+		await until(() => follower.claims.claims.some(({ pod }) => pod?.name === "fresh"), 10_000);
 	});
 
 	test("a runtime that comes late, dies and comes again is taken up each time, events and all", async () => {
@@ -259,20 +259,12 @@ describe("container runtimes, wherever they listen", () => {
 		first.stop();
 		const second = await start(hostRoot, path, true);
 		second.sandboxes.push({ name: "two", ip: "10.244.1.11", info: null });
-		await until(async () => (await names()).flat().includes("two"));
+		await until(async () => (await names()).flat().includes("two"), 10_000);
 		await until(async () => {
 			await late.read();
 			return second.listeners === 1;
-		});
+		}, 10_000);
 		second.tell();
-		await until(() => told > 0);
+		await until(() => told > 0, 10_000);
 	});
 });
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-	const deadline = performance.now() + 10_000;
-	while (!(await condition())) {
-		assert.ok(performance.now() < deadline, "not within 10 s");
-		await sleep(10);
-	}
-}

@@ -7,7 +7,8 @@ import { describeNode } from "../../src/identity/topology.js";
 import { WiringView } from "../../src/wiring/view.js";
 import { cluster } from "../lab/cluster.js";
 import { runWeft } from "../lab/weft.js";
-import { followNode, until } from "./follow.js";
+import { until } from "../until.js";
+import { followNode } from "./follow.js";
 
 describe("docker0 beside cni0, the question's own situation", () => {
 	const lab = cluster({ docker: true, servers: false });

@@ -1,5 +1,3 @@
-import assert from "node:assert/strict";
-import { setTimeout as sleep } from "node:timers/promises";
 import { IdentityWatch } from "../../src/identity/watch.js";
 import { addon } from "../../src/kernel/addon.js";
 import type { Lab } from "../../src/lab/lab.js";
@@ -19,13 +17,4 @@ export function followNode(lab: Lab, name: string, onChange: () => void = () => 
 		identity.close();
 	};
 	return { wiring, identity, close };
-}
-
-/** Waits up to 30 s: a machine that others use too may take its time. */
-export async function until(condition: () => boolean): Promise<void> {
-	const deadline = performance.now() + 30_000;
-	while (!condition()) {
-		assert.ok(performance.now() < deadline, "not within 30 s");
-		await sleep(5);
-	}
 }

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { cluster } from "../lab/cluster.js";
+import { until } from "../until.js";
 import { churn } from "./churn.js";
-import { followNode, until } from "./follow.js";
+import { followNode } from "./follow.js";
 
 describe("names in a lab", () => {
 	const lab = cluster({ servers: false, pods: 1 });

@@ -6,8 +6,8 @@ import { decode, encode } from "../../src/rpc/codec.js";
 import { hookOf } from "../../src/rpc/hook-message.js";
 import { Phase } from "../../src/rpc/messages.js";
 import { readWiring } from "../../src/wiring/snapshot.js";
+import { until } from "../until.js";
 import { assertFiltered, attach } from "./attach.js";
-import { until } from "./found.js";
 
 /**
  * A precondition of a suite of agents: by clsact an agent that is asked has filters under weft's name on its node's

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Status } from "../../src/collector/report.js";
 import { startRemoteTrace } from "../../src/rpc/client/remote-trace.js";
+import { until } from "../until.js";
 import { agentsOf } from "./agents.js";
 import { cluster } from "./cluster.js";
-import { until } from "./found.js";
 
 const PINGS = 5;
 

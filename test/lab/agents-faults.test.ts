@@ -3,11 +3,12 @@ import { after, afterEach, before, beforeEach, describe, test } from "node:test"
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Summary } from "../../src/collector/report.js";
 import type { Path } from "../../src/path/path.js";
+import { until } from "../until.js";
 import { Agents } from "./agents.js";
 import { backlogDrops } from "./backlog.js";
 import { cluster } from "./cluster.js";
 import { FAULTS, mtu } from "./faults.js";
-import { isCovered, until } from "./found.js";
+import { isCovered } from "./found.js";
 import { type RunningFlows, startFlows } from "./running-flows.js";
 import { dropSome, type Victim } from "./victims.js";
 import { assertBalanced, assertHandedOn, type RunningWeft, startWeft } from "./weft.js";

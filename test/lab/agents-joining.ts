@@ -13,7 +13,7 @@ import { NodeClocks } from "../../src/rpc/client/node-clocks.js";
 import { RemoteSource } from "../../src/rpc/client/remote-source.js";
 import { clusterMessage } from "../../src/rpc/cluster-message.js";
 import { decode, encode } from "../../src/rpc/codec.js";
-import { until } from "./found.js";
+import { until } from "../until.js";
 
 export interface JoiningOptions {
 	readonly addresses: readonly string[];

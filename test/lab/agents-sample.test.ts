@@ -4,10 +4,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Channel } from "../../src/rpc/client/channel.js";
 import { decode, encode } from "../../src/rpc/codec.js";
 import { Phase } from "../../src/rpc/messages.js";
+import { until } from "../until.js";
 import { Agents, end, serving } from "./agents.js";
 import { cluster } from "./cluster.js";
 import { type Any, foreign } from "./foreign.js";
-import { until } from "./found.js";
 import { type RunningWeft, startWeft } from "./weft.js";
 
 /** Several subscribers of one agent, each of which asked for other things that its programs can do only once. */

@@ -11,10 +11,10 @@ import { loadSync } from "@grpc/proto-loader";
 import { parseAddress } from "../../src/rpc/address.js";
 import { Relay } from "../../src/rpc/relay/relay.js";
 import { RpcServer } from "../../src/rpc/server.js";
+import { until } from "../until.js";
 import { Agents, agentsOf, end, serving } from "./agents.js";
 import { cluster } from "./cluster.js";
 import { type Any, ask, byReflection, foreign, listen, lostOf } from "./foreign.js";
-import { until } from "./found.js";
 import { serveTable } from "./hop-table.js";
 import { assertBalanced, runWeft, startWeft } from "./weft.js";
 

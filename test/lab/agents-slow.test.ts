@@ -3,10 +3,10 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { until } from "../until.js";
 import { agentsOf } from "./agents.js";
 import { cluster } from "./cluster.js";
 import { type Any, foreign, lostOf } from "./foreign.js";
-import { until } from "./found.js";
 
 const FLOOD = "build/bench/flood";
 const PORT = 9000;

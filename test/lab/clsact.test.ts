@@ -6,10 +6,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { NodeSpace } from "../../src/lab/lab.js";
 import { watchdogsIn } from "../native/spawn.js";
+import { until } from "../until.js";
 import { end, serving } from "./agents.js";
 import { CLSACT_SUITES, LEFT_OUT } from "./clsact-files.js";
 import { cluster } from "./cluster.js";
-import { until } from "./found.js";
 import { assertBalanced, type RunningWeft, runWeft, startWeft } from "./weft.js";
 
 const FOREIGN = fileURLToPath(new URL("../native/foreign.bpf.o", import.meta.url));

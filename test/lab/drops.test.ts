@@ -9,11 +9,11 @@ import { Firewalls } from "../../src/collector/firewall.js";
 import { addon } from "../../src/kernel/addon.js";
 import type { Lab } from "../../src/lab/lab.js";
 import type { DropReport } from "../../src/latency/drop-report.js";
+import { until } from "../until.js";
 import { backlogDrops } from "./backlog.js";
 import { cluster } from "./cluster.js";
 import { noPorts, type RunningDrops, startDrops } from "./drops.js";
 import { FAULTS } from "./faults.js";
-import { until } from "./found.js";
 
 const FLOOD = "build/bench/flood";
 
@@ -192,8 +192,8 @@ describe("weft drops", () => {
 		const rule = ["FORWARD", "-s", "192.0.2.1", "-j", "DROP"];
 		const folder = mkdtempSync(join(tmpdir(), "weft-firewall-"));
 		const { PATH = "" } = process.env;
-		const find = (await node.run("sh", "-c", "command -v iptables-save")).trim();
-		writeFileSync(join(folder, "iptables-save"), `#!/bin/sh\nsleep 0.7\nexec ${find}\n`, { mode: 0o755 });
+		const listing = (await node.run("sh", "-c", "command -v iptables-save")).trim();
+		writeFileSync(join(folder, "iptables-save"), `#!/bin/sh\nsleep 0.7\nexec ${listing}\n`, { mode: 0o755 });
 		process.env["PATH"] = `${folder}:${PATH}`;
 		try {
 			const firewalls = new Firewalls();

@@ -57,17 +57,6 @@ export function hopsOf(lab: Lab, path: Path): string {
 	return `${on("node-a")} ‖ ${on("node-b")}`;
 }
 
-/** @param state what there is instead, when it never holds */
-export async function until(
-	holds: () => boolean | Promise<boolean>,
-	patienceMs = 30_000,
-	state: () => string = () => "",
-): Promise<void> {
-	for (const end = Date.now() + patienceMs; !(await holds()); await sleep(10)) {
-		if (Date.now() >= end) assert.fail(`not within ${patienceMs} ms: ${holds} ${state()}`);
-	}
-}
-
 async function first(weft: RunningWeft, since: number, what: string, fits: (path: Path) => boolean): Promise<Path> {
 	for (const end = Date.now() + PATIENCE_MS; Date.now() < end; await sleep(20)) {
 		const found = weft.paths.slice(since).find(fits);

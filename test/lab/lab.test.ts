@@ -11,6 +11,7 @@ import { Lab } from "../../src/lab/lab.js";
 import { labDirectory, planLab } from "../../src/lab/plan.js";
 import { type LabStatus, labStatus } from "../../src/lab/status.js";
 import { labNamespaces } from "../../src/lab/teardown.js";
+import { until } from "../until.js";
 import { cluster, uniqueName } from "./cluster.js";
 import { exists, host, remains } from "./remains.js";
 import { runWeft } from "./weft.js";
@@ -49,8 +50,8 @@ describe("a lab", () => {
 			["1 lo", "2 eth0", "3 docker0", "4 flannel.1", "5 flannel-v6.1", "6 cni0"],
 		);
 		// The kernel tells of a lost carrier up to a second later (net/core/link_watch.c).
-		await until(async () => (await node.run("ip", "link", "show", "docker0")).includes("NO-CARRIER"));
-		await until(async () => /172\.17\.0\.0\/16 dev docker0 .*linkdown/.test(await node.run("ip", "route")));
+		await until(async () => (await node.run("ip", "link", "show", "docker0")).includes("NO-CARRIER"), 5_000);
+		await until(async () => /172\.17\.0\.0\/16 dev docker0 .*linkdown/.test(await node.run("ip", "route")), 5_000);
 	});
 
 	test("leaves what flannel, the plugins and the runtime leave in a node's filesystem", async () => {
@@ -135,11 +136,11 @@ describe("a lab", () => {
 			"sleep",
 			"77.77",
 		]);
-		await until(async () => (await run(["ip", "netns", "pids", lab().pod("client").netns])).trim() !== "");
+		await until(async () => (await run(["ip", "netns", "pids", lab().pod("client").netns])).trim() !== "", 5_000);
 		child.kill("SIGTERM");
 		const [code] = (await once(child, "exit")) as [number];
 		assert.equal(code, 128 + 15);
-		await until(async () => (await run(["ip", "netns", "pids", lab().pod("client").netns])).trim() === "");
+		await until(async () => (await run(["ip", "netns", "pids", lab().pod("client").netns])).trim() === "", 5_000);
 	});
 
 	test("makes pods and deletes them without a trace", async () => {
@@ -154,7 +155,7 @@ describe("a lab", () => {
 
 		const server = pod.spawn(["sleep", "1000"], { stdio: "ignore" });
 		const ended = once(server, "exit");
-		await until(async () => (await run(["ip", "netns", "pids", pod.netns])).trim() === `${server.pid}`);
+		await until(async () => (await run(["ip", "netns", "pids", pod.netns])).trim() === `${server.pid}`, 5_000);
 		await lab().deletePod("shop/cart");
 		await ended;
 		assert.equal(await devices(), before);
@@ -182,7 +183,7 @@ describe("a lab", () => {
 		await lab().setLink("outside", "sw1", false);
 		assert.deepEqual(await answers(), [0, 0]);
 		await lab().setLink("outside", "sw1", true);
-		await until(async () => (await lab().ping("default/client", server.ipv4)) === 1);
+		await until(async () => (await lab().ping("default/client", server.ipv4)) === 1, 5_000);
 	});
 
 	test("is not built twice", async () => {
@@ -220,7 +221,10 @@ describe("labs come and go", () => {
 		const lab = await Lab.up({ name: fresh(), servers: true });
 		const stray = lab.pod("client").spawn(["sleep", "1000"], { stdio: "ignore", detached: true });
 		const gone = once(stray, "exit");
-		await until(async () => (await run(["ip", "netns", "pids", lab.pod("client").netns])).trim() === `${stray.pid}`);
+		await until(
+			async () => (await run(["ip", "netns", "pids", lab.pod("client").netns])).trim() === `${stray.pid}`,
+			5_000,
+		);
 		const removed = await lab.down();
 		await gone;
 		assert.equal(removed.namespaces, 7);
@@ -236,7 +240,7 @@ describe("labs come and go", () => {
 			const name = fresh();
 			const child = spawn(process.execPath, [MAIN, "lab", "up", "--name", name], { stdio: "ignore" });
 			const exit = once(child, "exit");
-			await until(async () => exists(labDirectory(name)));
+			await until(async () => exists(labDirectory(name)), 5_000);
 			await sleep(delay);
 			child.kill("SIGKILL");
 			const [code] = (await exit) as [number | null];
@@ -259,7 +263,7 @@ describe("labs come and go", () => {
 		child.stderr.on("data", (chunk: Buffer) => {
 			told += chunk.toString();
 		});
-		await until(async () => (await labNamespaces(name)).length > 1);
+		await until(async () => (await labNamespaces(name)).length > 1, 5_000);
 		child.kill("SIGINT");
 		const [code] = (await once(child, "close")) as [number];
 		assert.equal(code, 1);
@@ -270,7 +274,7 @@ describe("labs come and go", () => {
 	test("a lab that is being built is neither built twice nor removed", async () => {
 		const name = fresh();
 		const up = Lab.up({ name });
-		await until(async () => (await labNamespaces(name)).length > 0);
+		await until(async () => (await labNamespaces(name)).length > 0, 5_000);
 		await assert.rejects(Lab.up({ name }), /is being built by process \d+/);
 		await assert.rejects(Lab.down(name), /is being built by process \d+/);
 		await up;
@@ -301,12 +305,4 @@ describe("labs come and go", () => {
 async function fetchFrom(lab: Lab, from: string, url: string): Promise<string> {
 	const program = "fetch(process.argv[1]).then((r) => r.text()).then((t) => process.stdout.write(t))";
 	return lab.space(from).runWith({ timeoutMs: 3000 }, process.execPath, "-e", program, url);
-}
-
-async function until(happened: () => Promise<boolean>): Promise<void> {
-	const deadline = Date.now() + 5000;
-	while (!(await happened())) {
-		if (Date.now() > deadline) throw new Error("it did not happen within 5 s");
-		await sleep(5);
-	}
 }

@@ -7,6 +7,7 @@ import { LIMITS } from "../../src/kernel/layout.generated.js";
 import { attempt, run } from "../../src/lab/command.js";
 import { Space } from "../../src/lab/space.js";
 import type { LatencyReport, Segment } from "../../src/latency/report.js";
+import { until } from "../until.js";
 import { attach } from "./attach.js";
 import { assertAccounted, isWhole } from "./latency.js";
 
@@ -49,17 +50,17 @@ describe("containers come and go", () => {
 				const wave = await Wave.start(node, number);
 				let report: LatencyReport;
 				try {
-					await until(() => watch.ready.hooks === hooks + 2 * AT_ONCE, "their hooks are on");
+					await until(() => watch.ready.hooks === hooks + 2 * AT_ONCE);
 					await wave.ask();
 					total = grown(total, watch.total());
 					if (number % 2 === 0) await wave.end();
-					if (number % 2 === 0) await until(() => watch.ready.hooks === hooks, "their hooks are gone");
+					if (number % 2 === 0) await until(() => watch.ready.hooks === hooks);
 					// Also of those that are gone when it is asked for, an interval has the names.
 					report = watch.interval();
 				} finally {
 					await wave.end();
 				}
-				await until(() => watch.ready.hooks === hooks, "their hooks are gone");
+				await until(() => watch.ready.hooks === hooks);
 				total = grown(total, watch.total());
 				const pairs = report.segments.filter(({ kind, from, group }) => kind === "bridge-forward" && from && !group);
 				assert.deepEqual(
@@ -225,10 +226,4 @@ function grown(before: LatencyReport, now: LatencyReport): LatencyReport {
 	}
 	assert.ok((now.packets?.seen ?? 0) >= (before.packets?.seen ?? 0));
 	return now;
-}
-
-async function until(holds: () => boolean, what: string): Promise<void> {
-	for (const deadline = performance.now() + 30_000; !holds(); await sleep(5)) {
-		assert.ok(performance.now() < deadline, `until ${what}`);
-	}
 }

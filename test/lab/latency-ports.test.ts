@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { LatencyWatch } from "../../src/collector/latency.js";
 import { nodeOf } from "../../src/collector/node-observer.js";
 import { attempt, run } from "../../src/lab/command.js";
 import { Space } from "../../src/lab/space.js";
 import type { LatencyReport, Segment } from "../../src/latency/report.js";
 import { packet } from "../bpf/packet.js";
+import { until } from "../until.js";
 import { attach } from "./attach.js";
 import { inject } from "./frames.js";
 import { assertAccounted, isWhole } from "./latency.js";
@@ -49,7 +49,7 @@ describe(`a bridge with ${PORTS} ports`, () => {
 			...{ nodes: [spec], bridge: BRIDGE, by: "port", inside: false, attach: attach() },
 		});
 		// Both sides of each port, and of the bridge.
-		await until(() => watch.ready.hooks === 2 * (PORTS + 1), "all hooks are on");
+		await until(() => watch.ready.hooks === 2 * (PORTS + 1), 60_000);
 	});
 
 	after(async () => {
@@ -62,7 +62,7 @@ describe(`a bridge with ${PORTS} ports`, () => {
 		const already = watch.total().packets?.seen ?? 0;
 		for (let from = 0; from < PORTS; from++) await inject(far, `p${from}`, framesOf(from, others));
 		const all = already + 2 * PORTS * others;
-		await until(() => (watch.total().packets?.seen ?? 0) >= all, "every frame has come through");
+		await until(() => (watch.total().packets?.seen ?? 0) >= all, 60_000);
 		return watch.interval();
 	}
 
@@ -116,10 +116,4 @@ function macOf(port: number): string {
 
 function sum(counts: readonly number[]): number {
 	return counts.reduce((a, b) => a + b, 0);
-}
-
-async function until(holds: () => boolean, what: string): Promise<void> {
-	for (const deadline = performance.now() + 60_000; !holds(); await sleep(20)) {
-		assert.ok(performance.now() < deadline, `until ${what}`);
-	}
 }

@@ -20,9 +20,9 @@ import { TupleTable } from "../../src/packet/tuples.js";
 import { hookPoints } from "../../src/wiring/hookpoints.js";
 import { readWiring } from "../../src/wiring/snapshot.js";
 import { EXPRESSIONS } from "../filter/expressions.js";
+import { until } from "../until.js";
 import { attach } from "./attach.js";
 import { cluster } from "./cluster.js";
-import { until } from "./found.js";
 
 /**
  * tcpdump on the same device is the oracle of every filter: what the kernel's rules let through and the column test

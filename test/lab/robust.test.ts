@@ -4,8 +4,8 @@ import { createInterface } from "node:readline";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Path } from "../../src/path/path.js";
+import { until } from "../until.js";
 import { cluster } from "./cluster.js";
-import { until } from "./found.js";
 import { programsOn } from "./programs.js";
 import { assertBalanced, runWeft, startWeft } from "./weft.js";
 

@@ -12,6 +12,7 @@ import type { Explanation } from "../../src/identity/explain/explanation.js";
 import type { NodeTopology } from "../../src/identity/topology.js";
 import type { Lab } from "../../src/lab/lab.js";
 import { weft } from "../cli/run.js";
+import { until } from "../until.js";
 import { Agents, end, serving } from "./agents.js";
 import { attachOptions } from "./attach.js";
 import { cluster } from "./cluster.js";
@@ -32,7 +33,7 @@ describe("topology of all nodes, by agents and by a relay", () => {
 		const address = `unix:${join(agents.folder, "relay.sock")}`;
 		relay = await serving("relay", ...agents.options, "--listen", address);
 		relayed = ["--agent", address];
-		await until(async () => (await topologies(relayed)).length === lab().nodes.length);
+		await until(async () => (await topologies(relayed)).length === lab().nodes.length, 10_000);
 	});
 
 	after(async () => {
@@ -122,7 +123,7 @@ describe("topology of all nodes, by agents and by a relay", () => {
 			);
 			client.close();
 		}
-		await until(async () => (await programsOn(lab())) === 0);
+		await until(async () => (await programsOn(lab())) === 0, 10_000);
 	});
 
 	test("weft explain --model by agents: the promises, proved by packets that cross nodes", async () => {
@@ -350,7 +351,7 @@ class Watching {
 		return until(() => {
 			assert.equal(this.#process.exitCode, null, `it ended: ${this.errors}`);
 			return condition();
-		});
+		}, 10_000);
 	}
 
 	async stop(): Promise<void> {
@@ -383,12 +384,4 @@ async function explained(thing: string, options: readonly string[]): Promise<rea
 /** Other nodes by name, address and subnets. */
 function named({ remotes }: NodeTopology): readonly string[] {
 	return remotes.map(({ name, address, subnets }) => `${name} ${address} ${subnets}`).sort();
-}
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-	const deadline = performance.now() + 10_000;
-	while (!(await condition())) {
-		assert.ok(performance.now() < deadline, "not within 10 s");
-		await sleep(5);
-	}
 }

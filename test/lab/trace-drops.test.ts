@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Path } from "../../src/path/path.js";
+import { until } from "../until.js";
 import { cluster } from "./cluster.js";
 import { FAULTS, type Fault } from "./faults.js";
-import { until } from "./found.js";
 import { assertBalanced, type RunningWeft, startWeft } from "./weft.js";
 
 describe("weft trace tells of drops on the packets' own paths", () => {

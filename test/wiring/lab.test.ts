@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { addon } from "../../src/kernel/addon.js";
 import type { Hook, HookId } from "../../src/packet/hook.js";
 import { Family } from "../../src/packet/sightings.js";
@@ -8,6 +7,7 @@ import { WiringExpectation } from "../../src/wiring/expectation.js";
 import { hookPoints } from "../../src/wiring/hookpoints.js";
 import { WiringWatch } from "../../src/wiring/watch.js";
 import { cluster } from "../lab/cluster.js";
+import { until } from "../until.js";
 
 describe("the wiring of a lab's node", () => {
 	const lab = cluster({ servers: false });
@@ -57,14 +57,14 @@ describe("the wiring of a lab's node", () => {
 				};
 				assert.equal(due().kind, "next");
 				await lab().removeFdb(node.name, far.name);
-				await until(() => due().kind === "nowhere");
+				await until(() => due().kind === "nowhere", 2_000);
 				assert.deepEqual(due(), {
 					kind: "nowhere",
 					reason: `no FDB entry for ${far.vtepMac[family]} on ${tunnel}`,
 					remedy: `bridge fdb replace ${far.vtepMac[family]} dev ${tunnel} dst ${far.address[family]} self permanent`,
 				});
 				await lab().restoreFdb(node.name, far.name);
-				await until(() => due().kind === "next");
+				await until(() => due().kind === "next", 2_000);
 				assert.deepEqual(
 					expectation.due(at("eth0"), {
 						family: Family[family],
@@ -82,11 +82,3 @@ describe("the wiring of a lab's node", () => {
 		}
 	});
 });
-
-async function until(condition: () => boolean): Promise<void> {
-	const deadline = performance.now() + 2000;
-	while (!condition()) {
-		assert.ok(performance.now() < deadline, "not within 2 s");
-		await sleep(5);
-	}
-}

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describeNode } from "../../src/identity/topology.js";
@@ -14,6 +13,7 @@ import { topologyMessage } from "../../src/rpc/topology-message.js";
 import { readWiring } from "../../src/wiring/snapshot.js";
 import { WiringView } from "../../src/wiring/view.js";
 import { WiringWatch } from "../../src/wiring/watch.js";
+import { until } from "../until.js";
 
 const LINKS = 2000;
 const NETNS = `wf-many-${process.pid}`;
@@ -113,12 +113,4 @@ function peak(): number {
 
 function forgetPeak(): void {
 	writeFileSync("/proc/self/clear_refs", "5");
-}
-
-async function until(condition: () => boolean): Promise<void> {
-	const deadline = performance.now() + 30_000;
-	while (!condition()) {
-		assert.ok(performance.now() < deadline, "not within 30 s");
-		await sleep(10);
-	}
 }

@@ -5,6 +5,7 @@ import { addon } from "../../src/kernel/addon.js";
 import { readWiring } from "../../src/wiring/snapshot.js";
 import { WiringView } from "../../src/wiring/view.js";
 import { type WiringChange, WiringWatch } from "../../src/wiring/watch.js";
+import { until } from "../until.js";
 import { LiveNode } from "./node.js";
 
 describe("a live node", () => {
@@ -42,7 +43,7 @@ describe("a live node", () => {
 			const started = performance.now();
 			node.pod("p2", "10.244.1.3");
 			const made = performance.now();
-			await until(() => new WiringView(watch.wiring).vethsByAddress("10.244.1.3").length === 1);
+			await until(() => new WiringView(watch.wiring).vethsByAddress("10.244.1.3").length === 1, 5_000);
 			const added = changes.find((change) => change.kind === "link" && change.link.name === "vethp2");
 			assert.ok(added?.kind === "link");
 			assert.equal(added.change, "added");
@@ -50,8 +51,8 @@ describe("a live node", () => {
 
 			const gone = added.link.ifindex;
 			node.unnamespace("p2");
-			await until(() => watch.wiring.host.links.every((link) => link.ifindex !== gone));
-			await until(() => watch.wiring.others.every((other) => other.name !== node.name("p2")));
+			await until(() => watch.wiring.host.links.every((link) => link.ifindex !== gone), 5_000);
+			await until(() => watch.wiring.others.every((other) => other.name !== node.name("p2")), 5_000);
 			assert.ok(
 				changes.some((change) => change.kind === "link" && change.change === "removed" && change.link.ifindex === gone),
 			);
@@ -94,14 +95,14 @@ describe("a live node", () => {
 			for (let round = 0; round < 6; round++) {
 				const address = `10.244.1.${20 + round}`;
 				node.pod("again", address);
-				await until(() => new WiringView(watch.wiring).vethsByAddress(address).length === 1);
+				await until(() => new WiringView(watch.wiring).vethsByAddress(address).length === 1, 5_000);
 				const other = watch.wiring.others.find(({ name }) => name === node.name("again"));
 				assert.ok(other);
 				seen.set(other.cookie, address);
 				inodes.add(other.inode);
 				assert.ok(other.addresses.some((one) => one.address === address));
 				node.unnamespace("again");
-				await until(() => watch.wiring.host.links.every((link) => link.name !== "vethagain"));
+				await until(() => watch.wiring.host.links.every((link) => link.name !== "vethagain"), 5_000);
 			}
 			assert.equal(seen.size, 6, "six namespaces, six cookies");
 			assert.ok(inodes.size < 6, "the kernel did use an inode again, or this test shows nothing");
@@ -123,14 +124,6 @@ function steady(wiring: ReturnType<typeof readWiring>["wiring"]): unknown {
 		fdb: sorted(host.fdb.map((entry) => ({ ...entry, state: 0 }))),
 		others: wiring.others.map((other) => other.name).sort(),
 	};
-}
-
-async function until(condition: () => boolean): Promise<void> {
-	const deadline = performance.now() + 5000;
-	while (!condition()) {
-		assert.ok(performance.now() < deadline, "not within 5 s");
-		await sleep(5);
-	}
 }
 
 describe("a kernel that drops events, and one that refuses", () => {
@@ -196,7 +189,7 @@ describe("a kernel that drops events, and one that refuses", () => {
 			assert.match(watch.warnings[0] ?? "", /out of date: no buffer space/);
 			assert.equal(watch.wiring.host.links.length, before);
 			state.refuse = false;
-			await until(() => watch.wiring.host.links.length === before + 1);
+			await until(() => watch.wiring.host.links.length === before + 1, 5_000);
 			assert.deepEqual(watch.warnings, []);
 		} finally {
 			watch.close();
