@@ -35,15 +35,24 @@ const WINDOW = 1024;
 /** skb pointers of a node: as few as may be (the slab gives back what was freed last), and none twice under way. */
 const POINTERS = 512;
 
-const LEGS: readonly (readonly [device: string, ifindex: number, Direction, Role, delayNs: number, ttl: number])[] = [
-	["veth", 7, "ingress", "pod", 0, 64],
-	["cni0", 5, "ingress", "bridge", 2900, 64],
-	["flannel.1", 4, "egress", "tunnel", 2600, 63],
-	["eth0", 2, "egress", "nic", 3700, 63],
-	["eth0", 2, "ingress", "nic", 38_000, 63],
-	["flannel.1", 4, "ingress", "tunnel", 2800, 63],
-	["cni0", 5, "egress", "bridge", 2100, 62],
-	["veth", 7, "egress", "pod", 2300, 62],
+/** Ingress is what skb_iif says: the device itself where a packet comes in, then the last one by which it came in. */
+const LEGS: readonly (readonly [
+	device: string,
+	ifindex: number,
+	Direction,
+	Role,
+	delayNs: number,
+	ttl: number,
+	ingress: number,
+])[] = [
+	["veth", 7, "ingress", "pod", 0, 64, 7],
+	["cni0", 5, "ingress", "bridge", 2900, 64, 5],
+	["flannel.1", 4, "egress", "tunnel", 2600, 63, 5],
+	["eth0", 2, "egress", "nic", 3700, 63, 0],
+	["eth0", 2, "ingress", "nic", 38_000, 63, 2],
+	["flannel.1", 4, "ingress", "tunnel", 2800, 63, 4],
+	["cni0", 5, "egress", "bridge", 2100, 62, 4],
+	["veth", 7, "egress", "pod", 2300, 62, 4],
 ];
 const CROSSES = 4;
 const LAST = LEGS.length - 1;
@@ -187,7 +196,7 @@ export class Traffic {
 		const node = leg < CROSSES ? way : ((1 - way) as 0 | 1);
 		const rows = this.#pending[node];
 		const i = rows.count++;
-		const [, , , role, , ttl] = LEGS[leg] as (typeof LEGS)[number];
+		const [, , , role, , ttl, ingress] = LEGS[leg] as (typeof LEGS)[number];
 		const inner = role === "nic";
 		const tcp = flow.protocol === TCP;
 		const sequence = (packet.sequence + offset) >>> 0;
@@ -197,7 +206,7 @@ export class Traffic {
 		rows.hook[i] = way * LEGS.length + leg;
 		rows.tuple[i] = flow.tuples[way];
 		rows.outer[i] = inner ? (this.#peers[leg < CROSSES ? 1 - way : way] as number) : 0;
-		rows.ingress[i] = leg === 0 || leg === CROSSES - 1 ? 0 : (LEGS[leg - 1]?.[1] ?? 0);
+		rows.ingress[i] = ingress;
 		rows.length[i] = bytes + (tcp ? 66 : 42) + (inner ? OUTER_BYTES : 0);
 		rows.sequence[i] = tcp ? sequence : 0;
 		rows.acknowledgement[i] = tcp ? (way === 0 ? 1 : flow.sequence) : 0;

@@ -17,44 +17,45 @@ export class ViewFaces implements PathFaces {
 	}
 
 	get hops(): number {
-		return this.#shown.hopCount;
+		return this.#shown().hopCount;
 	}
 	hook(index: number): number {
-		return this.#shown.hook(index);
+		return this.#shown().hook(index);
 	}
 	tuple(index: number): number {
-		return this.#shown.tupleAt(index);
+		return this.#shown().tupleAt(index);
 	}
 	flags(): number {
-		return this.#shown.flags;
+		return this.#shown().flags;
 	}
 	/** Of one skb: a hop that several overlap is as long as the first hop's, as near as it can be told. */
 	length(index: number): number {
-		return this.#shown.packets(index) === 1 ? this.#shown.bytes(index) : this.#shown.length;
+		return this.#shown().packets(index) === 1 ? this.#shown().bytes(index) : this.#shown().length;
 	}
 	tcpFlags(): number {
-		return this.#shown.tcpFlags;
+		return this.#shown().tcpFlags;
 	}
 	ttl(index: number): number {
-		return this.#shown.ttl(index);
+		return this.#shown().ttl(index);
 	}
 	vlan(index: number): number {
-		return this.#shown.vlan(index);
+		return this.#shown().vlan(index);
 	}
 	sequence(): number {
-		return this.#shown.sequence;
+		return this.#shown().sequence;
 	}
 	acknowledgement(): number {
-		return this.#shown.acknowledgement;
+		return this.#shown().acknowledgement;
 	}
 	window(): number {
-		return this.#shown.window;
+		return this.#shown().window;
 	}
 	ipId(): number {
-		return this.#shown.ipId;
+		return this.#shown().ipId;
 	}
 
-	get #shown(): PathView {
+	/** A method: V8 asks its runtime for the value of a private getter, each time. */
+	#shown(): PathView {
 		if (this.#view === null) throw new Error("no path is shown");
 		return this.#view;
 	}

@@ -45,22 +45,35 @@ export interface Sightings {
 }
 
 /** Bits of Sightings.flags: enum weft_event_flags of bpf/event.h. */
-export const EventFlag = {
-	familyMask: 0x0003,
-	inner: 0x0004,
-	fragment: 0x0008,
-	laterFragment: 0x0010,
-	moreFragments: 0x0020,
-	vlan: 0x0040,
-	followed: 0x0080,
-	hasPorts: 0x0100,
-	hasTsval: 0x0200,
-	parseShift: 12,
-} as const;
+export const enum EventFlag {
+	familyMask = 0x0003,
+	inner = 0x0004,
+	fragment = 0x0008,
+	laterFragment = 0x0010,
+	moreFragments = 0x0020,
+	vlan = 0x0040,
+	followed = 0x0080,
+	hasPorts = 0x0100,
+	hasTsval = 0x0200,
+	parseShift = 12,
+}
 
 /** enum weft_family of bpf/event.h. */
-export const Family = { other: 0, ipv4: 1, ipv6: 2, arp: 3 } as const;
-export type Family = (typeof Family)[keyof typeof Family];
+export const enum Family {
+	other = 0,
+	ipv4 = 1,
+	ipv6 = 2,
+	arp = 3,
+}
 
 /** Bits of Sightings.tcpFlags (RFC 9293, 3.1). */
-export const TcpFlag = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16, urg: 32, ece: 64, cwr: 128 } as const;
+export const enum TcpFlag {
+	fin = 1,
+	syn = 2,
+	rst = 4,
+	psh = 8,
+	ack = 16,
+	urg = 32,
+	ece = 64,
+	cwr = 128,
+}

@@ -9,6 +9,7 @@ import { Rank } from "./hook-table.js";
 import type { RowReader, TiedRow } from "./merge.js";
 import { OpenPaths } from "./open-paths.js";
 import { Mark, PathAt, PathF64, State } from "./path-table.js";
+import { Prefetch } from "./prefetch.js";
 import type { Sight } from "./sight.js";
 import { compareRows } from "./tie.js";
 import type { Workshop } from "./workshop.js";
@@ -38,10 +39,16 @@ export class Assembler implements RowReader {
 		this.#shop = shop;
 		this.#release = release;
 		this.#open = new OpenPaths(shop);
+		this.#prefetch = new Prefetch(shop);
 		this.#byPointer = new ByPointer(shop);
 		this.#byKey = new ByKey(shop, this.#open);
 		this.#byRange = new ByRange(shop, this.#open);
 		this.#byDatagram = new ByDatagram(shop, this.#open);
+	}
+
+	readonly #prefetch: Prefetch;
+	warm(source: number, rows: Sightings, from: number, to: number): void {
+		this.#prefetch.rows(source, rows, from, to);
 	}
 
 	row(source: number, rows: Sightings, i: number): void {

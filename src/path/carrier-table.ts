@@ -1,31 +1,31 @@
 import { Records } from "./records.js";
 
 /** Members of a carrier's record in doubles: see Records. */
-export const CarrierF64 = {
+export const enum CarrierF64 {
 	/** Joiner time of its latest sighting, ns. */
-	time: 0,
-} as const;
+	time = 0,
+}
 
 /** … and in words, behind the doubles. */
-export const CarrierAt = {
-	next: 2,
-	sibling: 3,
-	low: 4,
-	high: 5,
-	source: 6,
-	path: 7,
-	hook: 8,
-	rank: 9,
+export const enum CarrierAt {
+	next = 2,
+	sibling = 3,
+	low = 4,
+	high = 5,
+	source = 6,
+	path = 7,
+	hook = 8,
+	rank = 9,
 	/** ifindex of the device by which it came in, as the last ingress hook showed it; else what the first egress said. */
-	cameBy: 10,
-	tuple: 11,
-	branch: 12,
+	cameBy = 10,
+	tuple = 11,
+	branch = 12,
 	/** 1: carries one path's range exactly; 0: a part, or several (look the range up again). */
-	whole: 13,
+	whole = 13,
 	/** Fingerprint, two signed words. */
-	keyA: 14,
-	keyB: 15,
-} as const;
+	keyA = 14,
+	keyB = 15,
+}
 const SIZE = 16; /* one cache line */
 
 /**
@@ -61,6 +61,11 @@ export class CarrierTable extends Records {
 			id = this.words[id | CarrierAt.next] as number;
 		}
 		return 0;
+	}
+
+	/** The newest carrier of the bucket: the one, or another. */
+	likely(source: number, low: number, high: number): number {
+		return this.#buckets[this.#bucket(source, low, high)] as number;
 	}
 
 	/** A new carrier for a pointer that has none; the caller sets what is not a parameter, `sibling` included. */

@@ -1,23 +1,24 @@
-import { PathAt, PathF64, type PathTable, State } from "./path-table.js";
+import { PathAt, type PathTable } from "./path-table.js";
 
 /**
- * Closed paths in the order of closing, for as long as a late report may still revise them. Whoever forgets one earlier
- * leaves its entry: a path is told from a later one under the same id by its serial.
+ * Closed paths in the order of closing, for as long as a late report may still revise them. A path knows its place, so
+ * that whoever forgets it earlier leaves a gap: the oldest is taken without a look at records that left the cache long ago.
  */
 export class ClosedRing {
 	readonly #paths: PathTable;
+	readonly #number: number;
+	/** 0: forgotten. */
 	readonly #ids: Uint32Array;
-	readonly #serials: Float64Array;
 	readonly #times: Float64Array;
 	readonly #mask: number;
 	#first = 0;
 	#count = 0;
 
-	/** @param capacity a power of two */
-	constructor(paths: PathTable, capacity: number) {
+	/** @param capacity a power of two  @param number told to its paths */
+	constructor(paths: PathTable, capacity: number, number: number) {
 		this.#paths = paths;
+		this.#number = number;
 		this.#ids = new Uint32Array(capacity);
-		this.#serials = new Float64Array(capacity);
 		this.#times = new Float64Array(capacity);
 		this.#mask = capacity - 1;
 	}
@@ -27,8 +28,10 @@ export class ClosedRing {
 		const forgotten = this.#count > this.#mask ? this.take() : 0;
 		const at = (this.#first + this.#count) & this.#mask;
 		this.#ids[at] = path;
-		this.#serials[at] = this.#paths.doubles[(path >> 1) | PathF64.serial] as number;
 		this.#times[at] = time;
+		const { words } = this.#paths;
+		words[path | PathAt.closedAt] = at;
+		words[path | PathAt.closedIn] = this.#number;
 		this.#count++;
 		return forgotten;
 	}
@@ -44,25 +47,23 @@ export class ClosedRing {
 
 	/** Removes the oldest entry; 0: its path was forgotten before. */
 	take(): number {
-		const path = this.#at(this.#first);
+		const path = this.#ids[this.#first] as number;
 		this.#first = (this.#first + 1) & this.#mask;
 		this.#count--;
 		return path;
 	}
 
+	/** The path, if it is here, is forgotten. */
+	forget(path: number): void {
+		const at = this.#paths.words[path | PathAt.closedAt] as number;
+		if (this.#ids[at] === path) this.#ids[at] = 0;
+	}
+
 	/** Reads from the newest on until `goesOn` says false. */
 	newestFirst(goesOn: (path: number) => boolean): void {
 		for (let n = this.#count - 1; n >= 0; n--) {
-			const path = this.#at((this.#first + n) & this.#mask);
+			const path = this.#ids[(this.#first + n) & this.#mask] as number;
 			if (path !== 0 && !goesOn(path)) return;
 		}
-	}
-
-	#at(slot: number): number {
-		const path = this.#ids[slot] as number;
-		const isIt =
-			this.#paths.words[path | PathAt.state] === State.closed &&
-			this.#paths.doubles[(path >> 1) | PathF64.serial] === this.#serials[slot];
-		return isIt ? path : 0;
 	}
 }

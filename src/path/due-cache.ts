@@ -4,16 +4,16 @@ import type { Expectation } from "./expectation.js";
 import { type HookTable, Rank } from "./hook-table.js";
 
 /** What to do with a path whose newest hop is here. */
-export const Next = {
+export const enum Next {
 	/** Another hook of the same node is due to see it. */
-	wait: 0,
+	wait = 0,
 	/** It has arrived. */
-	arrived: 1,
+	arrived = 1,
 	/** It goes where nobody looks. */
-	gone: 2,
+	gone = 2,
 	/** Another node is due to see it, or nobody knows who. */
-	across: 3,
-} as const;
+	across = 3,
+}
 
 const SETS = 2 ** 16;
 /** No generation of an Expectation. */
@@ -44,7 +44,7 @@ export class DueCache {
 	next(hook: number, tuple: number): number {
 		if (this.#hooksGeneration !== this.#hooks.generation) this.#renewHooks();
 		if (this.#terminal[hook] === 1) return Next.arrived;
-		if (this.#generation !== this.#expectationGeneration) this.#renewAnswers();
+		if (this.#generation() !== this.#expectationGeneration) this.#renewAnswers();
 		return this.#lookUp(hook, tuple);
 	}
 
@@ -76,7 +76,7 @@ export class DueCache {
 
 	/** The watched node where it is due; null: not known. */
 	#nodeAfter(hook: number, tuple: number): string | null {
-		if (this.#generation !== this.#expectationGeneration) this.#renewAnswers();
+		if (this.#generation() !== this.#expectationGeneration) this.#renewAnswers();
 		const key = tuple * 2 ** 16 + hook;
 		const known = this.#nodes.get(key);
 		if (known !== undefined) return known;
@@ -128,7 +128,7 @@ export class DueCache {
 		return hooks.watchesBeyond(hooks.source[hook] as number, hooks.rank[hook] as number);
 	}
 
-	get #generation(): number {
+	#generation(): number {
 		return this.#expectation === null ? 0 : this.#expectation.generation;
 	}
 
@@ -146,7 +146,7 @@ export class DueCache {
 	}
 
 	#renewAnswers(): void {
-		this.#expectationGeneration = this.#generation;
+		this.#expectationGeneration = this.#generation();
 		this.#slots.fill(0);
 		this.#nodes.clear();
 	}

@@ -5,25 +5,39 @@ import type { Direction, Hook, Role } from "../packet/hook.js";
  * flannel nodes; ingress of the devices below, then the stack, then egress, the pod's own end last). So a pointer that
  * shows up at an equal or lower rank carries another packet.
  */
-const RANK: Readonly<Record<Direction, Readonly<Record<Role, number>>>> = {
-	ingress: { nic: 1, host: 2, tunnel: 3, pod: 4, bridge: 5, inside: 12 },
-	egress: { inside: 0, bridge: 6, pod: 7, tunnel: 8, host: 9, nic: 10 },
-};
+export const enum Rank {
+	insideEgress = 0,
+	nicIngress = 1,
+	hostIngress = 2,
+	tunnelIngress = 3,
+	podIngress = 4,
+	bridgeIngress = 5,
+	bridgeEgress = 6,
+	podEgress = 7,
+	tunnelEgress = 8,
+	hostEgress = 9,
+	nicEgress = 10,
+	insideIngress = 12,
+}
 
-export const Rank = {
-	insideEgress: RANK.egress.inside,
-	nicIngress: RANK.ingress.nic,
-	tunnelIngress: RANK.ingress.tunnel,
-	podIngress: RANK.ingress.pod,
-	bridgeIngress: RANK.ingress.bridge,
-	hostIngress: RANK.ingress.host,
-	bridgeEgress: RANK.egress.bridge,
-	podEgress: RANK.egress.pod,
-	tunnelEgress: RANK.egress.tunnel,
-	hostEgress: RANK.egress.host,
-	nicEgress: RANK.egress.nic,
-	insideIngress: RANK.ingress.inside,
-} as const;
+const RANK: Readonly<Record<Direction, Readonly<Record<Role, Rank>>>> = {
+	ingress: {
+		nic: Rank.nicIngress,
+		host: Rank.hostIngress,
+		tunnel: Rank.tunnelIngress,
+		pod: Rank.podIngress,
+		bridge: Rank.bridgeIngress,
+		inside: Rank.insideIngress,
+	},
+	egress: {
+		inside: Rank.insideEgress,
+		bridge: Rank.bridgeEgress,
+		pod: Rank.podEgress,
+		tunnel: Rank.tunnelEgress,
+		host: Rank.hostEgress,
+		nic: Rank.nicEgress,
+	},
+};
 
 const MAX_HOOKS = 2 ** 16;
 

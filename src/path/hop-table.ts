@@ -1,33 +1,33 @@
 import { Records } from "./records.js";
 
 /** Members of a hop's record in doubles: see Records. */
-export const HopF64 = {
+export const enum HopF64 {
 	/** Joiner time, ns: when the first byte of the path's range was seen here. */
-	first: 0,
+	first = 0,
 	/** When the range was complete, or the latest that is known. */
-	last: 1,
-} as const;
+	last = 1,
+}
 
 /** … and in words, behind the doubles. */
-export const HopAt = {
+export const enum HopAt {
 	/** Next hop of the same path; in the free list: the next free id. */
-	next: 4,
-	hook: 5,
-	tuple: 6,
-	outer: 7,
+	next = 4,
+	hook = 5,
+	tuple = 6,
+	outer = 7,
 	/** skbs that overlap the path's range. */
-	packets: 8,
-	bytes: 9,
+	packets = 8,
+	bytes = 9,
 	/** Of these, what began before the range: counted for the path before, too. */
-	leadingPackets: 10,
-	leadingBytes: 11,
-	branch: 12,
+	leadingPackets = 10,
+	leadingBytes = 11,
+	branch = 12,
 	/** TTL | VLAN id << 8 of the first skb here. */
-	header: 13,
+	header = 13,
 	/** Which units of the range were seen, 64 bits: see coverage.ts. */
-	coverLow: 14,
-	coverHigh: 15,
-} as const;
+	coverLow = 14,
+	coverHigh = 15,
+}
 const SIZE = 16; /* one cache line */
 
 /** Hops of all paths as records, in singly linked lists. */

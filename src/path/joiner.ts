@@ -107,6 +107,9 @@ export class Joiner implements SourceSink {
 		this.#suspects = new WaitingList(paths, 1);
 		this.#flooded = new WaitingList(paths, 2);
 		this.#orphans = new WaitingList(paths, 3);
+		const closed = new ClosedRing(paths, limits.closedPaths, 0);
+		const ordered = new ClosedRing(paths, limits.orderedPaths, 1);
+		const lost = new ClosedRing(paths, limits.lostPaths, 2);
 		const tables = { paths, hops, hooks, tuples, outers };
 		this.#tables = tables;
 		const workshop: Workshop = {
@@ -122,9 +125,10 @@ export class Joiner implements SourceSink {
 			suspects: this.#suspects,
 			flooded: this.#flooded,
 			orphans: this.#orphans,
-			closed: new ClosedRing(paths, limits.closedPaths),
-			ordered: new ClosedRing(paths, limits.orderedPaths),
-			lost: new ClosedRing(paths, limits.lostPaths),
+			closed,
+			ordered,
+			lost,
+			rings: [closed, ordered, lost],
 			dues: this.#dues,
 			closing: new Closing(paths, hops, hooks, this.#dues, losses),
 			losses,

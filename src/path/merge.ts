@@ -5,6 +5,8 @@ export interface RowReader {
 	/** One cell: the time of the row on the joiner's line, ns, is set before `row` is called. */
 	readonly now: Float64Array;
 	row(source: number, rows: Sightings, i: number): void;
+	/** These rows are read next: what they lead to may be fetched into the processor's cache. */
+	warm(source: number, rows: Sightings, from: number, to: number): void;
 	/** The next rows of this source were moved by so much to the joiner's line; the first of them is at `time`. */
 	offset(source: number, offsetNs: number, time: number): void;
 	/** The order of rows of equal time: by what is in them, never by how they came. Negative: a first. */
@@ -20,11 +22,15 @@ export interface TiedRow {
 	readonly time: number;
 }
 
+const WARM_ROWS = 64;
+
 /** Batches of one ring, or of one source that merged its rings itself: rising times. */
 class Lane {
 	readonly source: number;
 	readonly batches: { readonly rows: Sightings; readonly offsetNs: number }[] = [];
 	at = 0;
+	/** Rows of the first batch before this one are warm. */
+	warmed = 0;
 
 	constructor(source: number) {
 		this.source = source;
@@ -51,6 +57,7 @@ class Lane {
 		if (batch === undefined || this.at < batch.rows.count) return null;
 		this.batches.shift();
 		this.at = 0;
+		this.warmed = 0;
 		return batch.rows;
 	}
 }
@@ -121,6 +128,10 @@ export class Merge {
 		let time = (times[i] as number) + offsetNs;
 		reader.offset(lane.source, offsetNs, time);
 		while (i < last && time < end) {
+			if (i >= lane.warmed) {
+				lane.warmed = Math.min(i + WARM_ROWS, last + 1);
+				reader.warm(lane.source, rows, i, lane.warmed);
+			}
 			const next = (times[i + 1] as number) + offsetNs;
 			if (next === time) break;
 			reader.now[0] = time;

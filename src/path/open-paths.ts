@@ -383,8 +383,10 @@ export class OpenPaths {
 
 	/** Forgets a closed path and its carriers. @param path 0: none */
 	free(path: number): void {
-		const { paths, carriers } = this.#shop;
+		const { paths, carriers, rings } = this.#shop;
 		if (path === 0) return;
+		if (paths.words[path | PathAt.state] === State.closed)
+			rings[paths.words[path | PathAt.closedIn] as number]?.forget(path);
 		for (let carrier = paths.words[path | PathAt.carrier] as number; carrier !== 0; ) {
 			const next = carriers.words[carrier | CarrierAt.sibling] as number;
 			carriers.free(carrier);

@@ -1,96 +1,103 @@
 import { Records } from "./records.js";
 
 /** Of PathAt.state. */
-export const State = { free: 0, open: 1, closed: 2 } as const;
+export const enum State {
+	free = 0,
+	open = 1,
+	closed = 2,
+}
 
 /** Bits of PathAt.marks. */
-export const Mark = {
+export const enum Mark {
 	/** Another open path has the same key: a join by key rests on order. */
-	shared: 0x0001,
+	shared = 0x0001,
 	/** A join rested on order. */
-	order: 0x0002,
+	order = 0x0002,
 	/** … and something was lost in between. */
-	ambiguous: 0x0004,
+	ambiguous = 0x0004,
 	/** First seen at a hook that is not where packets begin. */
-	midway: 0x0008,
+	midway = 0x0008,
 	/** Copies left by several ports. */
-	flooded: 0x0010,
+	flooded = 0x0010,
 	/** Listed by key. */
-	keyed: 0x0020,
+	keyed = 0x0020,
 	/** Listed by range. */
-	ranged: 0x0040,
+	ranged = 0x0040,
 	/** Fragments of one datagram. */
-	fragments: 0x0080,
+	fragments = 0x0080,
 	/** Came off the wire; the node that sent it may be watched. */
-	orphan: 0x0100,
+	orphan = 0x0100,
 	/** Carried by several skbs: the same hook may come again. */
-	manifold: 0x0200,
+	manifold = 0x0200,
 	/** The terminal hook saw it. */
-	arrived: 0x0400,
+	arrived = 0x0400,
 	/** An orphan whose hops a path has taken over in part. */
-	adopted: 0x0800,
+	adopted = 0x0800,
 	/** Joined across the wire by fields that a copy sent within one tick of TSval has, too: one that follows soon may be it. */
-	repeatable: 0x1000,
-} as const;
+	repeatable = 0x1000,
+}
 
 /** Members of a path's record in doubles: see Records. */
-export const PathF64 = {
+export const enum PathF64 {
 	/** In order of opening; names the path. */
-	serial: 0,
+	serial = 0,
 	/** Joiner time of the first sighting and of the latest, ns. */
-	first: 1,
-	latest: 2,
+	first = 1,
+	latest = 2,
 	/** Since when it waits, ns. */
-	since: 3,
-} as const;
+	since = 3,
+}
 
 /** … and in words, behind the doubles. */
-export const PathAt = {
-	state: 8,
-	marks: 9,
-	tuple: 10,
-	firstHop: 11,
-	lastHop: 12,
+export const enum PathAt {
+	state = 8,
+	marks = 9,
+	tuple = 10,
+	firstHop = 11,
+	lastHop = 12,
 	/** First of its carriers. */
-	carrier: 13,
-	subscribers: 14,
+	carrier = 13,
+	subscribers = 14,
 	/** Which waiting list, and its neighbours there. */
-	waiting: 15,
-	older: 16,
-	newer: 17,
-	ipId: 18,
-	sequence: 19,
-	payload: 20,
-	acknowledgement: 21,
-	tsval: 22,
-	window: 23,
-	tcpFlags: 24,
-	hash: 25,
-	length: 26,
-	gsoSize: 27,
-	segments: 28,
-	flags: 29,
-	revision: 30,
-	branches: 31,
+	waiting = 15,
+	older = 16,
+	newer = 17,
+	ipId = 18,
+	sequence = 19,
+	payload = 20,
+	acknowledgement = 21,
+	tsval = 22,
+	window = 23,
+	tcpFlags = 24,
+	hash = 25,
+	length = 26,
+	gsoSize = 27,
+	segments = 28,
+	flags = 29,
+	revision = 30,
+	branches = 31,
 	/** Index into VERDICTS, once closed. */
-	verdict: 32,
+	verdict = 32,
+	/** Its place in the ring of closed paths where it is; which ring, the number says. */
+	closedAt = 43,
+	closedIn = 44,
 	/** Signed. */
-	keyA: 33,
-	keyB: 34,
+	keyA = 33,
+	keyB = 34,
 	/** Same key, in order of opening. */
-	sameNext: 35,
-	samePrevious: 36,
+	sameNext = 35,
+	samePrevious = 36,
 	/** Of the first of its key: the next key in the bucket, and the last of its own. */
-	groupNext: 37,
-	groupTail: 38,
+	groupNext = 37,
+	groupTail = 38,
 	/** Range on a circle of 2^32: TCP bytes, or UDP IPv4 IDs << 16. */
-	rangeStart: 39,
-	rangeSpan: 40,
+	rangeStart = 39,
+	rangeSpan = 40,
 	/** Span of one bit of a hop's coverage. */
-	unit: 41,
+	unit = 41,
 	/** Bytes behind the IP header that a hop has to see of a datagram, when fragments told; 0: unknown. */
-	total: 42,
-} as const;
+	total = 42,
+}
 const SIZE = 64;
 
 /**

@@ -1,2 +1,8 @@
 /** IPPROTO numbers that joining tells apart. */
-export const Protocol = { icmp: 1, tcp: 6, udp: 17, icmpv6: 58, sctp: 132 } as const;
+export const enum Protocol {
+	icmp = 1,
+	tcp = 6,
+	udp = 17,
+	icmpv6 = 58,
+	sctp = 132,
+}

@@ -5,7 +5,12 @@ import type { TupleTable } from "../packet/tuples.js";
  * What a tuple is, in bits: the protocol (8), then the type of ICMP or the operation of ARP (8), which no NAT changes
  * (together `packet`), then the others.
  */
-export const Kind = { packet: 0xffff, icmpError: 0x10000, noNat: 0x20000, known: 0x40000 } as const;
+export const enum Kind {
+	packet = 0xffff,
+	icmpError = 0x10000,
+	noNat = 0x20000,
+	known = 0x40000,
+}
 
 const ICMP = 1;
 const ICMPV6 = 58;

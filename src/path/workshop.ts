@@ -37,6 +37,8 @@ export interface Workshop extends Tables {
 	readonly ordered: ClosedRing;
 	/** Of them, those that were called lost. */
 	readonly lost: ClosedRing;
+	/** These three, by their numbers. */
+	readonly rings: readonly ClosedRing[];
 	readonly dues: DueCache;
 	readonly closing: Closing;
 	readonly losses: Losses;

@@ -7,7 +7,10 @@ import { Joiner } from "../../src/path/joiner.js";
 import { JOURNEYS } from "../path/journeys.js";
 import { type Leg, type Packet, Simulator, TCP } from "../path/simulator.js";
 
-const { syn: S, ack: A, fin: F, psh: P } = TcpFlag;
+const S = TcpFlag.syn;
+const A = TcpFlag.ack;
+const F = TcpFlag.fin;
+const P = TcpFlag.psh;
 const MSS = 1398;
 /** The wire of the simulator: 20 µs; a hop takes 0.7. */
 const TRIP_NS = 7 * 700 + 20_000;

@@ -4,7 +4,11 @@ import fc from "fast-check";
 import { TcpFlag } from "../../src/packet/sightings.js";
 import { CLIENT, Network, SERVER, SERVICE, type Shot } from "./network.js";
 
-const { syn: S, ack: A, fin: F, rst: R, psh: P } = TcpFlag;
+const S = TcpFlag.syn;
+const A = TcpFlag.ack;
+const F = TcpFlag.fin;
+const R = TcpFlag.rst;
+const P = TcpFlag.psh;
 
 /** A whole connection: a request of 100 bytes, an answer of 3000, closed by the client. Times in µs. */
 const HANDSHAKE: readonly Shot[] = [

@@ -47,7 +47,7 @@ describe("the wiring of a lab's node", () => {
 				const due = () => {
 					expectation.update(watch.wiring);
 					return expectation.due(at(tunnel), {
-						family: Family[family],
+						family: family === "ipv4" ? Family.ipv4 : Family.ipv6,
 						protocol: 6,
 						source: from,
 						destination: to,
@@ -67,7 +67,7 @@ describe("the wiring of a lab's node", () => {
 				await until(() => due().kind === "next", 2_000);
 				assert.deepEqual(
 					expectation.due(at("eth0"), {
-						family: Family[family],
+						family: family === "ipv4" ? Family.ipv4 : Family.ipv6,
 						protocol: 6,
 						source: from,
 						destination: to,

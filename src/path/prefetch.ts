@@ -1,0 +1,49 @@
+import type { Sightings } from "../packet/sightings.js";
+import { CarrierAt } from "./carrier-table.js";
+import { HopAt } from "./hop-table.js";
+import { PathAt } from "./path-table.js";
+import type { Workshop } from "./workshop.js";
+
+const MOST = 64;
+
+/**
+ * Reads what the next rows will lead to, level by level: misses of one level overlap, where a row that is worked on
+ * waits for each of its own.
+ */
+export class Prefetch {
+	readonly #shop: Workshop;
+	readonly #ids = new Uint32Array(MOST);
+	/** Keeps the compiler from leaving reads out. */
+	#sum = 0;
+
+	constructor(shop: Workshop) {
+		this.#shop = shop;
+	}
+
+	rows(source: number, rows: Sightings, from: number, to: number): void {
+		const { carriers, paths, hops } = this.#shop;
+		const ids = this.#ids;
+		const { skbLow, skbHigh } = rows;
+		const count = to - from;
+		let sum = 0;
+		for (let n = 0; n < count; n++) {
+			ids[n] = carriers.likely(source, skbLow[from + n] as number, skbHigh[from + n] as number);
+		}
+		const carrierWords = carriers.words;
+		for (let n = 0; n < count; n++) ids[n] = carrierWords[(ids[n] as number) | CarrierAt.path] as number;
+		const pathWords = paths.words;
+		for (let n = 0; n < count; n++) {
+			const path = ids[n] as number;
+			sum = (sum + (pathWords[path | PathAt.newer] as number) + (pathWords[path | PathAt.verdict] as number)) | 0;
+			ids[n] = pathWords[path | PathAt.firstHop] as number;
+		}
+		const hopWords = hops.words;
+		for (let n = 0; n < count; n++) ids[n] = hopWords[(ids[n] as number) | HopAt.next] as number;
+		for (let n = 0; n < count; n++) sum = (sum + (hopWords[(ids[n] as number) | HopAt.next] as number)) | 0;
+		this.#sum = sum;
+	}
+
+	get sum(): number {
+		return this.#sum;
+	}
+}
