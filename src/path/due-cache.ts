@@ -2,6 +2,7 @@ import type { TupleTable } from "../packet/tuples.js";
 import type { Due } from "../wiring/model.js";
 import type { Expectation } from "./expectation.js";
 import { type HookTable, Rank } from "./hook-table.js";
+import { TupleAt, type TupleFacts } from "./tuple-facts.js";
 
 /** What to do with a path whose newest hop is here. */
 export const enum Next {
@@ -15,18 +16,29 @@ export const enum Next {
 	across = 3,
 }
 
-const SETS = 2 ** 16;
 /** No generation of an Expectation. */
 const NEVER = -1;
 const UNKNOWN: Due = { kind: "unknown" };
+/** Pairs (hook, tuple) of which is known where they leave to. */
+const MOST_NODES = 2 ** 16;
+
+/*
+ * An answer, in a word of its tuple's record: the hook, the answer, and in which round of answers it was given. Rounds are
+ * counted from 1, so that 0 is no answer.
+ */
+const ANSWER_SHIFT = 16;
+const ANSWER_MASK = 0x7 << ANSWER_SHIFT;
+const ROUND_SHIFT = 19;
+const LAST_ROUND = 2 ** 13 - 1;
 
 /** Answers of the Expectation per (hook, tuple), until wiring or hooks change: asked for every sighting. */
 export class DueCache {
 	readonly #expectation: Expectation | null;
 	readonly #hooks: HookTable;
 	readonly #tuples: TupleTable;
-	/** Pairs: tuple, hook << 8 | answer. Tuples are dense, so neighbours share cache lines. */
-	readonly #slots = new Uint32Array(SETS * 4);
+	/** TupleFacts' records, in which the answers are: see TupleAt.dues. */
+	readonly #words: Uint32Array;
+	#round = 0;
 	/** Where (hook, tuple) leaves to; asked for only among three nodes or more. */
 	readonly #nodes = new Map<number, string | null>();
 	/** 1: arrived, whatever the tuple. */
@@ -34,7 +46,8 @@ export class DueCache {
 	#expectationGeneration = NEVER;
 	#hooksGeneration = -1;
 
-	constructor(expectation: Expectation | null, hooks: HookTable, tuples: TupleTable) {
+	constructor(expectation: Expectation | null, hooks: HookTable, tuples: TupleTable, facts: TupleFacts) {
+		this.#words = facts.words;
 		this.#expectation = expectation;
 		this.#hooks = hooks;
 		this.#tuples = tuples;
@@ -48,19 +61,25 @@ export class DueCache {
 		return this.#lookUp(hook, tuple);
 	}
 
-	/** Two ways a set: the answer that was asked for last stands first. */
+	/** From the place that the hook would have on, up to the first gap. */
 	#lookUp(hook: number, tuple: number): number {
-		const slots = this.#slots;
-		const set = (((tuple << 1) ^ Math.imul(hook, 0x9e35)) & (SETS - 1)) << 2;
-		const first = slots[set + 1] as number;
-		if (slots[set] === tuple && first >>> 8 === hook) return first & 0xff;
-		const second = slots[set + 3] as number;
-		if (slots[set + 2] === tuple && second >>> 8 === hook) return second & 0xff;
+		const words = this.#words;
+		const start = (tuple << TupleAt.shift) + TupleAt.dues;
+		const wanted = hook | (this.#round << ROUND_SHIFT);
+		const own = hook % TupleAt.dueCount;
+		let place = own;
+		do {
+			const entry = (words[start + place] as number) | 0;
+			if (((entry ^ wanted) & ~ANSWER_MASK) === 0) return (entry & ANSWER_MASK) >> ANSWER_SHIFT;
+			if (entry >>> ROUND_SHIFT !== this.#round) return this.#learn(hook, tuple, start + place);
+			place = place + 1 === TupleAt.dueCount ? 0 : place + 1;
+		} while (place !== own);
+		return this.#learn(hook, tuple, start + own);
+	}
+
+	#learn(hook: number, tuple: number, at: number): number {
 		const answer = this.#ask(hook, tuple);
-		slots[set + 2] = slots[set] as number;
-		slots[set + 3] = first;
-		slots[set] = tuple;
-		slots[set + 1] = (hook << 8) | answer;
+		this.#words[at] = hook | (answer << ANSWER_SHIFT) | (this.#round << ROUND_SHIFT);
 		return answer;
 	}
 
@@ -82,7 +101,7 @@ export class DueCache {
 		if (known !== undefined) return known;
 		const due = this.due(hook, tuple);
 		const node = due.kind === "leaves" && this.watchedElsewhere(hook, due) ? due.node : null;
-		if (this.#nodes.size >= SETS) this.#nodes.clear();
+		if (this.#nodes.size >= MOST_NODES) this.#nodes.clear();
 		this.#nodes.set(key, node);
 		return node;
 	}
@@ -93,9 +112,9 @@ export class DueCache {
 		return this.#expectation.due(this.#hooks.get(hook).id, this.#tuples.get(tuple));
 	}
 
-	/** Some ids name other tuples from now on: all answers are asked for anew, once. */
+	/** An id names another tuple from now on; TupleFacts has forgotten its answers. */
 	forget(): void {
-		this.#expectationGeneration = NEVER;
+		this.#nodes.clear();
 	}
 
 	/** Is it a node whose hooks could see what `hook` saw leaving? */
@@ -147,7 +166,17 @@ export class DueCache {
 
 	#renewAnswers(): void {
 		this.#expectationGeneration = this.#generation();
-		this.#slots.fill(0);
 		this.#nodes.clear();
+		if (this.#round === LAST_ROUND) this.#forgetAll();
+		this.#round++;
+	}
+
+	/** The rounds begin anew: none of the old answers may be taken for a new one. */
+	#forgetAll(): void {
+		const words = this.#words;
+		for (let tuple = 0; tuple < words.length; tuple += 1 << TupleAt.shift) {
+			words.fill(0, tuple + TupleAt.dues, tuple + TupleAt.dues + TupleAt.dueCount);
+		}
+		this.#round = 0;
 	}
 }

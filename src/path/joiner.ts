@@ -102,8 +102,8 @@ export class Joiner implements SourceSink {
 		const hooks = this.#hooks;
 		const losses = this.#losses;
 		this.#facts = new TupleFacts(tuples);
-		this.#ranges = new RangeIndex(paths, tuples.capacity);
-		this.#dues = new DueCache(options.expectation ?? null, hooks, tuples);
+		this.#ranges = new RangeIndex(paths, this.#facts);
+		this.#dues = new DueCache(options.expectation ?? null, hooks, tuples, this.#facts);
 		this.#suspects = new WaitingList(paths, 1);
 		this.#flooded = new WaitingList(paths, 2);
 		this.#orphans = new WaitingList(paths, 3);

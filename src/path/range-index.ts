@@ -1,4 +1,5 @@
 import { PathAt, type PathTable } from "./path-table.js";
+import { TupleAt, type TupleFacts } from "./tuple-facts.js";
 
 /**
  * Open paths of one direction of a connection by their range on a circle of 2^32, sorted by start: a deque over an
@@ -14,48 +15,60 @@ class RangeList {
 	longest = 0;
 }
 
-/** Ranges by direction; a direction is named by the root of its tuples (see TupleFacts). */
+/** Of TupleAt.ranges: the number of a list, and not a path. */
+const LIST = 0x80000000;
+
+/**
+ * Ranges by direction; a direction is named by the root of its tuples (see TupleFacts), whose record holds the path of a
+ * direction that has one, as most have, or the number of its list.
+ */
 export class RangeIndex {
 	readonly #paths: PathTable;
-	readonly #lists: (RangeList | undefined)[] = [];
-	/** The path of a direction that has one, and no list: most have. By root; 0: none. */
-	readonly #only: Uint32Array;
+	/** TupleFacts' records: see TupleAt.ranges. */
+	readonly #words: Uint32Array;
+	readonly #lists: RangeList[] = [];
+	/** Numbers of lists that no direction uses. */
+	readonly #idle: number[] = [];
 	/** What `overlapping` found. */
 	found = new Uint32Array(64);
 
-	/** @param roots the highest root that there can be */
-	constructor(paths: PathTable, roots: number) {
+	constructor(paths: PathTable, facts: TupleFacts) {
 		this.#paths = paths;
-		this.#only = new Uint32Array(roots + 1);
+		this.#words = facts.words;
 	}
 
 	count(root: number): number {
-		return this.#only[root] !== 0 ? 1 : (this.#lists[root]?.count ?? 0);
+		const held = this.#held(root);
+		if (held === 0) return 0;
+		return held < LIST ? 1 : this.#list(held).count;
 	}
 
 	/** The path with the lowest start; 0: none. */
 	front(root: number): number {
-		const list = this.#lists[root];
-		return list === undefined || list.count === 0 ? (this.#only[root] as number) : (list.items[list.first] as number);
+		const held = this.#held(root);
+		if (held < LIST) return held;
+		const list = this.#list(held);
+		return list.items[list.first] as number;
 	}
 
 	add(root: number, path: number): void {
-		let list = this.#lists[root];
-		if (list === undefined) {
-			const only = this.#only[root] as number;
-			if (only === 0) {
-				this.#only[root] = path;
-				return;
-			}
-			list = new RangeList();
-			this.#lists[root] = list;
-			this.#only[root] = 0;
-			this.add(root, only);
+		const held = this.#held(root);
+		if (held === 0) {
+			this.#hold(root, path);
+			return;
 		}
-		if (list.count === 0) {
-			list.first = 0;
-			list.longest = 0;
+		if (held >= LIST) {
+			this.#addTo(this.#list(held), path);
+			return;
 		}
+		const number = this.#idle.pop() ?? this.#lists.push(new RangeList()) - 1;
+		this.#hold(root, (LIST | number) >>> 0);
+		const list = this.#lists[number] as RangeList;
+		this.#addTo(list, held);
+		this.#addTo(list, path);
+	}
+
+	#addTo(list: RangeList, path: number): void {
 		const paths = this.#paths;
 		const start = paths.words[path | PathAt.rangeStart] as number;
 		list.longest = Math.max(list.longest, paths.words[path | PathAt.rangeSpan] as number);
@@ -63,12 +76,19 @@ export class RangeIndex {
 	}
 
 	remove(root: number, path: number): void {
-		if (this.#only[root] === path) {
-			this.#only[root] = 0;
+		const held = this.#held(root);
+		if (held < LIST) {
+			if (held === path) this.#hold(root, 0);
 			return;
 		}
-		const list = this.#lists[root];
-		if (list === undefined) return;
+		const list = this.#list(held);
+		this.#takeOut(list, path);
+		if (list.count > 1) return;
+		this.#hold(root, list.count === 0 ? 0 : (list.items[list.first] as number));
+		this.#putAside(held);
+	}
+
+	#takeOut(list: RangeList, path: number): void {
 		let at = this.#lowerBound(list, this.#paths.words[path | PathAt.rangeStart] as number, false);
 		const end = list.first + list.count;
 		while (at < end && list.items[at] !== path) at++;
@@ -82,17 +102,38 @@ export class RangeIndex {
 		list.count--;
 	}
 
+	#held(root: number): number {
+		return this.#words[(root << TupleAt.shift) | TupleAt.ranges] as number;
+	}
+
+	#hold(root: number, held: number): void {
+		this.#words[(root << TupleAt.shift) | TupleAt.ranges] = held;
+	}
+
+	#list(held: number): RangeList {
+		return this.#lists[held & ~LIST] as RangeList;
+	}
+
+	/** No direction has this list any more. */
+	#putAside(held: number): void {
+		const list = this.#list(held);
+		list.first = 0;
+		list.count = 0;
+		list.longest = 0;
+		this.#idle.push(held & ~LIST);
+	}
+
 	/** Fills `found` with the paths whose range shares a point with [start, start + span), by start; returns how many. */
 	overlapping(root: number, start: number, span: number): number {
 		const paths = this.#paths;
-		const only = this.#only[root] as number;
-		if (only !== 0) {
-			this.found[0] = only;
-			const ahead = ((paths.words[only | PathAt.rangeStart] as number) - start) | 0;
-			return ahead < span && ahead + (paths.words[only | PathAt.rangeSpan] as number) > 0 ? 1 : 0;
+		const held = this.#held(root);
+		if (held === 0) return 0;
+		if (held < LIST) {
+			this.found[0] = held;
+			const ahead = ((paths.words[held | PathAt.rangeStart] as number) - start) | 0;
+			return ahead < span && ahead + (paths.words[held | PathAt.rangeSpan] as number) > 0 ? 1 : 0;
 		}
-		const list = this.#lists[root];
-		if (list === undefined || list.count === 0) return 0;
+		const list = this.#list(held);
 		const end = list.first + list.count;
 		let n = 0;
 		for (let at = this.#lowerBound(list, (start - list.longest) >>> 0, false); at < end; at++) {
@@ -108,26 +149,19 @@ export class RangeIndex {
 
 	/** Another tuple of the direction became known: its ranges join those of the root. */
 	merge(from: number, to: number): void {
-		const only = this.#only[from] as number;
-		if (only !== 0) {
-			this.#only[from] = 0;
-			this.add(to, only);
-			return;
-		}
-		const list = this.#lists[from];
-		if (list === undefined) return;
-		this.#lists[from] = undefined;
-		for (let i = 0; i < list.count; i++) this.add(to, list.items[list.first + i] as number);
+		for (const path of this.take(from)) this.add(to, path);
 	}
 
 	/** Takes out all paths of a direction and returns them, lowest first. */
 	take(root: number): number[] {
-		const only = this.#only[root] as number;
-		this.#only[root] = 0;
-		if (only !== 0) return [only];
-		const list = this.#lists[root];
-		this.#lists[root] = undefined;
-		return list === undefined ? [] : Array.from(list.items.subarray(list.first, list.first + list.count));
+		const held = this.#held(root);
+		if (held === 0) return [];
+		this.#hold(root, 0);
+		if (held < LIST) return [held];
+		const list = this.#list(held);
+		const taken = Array.from(list.items.subarray(list.first, list.first + list.count));
+		this.#putAside(held);
+		return taken;
 	}
 
 	/** First position whose start is not before `start` (or, `after`: behind it), on the circle. */

@@ -18,32 +18,47 @@ const ICMPV6 = 58;
 const ICMP_ERRORS = new Set([3, 4, 5, 11, 12]);
 
 /**
- * What joining needs to know of a tuple, as columns by its id, and which tuples are faces of one direction of a
- * connection: NAT gives a packet another tuple on its way, and the first that is seen to do so tells it for all.
+ * Members of a tuple's record: all that joining asks of a tuple stands in one cache line, so that a packet of a flow that
+ * was not seen lately costs one wait and not one for each question.
+ *
+ *     words[tuple << TupleAt.shift | n]
+ */
+export const enum TupleAt {
+	shift = 4,
+	/** See Kind; 0: not worked out yet. */
+	kind = 0,
+	/** The root of its direction; 0: the tuple itself. */
+	root = 1,
+	/** The next of its direction, in a circle; 0: it is alone. */
+	ring = 2,
+	/** RangeIndex's, of a root. */
+	ranges = 3,
+	/** DueCache's, to the end of the line. */
+	dues = 4,
+	dueCount = 12,
+}
+
+/**
+ * What joining needs to know of a tuple, and which tuples are faces of one direction of a connection: NAT gives a packet
+ * another tuple on its way, and the first that is seen to do so tells it for all.
  */
 export class TupleFacts {
+	readonly words: Uint32Array;
 	readonly #tuples: TupleTable;
-	readonly #kinds: Uint32Array;
-	/** The root of a tuple's direction; 0: the tuple itself. */
-	readonly #roots: Uint32Array;
-	/** The next of its direction, in a circle; 0: it is alone. */
-	readonly #ring: Uint32Array;
 
 	constructor(tuples: TupleTable) {
 		this.#tuples = tuples;
-		this.#kinds = new Uint32Array(tuples.capacity + 1);
-		this.#roots = new Uint32Array(tuples.capacity + 1);
-		this.#ring = new Uint32Array(tuples.capacity + 1);
+		this.words = new Uint32Array((tuples.capacity + 1) << TupleAt.shift);
 	}
 
 	/** See Kind. */
 	kind(tuple: number): number {
-		const kind = this.#kinds[tuple] as number;
+		const kind = this.words[(tuple << TupleAt.shift) | TupleAt.kind] as number;
 		return kind !== 0 ? kind : this.#learn(tuple);
 	}
 
 	root(tuple: number): number {
-		const root = this.#roots[tuple] as number;
+		const root = this.words[(tuple << TupleAt.shift) | TupleAt.root] as number;
 		return root === 0 ? tuple : root;
 	}
 
@@ -76,31 +91,38 @@ export class TupleFacts {
 		if (root === other) return 0;
 		let member = other;
 		do {
-			this.#roots[member] = root;
+			this.#set(member, TupleAt.root, root);
 			member = this.#next(member);
 		} while (member !== other);
 		const next = this.#next(root);
-		this.#ring[root] = this.#next(other);
-		this.#ring[other] = next;
-		this.#roots[root] = root;
+		this.#set(root, TupleAt.ring, this.#next(other));
+		this.#set(other, TupleAt.ring, next);
+		this.#set(root, TupleAt.root, root);
 		return other;
 	}
 
-	/** The id was retired from the table: what it means next is another story, and its direction is learned anew. */
+	/**
+	 * The id was retired from the table: what it means next is another story, and its direction is learned anew. Its ranges
+	 * are the caller's to take out before.
+	 */
 	forget(id: number): void {
-		this.#kinds[id] = 0;
 		let member = id;
-		while (this.#roots[member] !== 0) {
+		while (this.words[(member << TupleAt.shift) | TupleAt.root] !== 0) {
 			const next = this.#next(member);
-			this.#roots[member] = 0;
-			this.#ring[member] = 0;
+			this.#set(member, TupleAt.root, 0);
+			this.#set(member, TupleAt.ring, 0);
 			member = next;
 		}
+		this.words.fill(0, id << TupleAt.shift, (id + 1) << TupleAt.shift);
 	}
 
 	#next(member: number): number {
-		const next = this.#ring[member] as number;
+		const next = this.words[(member << TupleAt.shift) | TupleAt.ring] as number;
 		return next === 0 ? member : next;
+	}
+
+	#set(tuple: number, member: TupleAt, value: number): void {
+		this.words[(tuple << TupleAt.shift) | member] = value;
 	}
 
 	#learn(tuple: number): number {
@@ -112,7 +134,7 @@ export class TupleFacts {
 		const type = icmp ? port >>> 8 : family === Family.arp ? port & 0xff : 0;
 		const isError = icmp && (protocol === ICMP ? ICMP_ERRORS.has(type) : type < 128);
 		const kind = protocol | (type << 8) | Kind.known | (isError ? Kind.icmpError : 0) | (isIp ? 0 : Kind.noNat);
-		this.#kinds[tuple] = kind;
+		this.#set(tuple, TupleAt.kind, kind);
 		return kind;
 	}
 }
