@@ -157,8 +157,8 @@ export class Adoption {
 		if ((facts.kind(paths.words[path | PathAt.tuple] as number) & 0xff) !== Protocol.tcp)
 			return paths.words[path | PathAt.ipId] !== 0;
 		if (paths.words[path | PathAt.tsval] !== paths.words[orphan | PathAt.tsval]) return false;
-		const [segments, ipId] = [paths.words[orphan | PathAt.segments], paths.words[orphan | PathAt.ipId]];
-		return !isOtherSegment(paths, path, segments as number, ipId as number);
+		const [segments, ipId] = [paths.segments(orphan), paths.words[orphan | PathAt.ipId]];
+		return !isOtherSegment(paths, path, segments, ipId as number);
 	}
 
 	#copyHops(orphan: number, path: number): void {

@@ -87,7 +87,7 @@ export class ByRange {
 			const tuple = hops.words[lastHop | HopAt.tuple] as number;
 			return dues.next(last, tuple) === Next.across && dues.leadsTo(last, tuple, sight.hook);
 		}
-		if ((paths.words[path | PathAt.segments] as number) < 2 && sight.segments < 2) return false;
+		if (paths.segments(path) < 2 && sight.segments < 2) return false;
 		return sight.rank > (hooks.rank[last] as number);
 	}
 
@@ -96,10 +96,10 @@ export class ByRange {
 		const { paths } = this.#shop;
 		const numbered = paths.words[path | PathAt.ipId] !== 0;
 		if (!numbered && sight.ipId !== 0) return false;
-		const gsoSize = paths.words[path | PathAt.gsoSize] as number;
+		const gsoSize = paths.gsoSize(path);
 		if (sight.segments > 1) return sight.gsoSize === gsoSize;
 		const place = numbered ? (sight.ipId - (paths.words[path | PathAt.ipId] as number)) & 0xffff : this.#unitsSeen(hop);
-		const isLast = place === (paths.words[path | PathAt.segments] as number) - 1;
+		const isLast = place === paths.segments(path) - 1;
 		return sight.payload === (isLast ? (paths.words[path | PathAt.payload] as number) - place * gsoSize : gsoSize);
 	}
 
@@ -140,7 +140,7 @@ export class ByRange {
 		const own = paths.words[path | PathAt.ipId] as number;
 		if (sight.ipId === 0 || own === 0) return false;
 		const ahead = (sight.ipId - own) & 0xffff;
-		return ahead < (paths.words[path | PathAt.segments] as number) || ONE_ID - ahead < sight.segments;
+		return ahead < paths.segments(path) || ONE_ID - ahead < sight.segments;
 	}
 
 	#overlap(a: number, b: number): boolean {

@@ -1,5 +1,13 @@
 import { PathAt, type PathTable } from "./path-table.js";
 
+/** A path knows its place in a ring, and above this bit the ring's number. */
+const NUMBER_SHIFT = 24;
+
+/** The number of the ring that a path is in. @param closedAt of a closed path */
+export function ringOf(closedAt: number): number {
+	return closedAt >>> NUMBER_SHIFT;
+}
+
 /**
  * Closed paths in the order of closing, for as long as a late report may still revise them. A path knows its place, so
  * that whoever forgets it earlier leaves a gap: the oldest is taken without a look at records that left the cache long ago.
@@ -29,9 +37,7 @@ export class ClosedRing {
 		const at = (this.#first + this.#count) & this.#mask;
 		this.#ids[at] = path;
 		this.#times[at] = time;
-		const { words } = this.#paths;
-		words[path | PathAt.closedAt] = at;
-		words[path | PathAt.closedIn] = this.#number;
+		this.#paths.words[path | PathAt.closedAt] = at | (this.#number << NUMBER_SHIFT);
 		this.#count++;
 		return forgotten;
 	}
@@ -55,7 +61,7 @@ export class ClosedRing {
 
 	/** The path, if it is here, is forgotten. */
 	forget(path: number): void {
-		const at = this.#paths.words[path | PathAt.closedAt] as number;
+		const at = (this.#paths.words[path | PathAt.closedAt] as number) & this.#mask;
 		if (this.#ids[at] === path) this.#ids[at] = 0;
 	}
 

@@ -2,7 +2,7 @@ import type { TupleTable } from "../packet/tuples.js";
 import type { Due } from "../wiring/model.js";
 import type { Expectation } from "./expectation.js";
 import { type HookTable, Rank } from "./hook-table.js";
-import { TupleAt, type TupleFacts } from "./tuple-facts.js";
+import { TupleAt, type TupleFacts, TupleSize } from "./tuple-facts.js";
 
 /** What to do with a path whose newest hop is here. */
 export const enum Next {
@@ -64,15 +64,15 @@ export class DueCache {
 	/** From the place that the hook would have on, up to the first gap. */
 	#lookUp(hook: number, tuple: number): number {
 		const words = this.#words;
-		const start = (tuple << TupleAt.shift) + TupleAt.dues;
+		const start = (tuple << TupleSize.shift) + TupleAt.dues;
 		const wanted = hook | (this.#round << ROUND_SHIFT);
-		const own = hook % TupleAt.dueCount;
+		const own = hook % TupleSize.dues;
 		let place = own;
 		do {
 			const entry = (words[start + place] as number) | 0;
 			if (((entry ^ wanted) & ~ANSWER_MASK) === 0) return (entry & ANSWER_MASK) >> ANSWER_SHIFT;
 			if (entry >>> ROUND_SHIFT !== this.#round) return this.#learn(hook, tuple, start + place);
-			place = place + 1 === TupleAt.dueCount ? 0 : place + 1;
+			place = place + 1 === TupleSize.dues ? 0 : place + 1;
 		} while (place !== own);
 		return this.#learn(hook, tuple, start + own);
 	}
@@ -174,8 +174,8 @@ export class DueCache {
 	/** The rounds begin anew: none of the old answers may be taken for a new one. */
 	#forgetAll(): void {
 		const words = this.#words;
-		for (let tuple = 0; tuple < words.length; tuple += 1 << TupleAt.shift) {
-			words.fill(0, tuple + TupleAt.dues, tuple + TupleAt.dues + TupleAt.dueCount);
+		for (let tuple = 0; tuple < words.length; tuple += 1 << TupleSize.shift) {
+			words.fill(0, tuple + TupleAt.dues, tuple + TupleAt.dues + TupleSize.dues);
 		}
 		this.#round = 0;
 	}

@@ -1,4 +1,4 @@
-import { TcpFlag } from "../packet/sightings.js";
+import { type Sightings, TcpFlag } from "../packet/sightings.js";
 import { PathAt, type PathTable } from "./path-table.js";
 import type { Sight } from "./sight.js";
 import { Kind } from "./tuple-facts.js";
@@ -10,7 +10,7 @@ import { Kind } from "./tuple-facts.js";
  */
 
 /** ECN's echo bits are the peers' own; everything else stays from hook to hook. */
-const STEADY_FLAGS = 0xff & ~(TcpFlag.ece | TcpFlag.cwr);
+const STEADY_SHAPE = ~(TcpFlag.ece | TcpFlag.cwr);
 
 /** Does the path's packet equal the sighting's in every field? */
 export function isSamePacket(paths: PathTable, path: number, pathKind: number, sight: Sight): boolean {
@@ -21,8 +21,7 @@ export function isSamePacket(paths: PathTable, path: number, pathKind: number, s
 		paths.words[path | PathAt.payload] === rows.payload[i] &&
 		paths.words[path | PathAt.acknowledgement] === rows.acknowledgement[i] &&
 		paths.words[path | PathAt.tsval] === rows.tsval[i] &&
-		paths.words[path | PathAt.window] === rows.window[i] &&
-		(((paths.words[path | PathAt.tcpFlags] as number) ^ (rows.tcpFlags[i] as number)) & STEADY_FLAGS) === 0 &&
+		(((paths.words[path | PathAt.shape] as number) ^ shapeOf(rows, i)) & STEADY_SHAPE) === 0 &&
 		(paths.words[path | PathAt.hash] === rows.hash[i] || (kind & Kind.icmpError) !== 0) &&
 		((pathKind ^ kind) & Kind.packet) === 0
 	);
@@ -34,8 +33,13 @@ export function isSamePacket(paths: PathTable, path: number, pathKind: number, s
  */
 export function isOtherSegment(paths: PathTable, path: number, segments: number, ipId: number): boolean {
 	const own = paths.words[path | PathAt.ipId] as number;
-	const single = segments < 2 && (paths.words[path | PathAt.segments] as number) < 2;
+	const single = segments < 2 && paths.segments(path) < 2;
 	return single && own !== 0 && ipId !== 0 && own !== ipId;
+}
+
+/** TCP flags and window as a path keeps them. */
+function shapeOf(rows: Sightings, i: number): number {
+	return (rows.tcpFlags[i] as number) | ((rows.window[i] as number) << 8);
 }
 
 /** The fields of a sighting as a path keeps them, in place. */
@@ -46,8 +50,7 @@ export function setPacket(paths: PathTable, path: number, sight: Sight): void {
 	paths.words[path | PathAt.payload] = rows.payload[i] as number;
 	paths.words[path | PathAt.acknowledgement] = rows.acknowledgement[i] as number;
 	paths.words[path | PathAt.tsval] = rows.tsval[i] as number;
-	paths.words[path | PathAt.window] = rows.window[i] as number;
-	paths.words[path | PathAt.tcpFlags] = rows.tcpFlags[i] as number;
+	paths.words[path | PathAt.shape] = shapeOf(rows, i);
 	paths.words[path | PathAt.hash] = rows.hash[i] as number;
 }
 
@@ -59,9 +62,7 @@ export function setKey(paths: PathTable, path: number, kind: number): void {
 	const hash = (kind & Kind.icmpError) === 0 ? (paths.words[path | PathAt.hash] as number) : 0;
 	const id = (paths.words[path | PathAt.ipId] as number) ^ (kind << 16);
 	const payload = paths.words[path | PathAt.payload] as number;
-	const shape =
-		((paths.words[path | PathAt.window] as number) << 8) |
-		((paths.words[path | PathAt.tcpFlags] as number) & STEADY_FLAGS);
+	const shape = (paths.words[path | PathAt.shape] as number) & STEADY_SHAPE;
 	paths.signed[path | PathAt.keyA] = mixA(sequence, acknowledgement, tsval, hash, id, payload, shape);
 	paths.signed[path | PathAt.keyB] = mixB(sequence, acknowledgement, tsval, hash, id, payload, shape);
 }
@@ -74,7 +75,7 @@ export function keyA({ rows, i, kind }: Sight): number {
 		(kind & Kind.icmpError) === 0 ? (rows.hash[i] as number) : 0,
 		(rows.ipId[i] as number) ^ (kind << 16),
 		rows.payload[i] as number,
-		((rows.window[i] as number) << 8) | ((rows.tcpFlags[i] as number) & STEADY_FLAGS),
+		shapeOf(rows, i) & STEADY_SHAPE,
 	);
 }
 
@@ -86,7 +87,7 @@ export function keyB({ rows, i, kind }: Sight): number {
 		(kind & Kind.icmpError) === 0 ? (rows.hash[i] as number) : 0,
 		(rows.ipId[i] as number) ^ (kind << 16),
 		rows.payload[i] as number,
-		((rows.window[i] as number) << 8) | ((rows.tcpFlags[i] as number) & STEADY_FLAGS),
+		shapeOf(rows, i) & STEADY_SHAPE,
 	);
 }
 

@@ -49,8 +49,8 @@ export class Listing {
 	/** Sets the range: TCP bytes, or IP IDs of UDP, and the unit in which hops tell how much they saw. */
 	#setRange(path: number, protocol: number): void {
 		const { paths } = this.#shop;
-		const segments = paths.words[path | PathAt.segments] as number;
-		const gsoSize = paths.words[path | PathAt.gsoSize] as number;
+		const segments = paths.segments(path);
+		const gsoSize = paths.gsoSize(path);
 		const payload = paths.words[path | PathAt.payload] as number;
 		const each = Math.ceil(segments / 64);
 		if (protocol === Protocol.tcp) {
@@ -78,10 +78,7 @@ export class Listing {
 	#mayBeRecut(path: number, hook: number, rank: number): boolean {
 		const { paths, hooks } = this.#shop;
 		if (rank === Rank.nicIngress || rank === Rank.tunnelIngress) return true;
-		return (
-			(paths.words[path | PathAt.segments] as number) > 1 &&
-			hooks.watchesRank(hooks.source[hook] as number, Rank.nicEgress)
-		);
+		return paths.segments(path) > 1 && hooks.watchesRank(hooks.source[hook] as number, Rank.nicEgress);
 	}
 
 	/**
@@ -100,7 +97,7 @@ export class Listing {
 		const isCut =
 			protocol === Protocol.tcp
 				? (paths.words[path | PathAt.payload] as number) > 0
-				: protocol === Protocol.udp && (paths.words[path | PathAt.segments] as number) > 1;
+				: protocol === Protocol.udp && paths.segments(path) > 1;
 		if (!isCut) return 0;
 		this.#setRange(path, protocol);
 		const root = facts.root(paths.words[path | PathAt.tuple] as number);

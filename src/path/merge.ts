@@ -24,10 +24,11 @@ export interface TiedRow {
 
 const WARM_ROWS = 64;
 
-/** Batches of one ring, or of one source that merged its rings itself: rising times. */
+/** Batches of one ring, or of one source that merged its rings itself: rising times. The first of them is being read. */
 class Lane {
 	readonly source: number;
 	readonly batches: { readonly rows: Sightings; readonly offsetNs: number }[] = [];
+	/** Its next row in the first batch. */
 	at = 0;
 	/** Rows of the first batch before this one are warm. */
 	warmed = 0;
@@ -36,13 +37,14 @@ class Lane {
 		this.source = source;
 	}
 
-	get head(): number {
+	/** Time of the next row on the joiner's line; Infinity: there is none yet. */
+	head(): number {
 		const batch = this.batches[0];
 		return batch === undefined ? Number.POSITIVE_INFINITY : (batch.rows.time[this.at] as number) + batch.offsetNs;
 	}
 
 	/** Time of the row behind the head; Infinity: there is none yet. */
-	get second(): number {
+	second(): number {
 		const batch = this.batches[0];
 		if (batch === undefined) return Number.POSITIVE_INFINITY;
 		if (this.at + 1 < batch.rows.count) return (batch.rows.time[this.at + 1] as number) + batch.offsetNs;
@@ -68,6 +70,8 @@ class Lane {
  */
 export class Merge {
 	readonly #lanes: Lane[] = [];
+	/** Of each lane, see Lane.head. */
+	#heads = new Float64Array(0);
 	#queued = 0;
 
 	/** Rows that wait for a watermark. */
@@ -77,12 +81,19 @@ export class Merge {
 
 	/** A lane for `push`. */
 	open(source: number): number {
-		return this.#lanes.push(new Lane(source)) - 1;
+		const lane = this.#lanes.push(new Lane(source)) - 1;
+		const heads = new Float64Array(lane + 1).fill(Number.POSITIVE_INFINITY);
+		heads.set(this.#heads);
+		this.#heads = heads;
+		return lane;
 	}
 
 	/** Takes the batch over until `done`. @param offsetNs from the source's clock to the joiner's line */
 	push(lane: number, rows: Sightings, offsetNs: number): void {
-		this.#lanes[lane]?.batches.push({ rows, offsetNs });
+		const batches = this.#lanes[lane]?.batches;
+		if (batches === undefined) return;
+		batches.push({ rows, offsetNs });
+		if (batches.length === 1) this.#heads[lane] = (rows.time[0] as number) + offsetNs;
 		this.#queued += rows.count;
 	}
 
@@ -97,63 +108,70 @@ export class Merge {
 
 	/** Reads every row before `limit`. */
 	drain(limit: number, reader: RowReader): void {
+		const heads = this.#heads;
 		for (;;) {
-			let first: Lane | null = null;
+			let first = 0;
 			let least = Number.POSITIVE_INFINITY;
 			let rival = Number.POSITIVE_INFINITY;
-			for (const lane of this.#lanes) {
-				const head = lane.head;
+			for (let n = 0; n < heads.length; n++) {
+				const head = heads[n] as number;
 				if (head < least) {
 					rival = least;
 					least = head;
-					first = lane;
+					first = n;
 				} else if (head < rival) {
 					rival = head;
 				}
 			}
-			if (first === null || least >= limit) return;
-			if (least === rival || least === first.second) this.#tie(least, reader);
-			else this.#run(first, Math.min(limit, rival), reader);
+			if (least >= limit) return;
+			const lane = this.#lanes[first] as Lane;
+			if (least === rival || !this.#run(lane, Math.min(limit, rival), reader)) this.#tie(least, reader);
+			else heads[first] = lane.head();
 		}
 	}
 
-	/** Reads rows of one lane while they stand alone before `end`; at least one. */
-	#run(lane: Lane, end: number, reader: RowReader): void {
+	/** Reads rows of one lane while they stand alone before `end`. Returns false when not even the first does. */
+	#run(lane: Lane, end: number, reader: RowReader): boolean {
 		const batch = lane.batches[0];
-		if (batch === undefined) return;
+		if (batch === undefined) return false;
 		const { rows, offsetNs } = batch;
+		const { source } = lane;
 		const times = rows.time;
+		const begun = lane.at;
 		const last = rows.count - 1;
-		let i = lane.at;
+		const { now } = reader;
+		let i = begun;
 		let time = (times[i] as number) + offsetNs;
-		reader.offset(lane.source, offsetNs, time);
+		reader.offset(source, offsetNs, time);
 		while (i < last && time < end) {
-			if (i >= lane.warmed) {
-				lane.warmed = Math.min(i + WARM_ROWS, last + 1);
-				reader.warm(lane.source, rows, i, lane.warmed);
-			}
 			const next = (times[i + 1] as number) + offsetNs;
 			if (next === time) break;
-			reader.now[0] = time;
-			reader.row(lane.source, rows, i);
+			if (i >= lane.warmed) {
+				lane.warmed = Math.min(i + WARM_ROWS, last + 1);
+				reader.warm(source, rows, i, lane.warmed);
+			}
+			now[0] = time;
+			reader.row(source, rows, i);
 			time = next;
 			i++;
 		}
-		this.#queued -= i - lane.at;
+		this.#queued -= i - begun;
 		lane.at = i;
-		if (i === last && time < end && lane.second !== time) {
-			reader.now[0] = time;
-			reader.row(lane.source, rows, i);
+		if (i === last && time < end && lane.second() !== time) {
+			now[0] = time;
+			reader.row(source, rows, i);
 			this.#step(lane, reader);
+			return true;
 		}
+		return i > begun;
 	}
 
 	/** Reads all rows of one time, of all lanes, in the order of their content. */
 	#tie(time: number, reader: RowReader): void {
 		const tied: TiedRow[] = [];
 		const finished: Sightings[] = [];
-		for (const lane of this.#lanes) {
-			while (lane.head === time) {
+		for (const [n, lane] of this.#lanes.entries()) {
+			while (lane.head() === time) {
 				const batch = lane.batches[0];
 				if (batch === undefined) break;
 				reader.offset(lane.source, batch.offsetNs, time);
@@ -161,6 +179,7 @@ export class Merge {
 				const done = lane.step();
 				if (done !== null) finished.push(done);
 			}
+			this.#heads[n] = lane.head();
 		}
 		this.#queued -= tied.length;
 		if (tied.length > 1) tied.sort((a, b) => reader.compare(a, b));

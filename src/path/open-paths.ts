@@ -1,7 +1,7 @@
 import { EventFlag } from "../packet/sightings.js";
 import { Adoption } from "./adoption.js";
 import { CarrierAt, CarrierF64 } from "./carrier-table.js";
-import type { ClosedRing } from "./closed-ring.js";
+import { type ClosedRing, ringOf } from "./closed-ring.js";
 import type { Occasion } from "./closing.js";
 import { Next } from "./due-cache.js";
 import { Equals } from "./equals.js";
@@ -91,8 +91,7 @@ export class OpenPaths {
 		paths.words[path | PathAt.tuple] = tuple;
 		setPacket(paths, path, sight);
 		paths.words[path | PathAt.length] = rows.length[i] as number;
-		paths.words[path | PathAt.gsoSize] = rows.gsoSize[i] as number;
-		paths.words[path | PathAt.segments] = rows.segments[i] as number;
+		paths.words[path | PathAt.gso] = (rows.gsoSize[i] as number) | ((rows.segments[i] as number) << 16);
 		paths.words[path | PathAt.flags] = flags;
 		paths.words[path | PathAt.subscribers] = 0;
 		paths.words[path | PathAt.firstHop] = 0;
@@ -386,7 +385,7 @@ export class OpenPaths {
 		const { paths, carriers, rings } = this.#shop;
 		if (path === 0) return;
 		if (paths.words[path | PathAt.state] === State.closed)
-			rings[paths.words[path | PathAt.closedIn] as number]?.forget(path);
+			rings[ringOf(paths.words[path | PathAt.closedAt] as number)]?.forget(path);
 		for (let carrier = paths.words[path | PathAt.carrier] as number; carrier !== 0; ) {
 			const next = carriers.words[carrier | CarrierAt.sibling] as number;
 			carriers.free(carrier);

@@ -48,7 +48,7 @@ export const enum PathF64 {
 	since = 3,
 }
 
-/** … and in words, behind the doubles. */
+/** … and in words, behind the doubles. What every path needs stands in the first two cache lines. */
 export const enum PathAt {
 	state = 8,
 	marks = 9,
@@ -58,45 +58,44 @@ export const enum PathAt {
 	/** First of its carriers. */
 	carrier = 13,
 	subscribers = 14,
-	/** Which waiting list, and its neighbours there. */
-	waiting = 15,
-	older = 16,
-	newer = 17,
-	ipId = 18,
-	sequence = 19,
-	payload = 20,
-	acknowledgement = 21,
-	tsval = 22,
-	window = 23,
-	tcpFlags = 24,
-	hash = 25,
-	length = 26,
-	gsoSize = 27,
-	segments = 28,
-	flags = 29,
-	revision = 30,
-	branches = 31,
 	/** Index into VERDICTS, once closed. */
-	verdict = 32,
-	/** Its place in the ring of closed paths where it is; which ring, the number says. */
-	closedAt = 43,
-	closedIn = 44,
+	verdict = 15,
+	ipId = 16,
+	sequence = 17,
+	payload = 18,
+	acknowledgement = 19,
+	tsval = 20,
+	/** TCP flags | window << 8. */
+	shape = 21,
+	hash = 22,
+	length = 23,
+	/** gso_size | segments << 16: see PathTable.gsoSize and segments. */
+	gso = 24,
+	flags = 25,
+	revision = 26,
+	branches = 27,
+	/** Which waiting list, and its neighbours there. */
+	waiting = 28,
+	older = 29,
+	newer = 30,
+	/** Its place in a ring of closed paths, and which: see ClosedRing. */
+	closedAt = 31,
 	/** Signed. */
-	keyA = 33,
-	keyB = 34,
+	keyA = 32,
+	keyB = 33,
 	/** Same key, in order of opening. */
-	sameNext = 35,
-	samePrevious = 36,
+	sameNext = 34,
+	samePrevious = 35,
 	/** Of the first of its key: the next key in the bucket, and the last of its own. */
-	groupNext = 37,
-	groupTail = 38,
+	groupNext = 36,
+	groupTail = 37,
 	/** Range on a circle of 2^32: TCP bytes, or UDP IPv4 IDs << 16. */
-	rangeStart = 39,
-	rangeSpan = 40,
+	rangeStart = 38,
+	rangeSpan = 39,
 	/** Span of one bit of a hop's coverage. */
-	unit = 41,
+	unit = 40,
 	/** Bytes behind the IP header that a hop has to see of a datagram, when fragments told; 0: unknown. */
-	total = 42,
+	total = 41,
 }
 const SIZE = 64;
 
@@ -121,6 +120,15 @@ export class PathTable extends Records {
 		words[id | PathAt.carrier] = 0;
 		words[id | PathAt.branches] = 0;
 		return id;
+	}
+
+	/** Payload bytes of a segment; 0: not GSO. */
+	gsoSize(id: number): number {
+		return (this.words[id | PathAt.gso] as number) & 0xffff;
+	}
+
+	segments(id: number): number {
+		return (this.words[id | PathAt.gso] as number) >>> 16;
 	}
 
 	free(id: number): void {

@@ -141,10 +141,10 @@ export class PathView {
 	}
 	/** TCP, unscaled. */
 	get window(): number {
-		return this.#tables.paths.words[this.#path | PathAt.window] as number;
+		return (this.#tables.paths.words[this.#path | PathAt.shape] as number) >>> 8;
 	}
 	get tcpFlags(): number {
-		return this.#tables.paths.words[this.#path | PathAt.tcpFlags] as number;
+		return (this.#tables.paths.words[this.#path | PathAt.shape] as number) & 0xff;
 	}
 	/** EventFlag bits of the first sighting. */
 	get flags(): number {
@@ -158,10 +158,10 @@ export class PathView {
 		return this.#tables.paths.words[this.#path | PathAt.payload] as number;
 	}
 	get gsoSize(): number {
-		return this.#tables.paths.words[this.#path | PathAt.gsoSize] as number;
+		return this.#tables.paths.gsoSize(this.#path);
 	}
 	get segments(): number {
-		return this.#tables.paths.words[this.#path | PathAt.segments] as number;
+		return this.#tables.paths.segments(this.#path);
 	}
 	/** Joiner time, ns. */
 	get firstNs(): number {

@@ -2,6 +2,7 @@ import type { Sightings } from "../packet/sightings.js";
 import { CarrierAt } from "./carrier-table.js";
 import { HopAt } from "./hop-table.js";
 import { PathAt } from "./path-table.js";
+import { TupleAt, TupleSize } from "./tuple-facts.js";
 import type { Workshop } from "./workshop.js";
 
 const MOST = 64;
@@ -21,20 +22,22 @@ export class Prefetch {
 	}
 
 	rows(source: number, rows: Sightings, from: number, to: number): void {
-		const { carriers, paths, hops } = this.#shop;
+		const { carriers, paths, hops, facts } = this.#shop;
 		const ids = this.#ids;
-		const { skbLow, skbHigh } = rows;
+		const { skbLow, skbHigh, tuple } = rows;
+		const tupleWords = facts.words;
 		const count = to - from;
 		let sum = 0;
 		for (let n = 0; n < count; n++) {
 			ids[n] = carriers.likely(source, skbLow[from + n] as number, skbHigh[from + n] as number);
+			sum = (sum + (tupleWords[((tuple[from + n] as number) << TupleSize.shift) | TupleAt.kind] as number)) | 0;
 		}
 		const carrierWords = carriers.words;
 		for (let n = 0; n < count; n++) ids[n] = carrierWords[(ids[n] as number) | CarrierAt.path] as number;
 		const pathWords = paths.words;
 		for (let n = 0; n < count; n++) {
 			const path = ids[n] as number;
-			sum = (sum + (pathWords[path | PathAt.newer] as number) + (pathWords[path | PathAt.verdict] as number)) | 0;
+			sum = (sum + (pathWords[path | PathAt.newer] as number)) | 0;
 			ids[n] = pathWords[path | PathAt.firstHop] as number;
 		}
 		const hopWords = hops.words;

@@ -1,5 +1,5 @@
 import { PathAt, type PathTable } from "./path-table.js";
-import { TupleAt, type TupleFacts } from "./tuple-facts.js";
+import { TupleAt, type TupleFacts, TupleSize } from "./tuple-facts.js";
 
 /**
  * Open paths of one direction of a connection by their range on a circle of 2^32, sorted by start: a deque over an
@@ -103,11 +103,11 @@ export class RangeIndex {
 	}
 
 	#held(root: number): number {
-		return this.#words[(root << TupleAt.shift) | TupleAt.ranges] as number;
+		return this.#words[(root << TupleSize.shift) | TupleAt.ranges] as number;
 	}
 
 	#hold(root: number, held: number): void {
-		this.#words[(root << TupleAt.shift) | TupleAt.ranges] = held;
+		this.#words[(root << TupleSize.shift) | TupleAt.ranges] = held;
 	}
 
 	#list(held: number): RangeList {

@@ -21,10 +21,9 @@ const ICMP_ERRORS = new Set([3, 4, 5, 11, 12]);
  * Members of a tuple's record: all that joining asks of a tuple stands in one cache line, so that a packet of a flow that
  * was not seen lately costs one wait and not one for each question.
  *
- *     words[tuple << TupleAt.shift | n]
+ *     words[tuple << TupleSize.shift | n]
  */
 export const enum TupleAt {
-	shift = 4,
 	/** See Kind; 0: not worked out yet. */
 	kind = 0,
 	/** The root of its direction; 0: the tuple itself. */
@@ -35,7 +34,10 @@ export const enum TupleAt {
 	ranges = 3,
 	/** DueCache's, to the end of the line. */
 	dues = 4,
-	dueCount = 12,
+}
+export const enum TupleSize {
+	shift = 4,
+	dues = 12,
 }
 
 /**
@@ -48,17 +50,17 @@ export class TupleFacts {
 
 	constructor(tuples: TupleTable) {
 		this.#tuples = tuples;
-		this.words = new Uint32Array((tuples.capacity + 1) << TupleAt.shift);
+		this.words = new Uint32Array((tuples.capacity + 1) << TupleSize.shift);
 	}
 
 	/** See Kind. */
 	kind(tuple: number): number {
-		const kind = this.words[(tuple << TupleAt.shift) | TupleAt.kind] as number;
+		const kind = this.words[(tuple << TupleSize.shift) | TupleAt.kind] as number;
 		return kind !== 0 ? kind : this.#learn(tuple);
 	}
 
 	root(tuple: number): number {
-		const root = this.words[(tuple << TupleAt.shift) | TupleAt.root] as number;
+		const root = this.words[(tuple << TupleSize.shift) | TupleAt.root] as number;
 		return root === 0 ? tuple : root;
 	}
 
@@ -107,22 +109,22 @@ export class TupleFacts {
 	 */
 	forget(id: number): void {
 		let member = id;
-		while (this.words[(member << TupleAt.shift) | TupleAt.root] !== 0) {
+		while (this.words[(member << TupleSize.shift) | TupleAt.root] !== 0) {
 			const next = this.#next(member);
 			this.#set(member, TupleAt.root, 0);
 			this.#set(member, TupleAt.ring, 0);
 			member = next;
 		}
-		this.words.fill(0, id << TupleAt.shift, (id + 1) << TupleAt.shift);
+		this.words.fill(0, id << TupleSize.shift, (id + 1) << TupleSize.shift);
 	}
 
 	#next(member: number): number {
-		const next = this.words[(member << TupleAt.shift) | TupleAt.ring] as number;
+		const next = this.words[(member << TupleSize.shift) | TupleAt.ring] as number;
 		return next === 0 ? member : next;
 	}
 
 	#set(tuple: number, member: TupleAt, value: number): void {
-		this.words[(tuple << TupleAt.shift) | member] = value;
+		this.words[(tuple << TupleSize.shift) | member] = value;
 	}
 
 	#learn(tuple: number): number {
