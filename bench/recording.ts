@@ -30,6 +30,7 @@ const MSS = 1398;
 const OUTER_BYTES = 50;
 /** Between two packets, ns. */
 const GAP_NS = 8000;
+const JITTER_NS = 97;
 /** Packets between two watermarks. */
 const WINDOW = 1024;
 /** skb pointers of a node: as few as may be (the slab gives back what was freed last), and none twice under way. */
@@ -162,20 +163,25 @@ export class Traffic {
 		let { at } = packet;
 		let pointer = this.#nextPointer(sender);
 		for (let leg = 0; leg < CROSSES; leg++) {
-			at += LEGS[leg]?.[4] ?? 0;
+			at += this.#delay(leg);
 			this.#row(packet, leg, at, pointer, 0, packet.payload);
 		}
-		at += LEGS[CROSSES]?.[4] ?? 0;
+		at += this.#delay(CROSSES);
 		const pieces = packet.cutOnWire ? this.#cut(packet, at) : [[0, packet.payload] as const];
 		for (const [offset, bytes] of pieces) {
 			pointer = this.#nextPointer((1 - sender) as 0 | 1);
 			let arrival = at + offset / 10;
 			if (!packet.cutOnWire) this.#row(packet, CROSSES, arrival, pointer, offset, bytes);
 			for (let leg = CROSSES + 1; leg <= LAST; leg++) {
-				arrival += LEGS[leg]?.[4] ?? 0;
+				arrival += this.#delay(leg);
 				this.#row(packet, leg, arrival, pointer, offset, bytes);
 			}
 		}
+	}
+
+	/** From the hop before to this one, ns: never twice the same. */
+	#delay(leg: number): number {
+		return (LEGS[leg]?.[4] ?? 0) + (this.#random() % JITTER_NS);
 	}
 
 	/** Segments on the wire, then what GRO makes of them: two skbs. */

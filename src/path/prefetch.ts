@@ -28,6 +28,19 @@ export class Prefetch {
 		const tupleWords = facts.words;
 		const count = to - from;
 		let sum = 0;
+		const { hook, ingress, length, sequence, acknowledgement, tsval, ipId, payload, hash, outer, subscribers } = rows;
+		const { gsoSize, segments, window, flags, vlan, tcpFlags, ttl, time } = rows;
+		sum += (tcpFlags[from] as number) + (ttl[from] as number);
+		for (let i = from; i < to; i += 32) {
+			sum += (hook[i] as number) + (gsoSize[i] as number) + (segments[i] as number) + (window[i] as number);
+			sum += (flags[i] as number) + (vlan[i] as number);
+		}
+		for (let i = from; i < to; i += 16) {
+			sum += (ingress[i] as number) + (length[i] as number) + (sequence[i] as number) + (acknowledgement[i] as number);
+			sum += (tsval[i] as number) + (ipId[i] as number) + (payload[i] as number) + (hash[i] as number);
+			sum += (outer[i] as number) + (subscribers[i] as number) + (tuple[i] as number) + (skbLow[i] as number);
+			sum += (skbHigh[i] as number) + (time[i] as number) + (time[i + 8] ?? 0);
+		}
 		for (let n = 0; n < count; n++) {
 			ids[n] = carriers.likely(source, skbLow[from + n] as number, skbHigh[from + n] as number);
 			sum = (sum + (tupleWords[((tuple[from + n] as number) << TupleSize.shift) | TupleAt.kind] as number)) | 0;
