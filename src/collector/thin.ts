@@ -6,7 +6,12 @@ import type { Quantiles } from "./report.js";
  * Rows that each kind may use up, of the 20 that a person can follow in a second. What is rarer and tells more may use
  * what the more common left, never the other way round.
  */
-const limits = { ordinary: 14, outlier: 16, handshake: 18, fault: 20 } as const;
+const enum Limit {
+	ordinary = 14,
+	outlier = 16,
+	handshake = 18,
+	fault = 20,
+}
 
 /** Ordinary rows a second while more come than can be shown: the status row tells the rest. */
 const ORDINARY_IN_A_FLOOD = 1;
@@ -44,7 +49,7 @@ export class Thinning {
 	offer(verdict: Verdict, tcpFlags: number, latencyNs: number): boolean {
 		const whole = verdict === "delivered" || verdict === "forwarded";
 		if (verdict === "lost" || verdict === "dropped") this.#lost++;
-		if (this.#admit(whole ? this.#kindOf(tcpFlags, latencyNs) : "fault")) return true;
+		if (this.#admit(whole ? this.#limitOf(tcpFlags, latencyNs) : Limit.fault)) return true;
 		if (whole) {
 			this.#alike++;
 			this.#latencies.add(latencyNs);
@@ -69,14 +74,14 @@ export class Thinning {
 		return taken;
 	}
 
-	#kindOf(tcpFlags: number, latencyNs: number): keyof typeof limits {
-		if ((tcpFlags & (TcpFlag.syn | TcpFlag.fin | TcpFlag.rst)) !== 0) return "handshake";
-		return latencyNs > this.#outlierNs ? "outlier" : "ordinary";
+	#limitOf(tcpFlags: number, latencyNs: number): Limit {
+		if ((tcpFlags & (TcpFlag.syn | TcpFlag.fin | TcpFlag.rst)) !== 0) return Limit.handshake;
+		return latencyNs > this.#outlierNs ? Limit.outlier : Limit.ordinary;
 	}
 
-	#admit(kind: keyof typeof limits): boolean {
-		if (this.#rows >= limits[kind]) return false;
-		if (kind === "ordinary") {
+	#admit(limit: Limit): boolean {
+		if (this.#rows >= limit) return false;
+		if (limit === Limit.ordinary) {
 			if (this.#flood && this.#ordinary >= ORDINARY_IN_A_FLOOD) return false;
 			this.#ordinary++;
 		}
