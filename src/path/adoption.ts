@@ -254,7 +254,9 @@ export class Adoption {
 			last = carrier;
 		}
 		if (to === orphan || last === 0) return;
-		carriers.words[last | CarrierAt.sibling] = paths.words[to | PathAt.carrier] as number;
+		const first = paths.words[to | PathAt.carrier] as number;
+		carriers.words[last | CarrierAt.sibling] = first;
+		if (first !== 0) carriers.words[first | CarrierAt.elder] = last;
 		paths.words[to | PathAt.carrier] = paths.words[orphan | PathAt.carrier] as number;
 		paths.words[orphan | PathAt.carrier] = 0;
 	}

@@ -40,7 +40,10 @@ export class ByDatagram {
 		const { carriers, hooks, datagrams } = this.#shop;
 		const datagram = datagrams.of(carriers.words[carrier | CarrierAt.path] as number);
 		if (datagram === undefined) return false;
-		if (sight.rank <= (carriers.words[carrier | CarrierAt.rank] as number) || !this.#isPart(datagram, sight))
+		if (
+			sight.rank <= (hooks.rank[carriers.words[carrier | CarrierAt.hook] as number] as number) ||
+			!this.#isPart(datagram, sight)
+		)
 			return false;
 		if (
 			hooks.egress[sight.hook] === 0 &&

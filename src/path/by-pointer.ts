@@ -21,7 +21,7 @@ export class ByPointer {
 		if (!this.#isSamePacket(carrier, sight)) return false;
 		const { hook, rank } = sight;
 		const last = carriers.words[carrier | CarrierAt.hook] as number;
-		const before = carriers.words[carrier | CarrierAt.rank] as number;
+		const before = hooks.rank[last] as number;
 		if (rank <= before && !isNextHost(rank, before, hook, last)) return false;
 		// Behind a pod's veth there is only the pod.
 		if (before === Rank.podEgress && rank !== Rank.insideIngress) return false;

@@ -15,7 +15,8 @@ export const enum CarrierAt {
 	source = 6,
 	path = 7,
 	hook = 8,
-	rank = 9,
+	/** The carrier of the same path of which it is the sibling; 0: it is the path's first. */
+	elder = 9,
 	/** ifindex of the device by which it came in, as the last ingress hook showed it; else what the first egress said. */
 	cameBy = 10,
 	tuple = 11,

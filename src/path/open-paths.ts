@@ -109,11 +109,13 @@ export class OpenPaths {
 		const { rows, i, hook } = sight;
 		const carrier = sight.vacant || carriers.add(sight.source, rows.skbLow[i] as number, rows.skbHigh[i] as number);
 		sight.vacant = 0;
+		const sibling = paths.words[path | PathAt.carrier] as number;
 		carriers.words[carrier | CarrierAt.path] = path;
-		carriers.words[carrier | CarrierAt.sibling] = paths.words[path | PathAt.carrier] as number;
+		carriers.words[carrier | CarrierAt.sibling] = sibling;
+		carriers.words[carrier | CarrierAt.elder] = 0;
+		if (sibling !== 0) carriers.words[sibling | CarrierAt.elder] = carrier;
 		paths.words[path | PathAt.carrier] = carrier;
 		carriers.words[carrier | CarrierAt.hook] = hook;
-		carriers.words[carrier | CarrierAt.rank] = sight.rank;
 		carriers.words[carrier | CarrierAt.cameBy] =
 			hooks.egress[hook] === 0 ? (hooks.ifindex[hook] as number) : sight.ingress;
 		carriers.words[carrier | CarrierAt.tuple] = sight.tuple;
@@ -146,7 +148,6 @@ export class OpenPaths {
 	move(carrier: number, sight: Sight): void {
 		const { hooks, carriers } = this.#shop;
 		carriers.words[carrier | CarrierAt.hook] = sight.hook;
-		carriers.words[carrier | CarrierAt.rank] = sight.rank;
 		carriers.words[carrier | CarrierAt.tuple] = sight.tuple;
 		carriers.doubles[(carrier >> 1) | CarrierF64.time] = sight.now;
 		if (hooks.egress[sight.hook] === 0)
@@ -169,13 +170,11 @@ export class OpenPaths {
 	#unload(carrier: number): void {
 		const { paths, carriers } = this.#shop;
 		const path = carriers.words[carrier | CarrierAt.path] as number;
-		const rest = carriers.words[carrier | CarrierAt.sibling] as number;
-		if (paths.words[path | PathAt.carrier] === carrier) paths.words[path | PathAt.carrier] = rest;
-		else {
-			let at = paths.words[path | PathAt.carrier] as number;
-			while (carriers.words[at | CarrierAt.sibling] !== carrier) at = carriers.words[at | CarrierAt.sibling] as number;
-			carriers.words[at | CarrierAt.sibling] = rest;
-		}
+		const sibling = carriers.words[carrier | CarrierAt.sibling] as number;
+		const elder = carriers.words[carrier | CarrierAt.elder] as number;
+		if (elder === 0) paths.words[path | PathAt.carrier] = sibling;
+		else carriers.words[elder | CarrierAt.sibling] = sibling;
+		if (sibling !== 0) carriers.words[sibling | CarrierAt.elder] = elder;
 		if (paths.words[path | PathAt.state] !== State.closed || paths.words[path | PathAt.carrier] !== 0) return;
 		if (!this.#mayBeDoubted(path)) this.free(path);
 	}
@@ -230,6 +229,9 @@ export class OpenPaths {
 	/** 0: it has not passed there. */
 	hopAt(path: number, hook: number, branch: number): number {
 		const { paths, hops } = this.#shop;
+		// Segments come one behind the other.
+		const last = paths.words[path | PathAt.lastHop] as number;
+		if (hops.words[last | HopAt.hook] === hook && hops.words[last | HopAt.branch] === branch) return last;
 		let hop = paths.words[path | PathAt.firstHop] as number;
 		while (hop !== 0 && (hops.words[hop | HopAt.hook] !== hook || hops.words[hop | HopAt.branch] !== branch))
 			hop = hops.words[hop | HopAt.next] as number;
