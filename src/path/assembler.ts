@@ -88,32 +88,33 @@ export class Assembler implements RowReader {
 
 	/** Judges what has waited its time by now, in the order in which it began to wait. */
 	expire(): void {
-		const { sight, paths, suspects, flooded, orphans, closed, ordered, lost, drops, limits } = this.#shop;
+		const { sight, drops, alarm } = this.#shop;
 		const now = this.now[0] as number;
 		sight.now = now;
+		if (now >= alarm.at || drops.next < now) this.#expireAt(now);
+	}
+
+	#expireAt(now: number): void {
+		const { paths, suspects, flooded, orphans, closed, ordered, lost, drops, alarm } = this.#shop;
+		alarm.at = Number.POSITIVE_INFINITY;
 		if (drops.next < now) this.#applyDrops(now);
-		for (let path = flooded.oldest; path !== 0; path = flooded.oldest) {
-			if ((paths.doubles[(path >> 1) | PathF64.since] as number) + limits.floodNs > now) break;
-			this.#open.judge(path, "due");
-		}
-		for (let path = orphans.oldest; path !== 0; path = orphans.oldest) {
-			if ((paths.doubles[(path >> 1) | PathF64.since] as number) + limits.orphanNs > now) break;
-			this.#open.expireOrphan(path);
-		}
-		for (let path = suspects.oldest; path !== 0; path = suspects.oldest) {
+		for (let path = flooded.due(now); path !== 0; path = flooded.due(now)) this.#open.judge(path, "due");
+		for (let path = orphans.due(now); path !== 0; path = orphans.due(now)) this.#open.expireOrphan(path);
+		for (let path = suspects.due(now); path !== 0; path = suspects.due(now)) {
 			const since = paths.doubles[(path >> 1) | PathF64.since] as number;
-			if (since + limits.suspectNs > now) break;
 			const latest = paths.doubles[(path >> 1) | PathF64.latest] as number;
-			if (latest - since > limits.suspectNs / 2) {
+			if (latest - since > suspects.waitNs / 2) {
 				suspects.remove(path);
 				suspects.add(path, latest);
 			} else {
 				this.#open.judge(path, "due");
 			}
 		}
-		while (closed.oldest + limits.suspectNs <= now) this.#open.free(closed.take());
-		while (ordered.oldest + limits.suspectNs * 2 <= now) this.#open.free(ordered.take());
-		while (lost.oldest + limits.lostNs <= now) this.#open.free(lost.take());
+		while (closed.dueAt <= now) this.#open.free(closed.take());
+		while (ordered.dueAt <= now) this.#open.free(ordered.take());
+		while (lost.dueAt <= now) this.#open.free(lost.take());
+		for (const { dueAt } of [flooded, orphans, suspects]) alarm.lower(dueAt);
+		for (const { dueAt } of [closed, ordered, lost]) alarm.lower(dueAt);
 	}
 
 	/** The trace is over: judges everything that is open. */

@@ -1,3 +1,4 @@
+import type { Alarm } from "./alarm.js";
 import { PathAt, type PathTable } from "./path-table.js";
 
 /** A path knows its place in a ring, and above this bit the ring's number. */
@@ -19,11 +20,16 @@ export class ClosedRing {
 	readonly #ids: Uint32Array;
 	readonly #times: Float64Array;
 	readonly #mask: number;
+	/** How long a closed path may be revised, ns. Whoever changes it lowers the alarm. */
+	keepNs: number;
+	readonly #alarm: Alarm;
 	#first = 0;
 	#count = 0;
 
 	/** @param capacity a power of two  @param number told to its paths */
-	constructor(paths: PathTable, capacity: number, number: number) {
+	constructor(paths: PathTable, capacity: number, number: number, alarm: Alarm, keepNs: number) {
+		this.#alarm = alarm;
+		this.keepNs = keepNs;
 		this.#paths = paths;
 		this.#number = number;
 		this.#ids = new Uint32Array(capacity);
@@ -39,12 +45,13 @@ export class ClosedRing {
 		this.#times[at] = time;
 		this.#paths.words[path | PathAt.closedAt] = at | (this.#number << NUMBER_SHIFT);
 		this.#count++;
+		this.#alarm.lower(time + this.keepNs);
 		return forgotten;
 	}
 
-	/** When the oldest was closed, ns; Infinity: there is none. */
-	get oldest(): number {
-		return this.#count === 0 ? Number.POSITIVE_INFINITY : (this.#times[this.#first] as number);
+	/** When the oldest need not be kept any more, ns; Infinity: there is none. */
+	get dueAt(): number {
+		return this.#count === 0 ? Number.POSITIVE_INFINITY : (this.#times[this.#first] as number) + this.keepNs;
 	}
 
 	get isEmpty(): boolean {

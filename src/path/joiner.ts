@@ -4,6 +4,7 @@ import type { OuterTable } from "../packet/outers.js";
 import type { Sightings } from "../packet/sightings.js";
 import type { LossCause, SourceClock, SourceId, SourceSink } from "../packet/source.js";
 import type { TupleTable } from "../packet/tuples.js";
+import { Alarm } from "./alarm.js";
 import { Assembler } from "./assembler.js";
 import { CarrierTable } from "./carrier-table.js";
 import { ClosedRing } from "./closed-ring.js";
@@ -82,6 +83,9 @@ export class Joiner implements SourceSink {
 	readonly #suspects: WaitingList;
 	readonly #flooded: WaitingList;
 	readonly #orphans: WaitingList;
+	readonly #closed: ClosedRing;
+	readonly #ordered: ClosedRing;
+	readonly #alarm = new Alarm();
 	readonly #release: (rows: Sightings) => void;
 	readonly #assembler: Assembler;
 	readonly #sources = new Map<SourceId, SourceState>();
@@ -104,17 +108,20 @@ export class Joiner implements SourceSink {
 		this.#facts = new TupleFacts(tuples);
 		this.#ranges = new RangeIndex(paths, this.#facts);
 		this.#dues = new DueCache(options.expectation ?? null, hooks, tuples, this.#facts);
-		this.#suspects = new WaitingList(paths, 1);
-		this.#flooded = new WaitingList(paths, 2);
-		this.#orphans = new WaitingList(paths, 3);
-		const closed = new ClosedRing(paths, limits.closedPaths, 0);
-		const ordered = new ClosedRing(paths, limits.orderedPaths, 1);
-		const lost = new ClosedRing(paths, limits.lostPaths, 2);
+		const alarm = this.#alarm;
+		const { suspectNs, floodNs, orphanNs, lostNs } = limits;
+		this.#suspects = new WaitingList(paths, 1, alarm, suspectNs);
+		this.#flooded = new WaitingList(paths, 2, alarm, floodNs);
+		this.#orphans = new WaitingList(paths, 3, alarm, orphanNs);
+		this.#closed = new ClosedRing(paths, limits.closedPaths, 0, alarm, suspectNs);
+		this.#ordered = new ClosedRing(paths, limits.orderedPaths, 1, alarm, 2 * suspectNs);
+		const lost = new ClosedRing(paths, limits.lostPaths, 2, alarm, lostNs);
 		const tables = { paths, hops, hooks, tuples, outers };
 		this.#tables = tables;
 		const workshop: Workshop = {
 			...tables,
 			sight: new Sight(allocateSightings(1)),
+			alarm,
 			carriers: new CarrierTable(INITIAL_PATHS),
 			facts: this.#facts,
 			keys: new KeyIndex(paths),
@@ -125,10 +132,10 @@ export class Joiner implements SourceSink {
 			suspects: this.#suspects,
 			flooded: this.#flooded,
 			orphans: this.#orphans,
-			closed,
-			ordered,
+			closed: this.#closed,
+			ordered: this.#ordered,
 			lost,
-			rings: [closed, ordered, lost],
+			rings: [this.#closed, this.#ordered, lost],
 			dues: this.#dues,
 			closing: new Closing(paths, hops, hooks, this.#dues, losses),
 			losses,
@@ -338,12 +345,17 @@ export class Joiner implements SourceSink {
 	}
 
 	#setPatience(): void {
-		if (this.#byIndex.length < 2) {
-			this.#limits.suspectNs = this.#suspectNs;
-			return;
+		const limits = this.#limits;
+		if (this.#byIndex.length < 2) limits.suspectNs = this.#suspectNs;
+		else {
+			const error = Math.max(...this.#byIndex.map(({ clock }) => clock.errorNs));
+			limits.suspectNs = Math.min(this.#suspectNs, ACROSS_NS + 2 * error + BATCH_DELAY_NS);
+			limits.orphanNs = Math.min(MAX_ORPHAN_NS, ORPHAN_NS + 2 * error);
 		}
-		const error = Math.max(...this.#byIndex.map(({ clock }) => clock.errorNs));
-		this.#limits.suspectNs = Math.min(this.#suspectNs, ACROSS_NS + 2 * error + BATCH_DELAY_NS);
-		this.#limits.orphanNs = Math.min(MAX_ORPHAN_NS, ORPHAN_NS + 2 * error);
+		this.#suspects.waitNs = limits.suspectNs;
+		this.#closed.keepNs = limits.suspectNs;
+		this.#ordered.keepNs = 2 * limits.suspectNs;
+		this.#orphans.waitNs = limits.orphanNs;
+		this.#alarm.lower(Number.NEGATIVE_INFINITY);
 	}
 }

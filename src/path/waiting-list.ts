@@ -1,17 +1,23 @@
+import type { Alarm } from "./alarm.js";
 import { PathAt, PathF64, type PathTable } from "./path-table.js";
 
 /** Paths in the order in which they began to wait, through PathTable.older and newer. A path is in one list at most. */
 export class WaitingList {
 	oldest = 0;
 	count = 0;
+	/** How long a path waits here, ns. Whoever changes it lowers the alarm. */
+	waitNs: number;
 	#newest = 0;
 	readonly #paths: PathTable;
 	readonly #number: number;
+	readonly #alarm: Alarm;
 
 	/** @param number of this list among those over the same paths, from 1 */
-	constructor(paths: PathTable, number: number) {
+	constructor(paths: PathTable, number: number, alarm: Alarm, waitNs: number) {
 		this.#paths = paths;
 		this.#number = number;
+		this.#alarm = alarm;
+		this.waitNs = waitNs;
 	}
 
 	/** 0: none waits. The one before it is its `older`. */
@@ -33,6 +39,19 @@ export class WaitingList {
 		else paths.words[this.#newest | PathAt.newer] = path;
 		this.#newest = path;
 		this.count++;
+		this.#alarm.lower(since + this.waitNs);
+	}
+
+	/** The oldest, when it has waited its time by `now`; else 0. */
+	due(now: number): number {
+		return this.dueAt <= now ? this.oldest : 0;
+	}
+
+	/** When the oldest will have waited its time, ns; Infinity: none waits. */
+	get dueAt(): number {
+		const { oldest } = this;
+		if (oldest === 0) return Number.POSITIVE_INFINITY;
+		return (this.#paths.doubles[(oldest >> 1) | PathF64.since] as number) + this.waitNs;
 	}
 
 	remove(path: number): void {

@@ -1,4 +1,5 @@
 import type { Hook } from "../packet/hook.js";
+import type { Alarm } from "./alarm.js";
 import type { CarrierTable } from "./carrier-table.js";
 import type { ClosedRing } from "./closed-ring.js";
 import type { Closing } from "./closing.js";
@@ -22,6 +23,8 @@ import type { WaitingList } from "./waiting-list.js";
 /** All that joining works on; the Joiner makes and owns it. */
 export interface Workshop extends Tables {
 	readonly sight: Sight;
+	/** Of all that waits here. */
+	readonly alarm: Alarm;
 	readonly carriers: CarrierTable;
 	readonly facts: TupleFacts;
 	readonly keys: KeyIndex;
