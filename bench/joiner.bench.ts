@@ -1,3 +1,4 @@
+import { inlineDeeply } from "../src/collector/inlining.js";
 import { allocateSightings, copyRow } from "../src/packet/columns.js";
 import type { HookId } from "../src/packet/hook.js";
 import type { Sightings } from "../src/packet/sightings.js";
@@ -175,6 +176,7 @@ class Run {
 	}
 }
 
+inlineDeeply();
 title(`Joining a sighting, all in, CPU time, ${ROUNDS} rounds behind one that warms up, median (min–max)`);
 for (const make of [flood, flows, across]) {
 	const run = new Run(make());

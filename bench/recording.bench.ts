@@ -7,6 +7,7 @@
 import { createReadStream, createWriteStream, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { inlineDeeply } from "../src/collector/inlining.js";
 import type { SourceSink } from "../src/packet/source.js";
 import { Joiner } from "../src/path/joiner.js";
 import type { PathView } from "../src/path/path-view.js";
@@ -119,6 +120,7 @@ async function read(file: string): Promise<void> {
 }
 
 const signal = interruption();
+inlineDeeply();
 title(`A recording of ${SIGHTINGS / 1e6} M sightings, CPU time`);
 if (wanted("joiner")) joinAll();
 if (wanted("write") || wanted("read")) {

@@ -12,6 +12,7 @@ import type { Wiring } from "../wiring/model.js";
 import type { Cluster } from "./cluster.js";
 import { Expectations } from "./expectations.js";
 import { FlowCount } from "./flow-count.js";
+import { inlineDeeply } from "./inlining.js";
 import { traceLedger, UNPARSEABLE } from "./ledger.js";
 import { exactTest } from "./plan.js";
 import type { Second } from "./protocol.js";
@@ -79,6 +80,7 @@ export class Pipeline {
 	#tests: readonly PathMemo[] | null = null;
 
 	constructor(options: PipelineOptions) {
+		inlineDeeply();
 		this.#options = options;
 		this.#begun = options.awaitsBegin !== true;
 		const { tuples, outers } = this;
