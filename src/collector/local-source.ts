@@ -24,13 +24,21 @@ export interface LocalSourceOptions {
 	readonly outers: OuterTable;
 	/** CLOCK_MONOTONIC, ns: 0 of the sightings' time. */
 	readonly baseNs: bigint;
+	/**
+	 * Records that are decoded at once; by default, all of a batch. A sink that reads rows as soon as it may finds those of
+	 * a small piece in the processor's cache, and their memory is used again for the next; one that keeps them wants large
+	 * ones.
+	 */
+	readonly pieceRecords?: number;
 	/** Ids are unique among all sources of one Joiner. */
 	readonly nextHookId: () => HookId;
 }
 
 const BATCH_RECORDS = 4096;
-/** Decoded batches that may be out before the rings have to wait: then the kernel counts what finds them full. */
-const MOST_BATCHES = 64;
+/** Decoded rows that may be out before the rings have to wait: then the kernel counts what finds them full. */
+const MOST_ROWS = 64 * BATCH_RECORDS;
+/** Raw batches that may lie until more of them may be read: half of what the drain has. */
+const MOST_UNREAD = 16;
 /** How often the kernel's counters are looked at for losses. */
 const COUNTERS_MS = 100;
 
@@ -45,9 +53,14 @@ export class LocalSource {
 	readonly #decoding: DecodeContext;
 	/** What is hooked, by place. */
 	readonly #placed = new Map<string, { readonly hook: Hook; readonly site: HookSite }>();
+	readonly #pieceRecords: number;
 	readonly #idle: Sightings[] = [];
-	#batches = 0;
+	#rows = 0;
+	/** Raw, oldest first; of the first so many records were decoded. */
 	readonly #waiting: RawBatch[] = [];
+	#decoded = 0;
+	#wantedUntil = Number.POSITIVE_INFINITY;
+	#reading = false;
 	#drained = 0;
 	#ringFull = 0;
 	#countersAt = 0;
@@ -60,6 +73,7 @@ export class LocalSource {
 		this.id = options.id;
 		this.node = options.node;
 		this.#sink = sink;
+		this.#pieceRecords = options.pieceRecords ?? BATCH_RECORDS;
 		const { attach, ringBytes, hashSalt, sample, tuples, outers, baseNs } = options;
 		this.#hooks = new Hooks({ attach, ringBytes, hashSalt, sample, follow: true, batchRecords: BATCH_RECORDS });
 		this.#decoding = new DecodeContext(this.#index, tuples, outers, baseNs);
@@ -119,8 +133,14 @@ export class LocalSource {
 	release(rows: Sightings): void {
 		rows.count = 0;
 		this.#idle.push(rows);
-		const next = this.#waiting.shift();
-		if (next !== undefined) this.#decode(next);
+		// Not from within whoever reads the rows: that would be handed more.
+		if (this.#waiting.length > 0) queueMicrotask(() => this.#read());
+	}
+
+	/** Rows from this time on cannot be read yet, as far as is known: they may lie undecoded for a while. */
+	wantUntil(timeNs: number): void {
+		this.#wantedUntil = timeNs;
+		this.#read();
 	}
 
 	/** Stops tracing; every record has been given to the sink when this resolves, and the counters are final. */
@@ -139,10 +159,8 @@ export class LocalSource {
 	}
 
 	#ended(counters: HookCounters): HookCounters {
-		for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
-			this.#idle.push(allocateSightings(BATCH_RECORDS));
-			this.#decode(next);
-		}
+		this.#wantedUntil = Number.POSITIVE_INFINITY;
+		for (let batch = this.#wanted(); batch !== null; batch = this.#wanted()) this.#readPiece(batch);
 		this.#tellLosses(counters);
 		this.#sink.end(this.id);
 		return counters;
@@ -171,25 +189,54 @@ export class LocalSource {
 	}
 
 	#take(batch: RawBatch): void {
-		if (this.#waiting.length > 0 || (this.#idle.length === 0 && this.#batches >= MOST_BATCHES)) {
-			this.#waiting.push(batch);
-		} else {
-			this.#decode(batch);
-		}
+		this.#waiting.push(batch);
+		this.#read();
 	}
 
-	#decode(batch: RawBatch): void {
-		const { records, watermarkNs } = batch;
-		if (records > 0) {
-			const rows = this.#idle.pop() ?? this.#newBatch();
-			decode(batch.buffer, records, rows, this.#decoding);
-			this.#drained += records;
-			this.#hooks.release(batch);
-			this.#sink.batch(this.id, rows);
-		} else {
-			this.#hooks.release(batch);
+	/** Decodes and gives what may be read. */
+	#read(): void {
+		if (this.#reading) return;
+		this.#reading = true;
+		for (let batch = this.#wanted(); batch !== null; batch = this.#wanted()) {
+			if (this.#idle.length === 0 && this.#rows >= MOST_ROWS) break;
+			this.#readPiece(batch);
 		}
-		const time = this.#decoding.timeOf(watermarkNs);
+		this.#reading = false;
+	}
+
+	/** The first batch that waits, if it may be read. */
+	#wanted(): RawBatch | null {
+		const [batch] = this.#waiting;
+		if (batch === undefined) return null;
+		const isCrowded = this.#waiting.length > MOST_UNREAD;
+		return isCrowded || this.#decoding.timeOf(batch.watermarkNs) <= this.#wantedUntil ? batch : null;
+	}
+
+	/** Decodes the next piece of the first batch that waits. */
+	#readPiece(batch: RawBatch): void {
+		if (batch.records === 0) {
+			this.#finish(batch);
+			return;
+		}
+		const rows = this.#idle.pop() ?? this.#newRows();
+		const records = Math.min(this.#pieceRecords, batch.records - this.#decoded);
+		decode(batch.buffer, records, rows, this.#decoding, this.#decoded);
+		this.#decoded += records;
+		this.#drained += records;
+		const { count } = rows;
+		const last = count === 0 ? Number.NEGATIVE_INFINITY : (rows.time[count - 1] as number);
+		this.#sink.batch(this.id, rows);
+		if (this.#decoded === batch.records) this.#finish(batch);
+		// Merged by time: what comes next is not older.
+		else this.#sink.watermark(this.id, last);
+	}
+
+	/** The first batch that waits was decoded to its end. */
+	#finish(batch: RawBatch): void {
+		this.#waiting.shift();
+		this.#decoded = 0;
+		const time = this.#decoding.timeOf(batch.watermarkNs);
+		this.#hooks.release(batch);
 		if (time >= this.#countersAt) {
 			this.#countersAt = time + COUNTERS_MS * 1e6;
 			this.#tellLosses(this.#hooks.counters());
@@ -197,9 +244,9 @@ export class LocalSource {
 		this.#sink.watermark(this.id, time);
 	}
 
-	#newBatch(): Sightings {
-		this.#batches++;
-		return allocateSightings(BATCH_RECORDS);
+	#newRows(): Sightings {
+		this.#rows += this.#pieceRecords;
+		return allocateSightings(this.#pieceRecords);
 	}
 
 	#tellLosses({ total }: HookCounters): void {

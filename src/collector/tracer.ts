@@ -19,6 +19,8 @@ import type { Recorder } from "./recorder.js";
 import type { Summary } from "./report.js";
 import type { TraceDrops } from "./trace-drops.js";
 
+/** Records that are decoded and joined before the next: few enough to stay in the cache. A recording has a block for each. */
+const PIECE_RECORDS = 512;
 /** Paths that go up in one message at the most. */
 const PATHS_A_MESSAGE = 512;
 /** Paths that may be on their way up; what comes beyond is counted as lost to a slow reader. */
@@ -39,7 +41,7 @@ export class Tracer {
 	readonly #watermark = new DropWatermark((id, timeNs) => {
 		this.#recorder?.watermark(id, timeNs);
 		this.#pipeline.sink.watermark(id, timeNs);
-		this.#flushPaths();
+		this.#flushSoon();
 	});
 	/** Paths that wait for more words on why they ended: each is told once, with the words or without. */
 	readonly #explaining = new Set<JoinedPath>();
@@ -49,6 +51,7 @@ export class Tracer {
 	#nextHookId = 0;
 	#batchOwner = new Map<Sightings, LocalSource>();
 	#unsent: JoinedPath[] = [];
+	#flushing = false;
 	#unread = 0;
 	#offered = 0;
 	#unsentLost = 0;
@@ -160,7 +163,10 @@ export class Tracer {
 			this.#recorder?.drop(id, report);
 			this.#pipeline.drop(id, report);
 		};
-		const watermark = (id: SourceId, timeNs: number) => this.#watermark.drops(id, timeNs);
+		const watermark = (id: SourceId, timeNs: number) => {
+			this.#watermark.drops(id, timeNs);
+			source.wantUntil(timeNs);
+		};
 		const { id, slotAccess: slots, node } = source;
 		const { monotonicNs: baseNs } = this.#clock;
 		// Imported here, while hooks are being attached: they wait for the kernel, this thread would for nothing.
@@ -187,6 +193,7 @@ export class Tracer {
 				tuples,
 				outers,
 				baseNs: this.#clock.monotonicNs,
+				...(this.#options.record === null && { pieceRecords: PIECE_RECORDS }),
 				nextHookId: () => this.#nextHookId++ as HookId,
 			},
 			this.#sinkOf(() => source),
@@ -254,6 +261,16 @@ export class Tracer {
 			(judged) => tell(judged && { reason: wordsOf(judged), remedy: judged.remedy }),
 			() => tell(null),
 		);
+	}
+
+	/** Once for all that this turn of the loop brings. */
+	#flushSoon(): void {
+		if (this.#flushing || this.#unsent.length === 0) return;
+		this.#flushing = true;
+		queueMicrotask(() => {
+			this.#flushing = false;
+			this.#flushPaths();
+		});
 	}
 
 	#flushPaths(): void {

@@ -40,6 +40,7 @@ export class DecodeContext {
  * compiler folds them; test/kernel/decode.test.ts holds them against a record by hand and the generated layout.
  */
 const RECORD_WORDS = 32;
+const RECORD_BYTES = RECORD_WORDS * 4;
 const TIME_LOW = 0;
 const TIME_HIGH = 1;
 const SKB_LOW = 2;
@@ -64,18 +65,18 @@ const FLAGS_HOOK_SET = 30; /* flags | hook_set << 16 */
 const BYTES = 31; /* tcp_flags | protocol << 8 | ttl << 16 | generation << 24 */
 
 /**
- * Appends `records` records of struct weft_event, merged by time, to the rows of `into`. A record that cannot be named
- * is left out and counted in the context; its `lost` is carried to the next row.
+ * Appends `records` records of struct weft_event, merged by time, to the rows of `into`, from the record `first` on. A
+ * record that cannot be named is left out and counted in the context; its `lost` is carried to the next row.
  * @throws RangeError when the buffer is too short or the batch has no room: nothing was decoded then
  */
-export function decode(raw: ArrayBuffer, records: number, into: Sightings, context: DecodeContext): void {
-	if (records * RECORD_WORDS * 4 > raw.byteLength) {
-		throw new RangeError(`${raw.byteLength} bytes do not hold ${records} records of ${RECORD_WORDS * 4}`);
+export function decode(raw: ArrayBuffer, records: number, into: Sightings, context: DecodeContext, first = 0): void {
+	if ((first + records) * RECORD_BYTES > raw.byteLength) {
+		throw new RangeError(`${raw.byteLength} bytes do not hold ${first + records} records of ${RECORD_BYTES}`);
 	}
 	if (into.count + records > capacityOf(into)) {
 		throw new RangeError(`no room for ${records} sightings behind ${into.count} of ${capacityOf(into)}`);
 	}
-	const words = new Uint32Array(raw, 0, records * RECORD_WORDS);
+	const words = new Uint32Array(raw, first * RECORD_BYTES, records * RECORD_WORDS);
 	const { hooks, tuples, outers, baseLow, baseHigh } = context;
 	const { time, skbLow, skbHigh, hook, tuple, outer, ingress, length, sequence, acknowledgement, tsval } = into;
 	const { ipId, payload, hash, gsoSize, segments, window, flags, vlan, tcpFlags, ttl, generation } = into;

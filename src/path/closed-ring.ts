@@ -66,6 +66,11 @@ export class ClosedRing {
 		return path;
 	}
 
+	/** The entry at a path's place: whether it is the path's or not, it is in the cache then. */
+	peek(closedAt: number): number {
+		return this.#ids[closedAt & this.#mask] as number;
+	}
+
 	/** The path, if it is here, is forgotten. */
 	forget(path: number): void {
 		const at = (this.#paths.words[path | PathAt.closedAt] as number) & this.#mask;

@@ -22,7 +22,7 @@ export class Prefetch {
 	}
 
 	rows(source: number, rows: Sightings, from: number, to: number): void {
-		const { carriers, paths, hops, facts } = this.#shop;
+		const { carriers, paths, hops, facts, closed } = this.#shop;
 		const ids = this.#ids;
 		const { skbLow, skbHigh, tuple } = rows;
 		const tupleWords = facts.words;
@@ -50,7 +50,7 @@ export class Prefetch {
 		const pathWords = paths.words;
 		for (let n = 0; n < count; n++) {
 			const path = ids[n] as number;
-			sum = (sum + (pathWords[path | PathAt.newer] as number)) | 0;
+			sum = (sum + closed.peek(pathWords[path | PathAt.closedAt] as number)) | 0;
 			ids[n] = pathWords[path | PathAt.firstHop] as number;
 		}
 		const hopWords = hops.words;
