@@ -33,6 +33,7 @@ export class Assembler implements RowReader {
 	readonly #byKey: ByKey;
 	readonly #byRange: ByRange;
 	readonly #byDatagram: ByDatagram;
+	readonly #prefetch: Prefetch;
 
 	/** @param release gets every batch back whose rows were read */
 	constructor(shop: Workshop, release: (rows: Sightings) => void) {
@@ -46,7 +47,6 @@ export class Assembler implements RowReader {
 		this.#byDatagram = new ByDatagram(shop, this.#open);
 	}
 
-	readonly #prefetch: Prefetch;
 	warm(source: number, rows: Sightings, from: number, to: number): void {
 		this.#prefetch.rows(source, rows, from, to);
 	}

@@ -5,7 +5,7 @@ export interface RowReader {
 	/** One cell: the time of the row on the joiner's line, ns, is set before `row` is called. */
 	readonly now: Float64Array;
 	row(source: number, rows: Sightings, i: number): void;
-	/** These rows are read next: what they lead to may be fetched into the processor's cache. */
+	/** These rows, WARM_ROWS at most, are read next: what they lead to may be fetched into the processor's cache. */
 	warm(source: number, rows: Sightings, from: number, to: number): void;
 	/** The next rows of this source were moved by so much to the joiner's line; the first of them is at `time`. */
 	offset(source: number, offsetNs: number, time: number): void;
@@ -22,7 +22,8 @@ export interface TiedRow {
 	readonly time: number;
 }
 
-const WARM_ROWS = 64;
+/** Rows that are announced at once: what they lead to has room in the first cache. */
+export const WARM_ROWS = 64;
 
 /** Batches of one ring, or of one source that merged its rings itself: rising times. The first of them is being read. */
 class Lane {
