@@ -170,7 +170,8 @@ export class Traffic {
 		const pieces = packet.cutOnWire ? this.#cut(packet, at) : [[0, packet.payload] as const];
 		for (const [offset, bytes] of pieces) {
 			pointer = this.#nextPointer((1 - sender) as 0 | 1);
-			let arrival = at + offset / 10;
+			// GRO gives what it made when the last of it has come.
+			let arrival = at + (packet.cutOnWire ? offset + bytes - 1 : 0) / 10;
 			if (!packet.cutOnWire) this.#row(packet, CROSSES, arrival, pointer, offset, bytes);
 			for (let leg = CROSSES + 1; leg <= LAST; leg++) {
 				arrival += this.#delay(leg);

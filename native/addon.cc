@@ -15,7 +15,7 @@
 #include "rings.h"
 #include "tcx_link.h"
 #include "tracing_link.h"
-#include "tracing_link.h"
+#include "transpose.h"
 
 #include <algorithm>
 
@@ -71,7 +71,6 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports)
 	TcxLink::define(env);
 	ClsactLink::define(env);
 	TracingLink::define(env);
-	TracingLink::define(env);
 	Rings::define(env);
 
 	add<BpfObject::open>(env, exports, "openObject");
@@ -90,6 +89,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports)
 	add<kernelEnum>(env, exports, "kernelEnum");
 	add<synchronizePrograms>(env, exports, "synchronizePrograms");
 	add<clocks>(env, exports, "clocks");
+	add<transpose>(env, exports, "transpose");
 	std::vector<bool> online = onlineCpus();
 	exports.Set("possibleCpus", online.size());
 	exports.Set("onlineCpus", std::count(online.begin(), online.end(), true));

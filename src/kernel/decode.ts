@@ -1,8 +1,10 @@
-import { capacityOf } from "../packet/columns.js";
+import { capacityOf, copyRow } from "../packet/columns.js";
 import type { OuterTable } from "../packet/outers.js";
 import { EventFlag, type Sightings } from "../packet/sightings.js";
 import type { TupleTable } from "../packet/tuples.js";
+import { addon } from "./addon.js";
 import type { HookIndex } from "./hookindex.js";
+import { LAYOUT } from "./layout.generated.js";
 
 /** What decoding needs and what it counts; one per ring set, kept from batch to batch. */
 export class DecodeContext {
@@ -15,48 +17,83 @@ export class DecodeContext {
 	tupleTableFull = 0;
 	/** `lost` of records that were left out, for the next row. */
 	carriedLost = 0;
-	readonly baseLow: number;
-	readonly baseHigh: number;
+	readonly #baseNs: bigint;
+	/** For rows of so many bytes. */
+	#moves: Uint32Array = new Uint32Array();
+	#bytes = 0;
 
 	/** @param baseNs CLOCK_MONOTONIC, ns: what Sightings.time counts from */
 	constructor(hooks: HookIndex, tuples: TupleTable, outers: OuterTable, baseNs: bigint) {
 		this.hooks = hooks;
 		this.tuples = tuples;
 		this.outers = outers;
-		this.baseLow = Number(BigInt.asUintN(32, baseNs));
-		this.baseHigh = Number(BigInt.asUintN(32, baseNs >> 32n));
+		this.#baseNs = baseNs;
 	}
 
 	/** ns since the base, of a CLOCK_MONOTONIC time: for watermarks. */
 	timeOf(monotonicNs: bigint): number {
-		const high = Number(BigInt.asUintN(32, monotonicNs >> 32n)) - this.baseHigh;
-		return high * 2 ** 32 + (Number(BigInt.asUintN(32, monotonicNs)) - this.baseLow);
+		return Number(monotonicNs - this.#baseNs);
+	}
+
+	/** Copies what stands in a column as it stands in the record, behind the rows there are. */
+	transpose(raw: ArrayBuffer, records: number, into: Sightings, first: number): void {
+		const columns = into.time.buffer as ArrayBuffer;
+		if (this.#bytes !== columns.byteLength) {
+			this.#moves = movesInto(into);
+			this.#bytes = columns.byteLength;
+		}
+		addon().transpose(raw, RECORD_BYTES, first, records, columns, this.#moves, into.count, this.#baseNs);
 	}
 }
 
+/** Which member of struct weft_event (bpf/event.h) stands as it is in which column. */
+const COPIED = {
+	time: "time_ns",
+	ingress: "ingress_ifindex",
+	length: "length",
+	sequence: "sequence",
+	acknowledgement: "acknowledgement",
+	tsval: "tsval",
+	ipId: "ip_id",
+	payload: "payload_length",
+	hash: "payload_hash",
+	subscribers: "subscribers",
+	gsoSize: "gso_size",
+	window: "window",
+	flags: "flags",
+	vlan: "vlan",
+	lost: "lost",
+	tcpFlags: "tcp_flags",
+	ttl: "ttl",
+	generation: "generation",
+} as const;
+
+/** What Native.transpose is told for rows of this shape. */
+function movesInto(rows: Sightings): Uint32Array {
+	const { members } = LAYOUT.weft_event;
+	const moves = Object.entries(COPIED).map(([column, member]) => [
+		members[member].offset,
+		members[member].size,
+		rows[column as keyof typeof COPIED].byteOffset,
+		0,
+	]);
+	const { offset } = members.skb;
+	moves.push([offset, 4, rows.skbLow.byteOffset, 0], [offset + 4, 4, rows.skbHigh.byteOffset, 0]);
+	return Uint32Array.from(moves.flat());
+}
+
 /*
- * Where struct weft_event (bpf/event.h) has its members, in 32-bit words. Small members share a word and are shifted out
- * of it, as a little-endian machine loads them: one view instead of three is a third less time. Literals, so that the
- * compiler folds them; test/kernel/decode.test.ts holds them against a record by hand and the generated layout.
+ * Where struct weft_event has the other members, in 32-bit words. Small members share a word and are shifted out of it, as
+ * a little-endian machine loads them. Literals, so that the compiler folds them; test/kernel/decode.test.ts holds them
+ * against a record by hand and the generated layout. A record is a power of two: or-ing cannot overflow, which V8 would
+ * check for.
  */
 const RECORD_WORDS = 32;
 const RECORD_BYTES = RECORD_WORDS * 4;
-const TIME_LOW = 0;
-const TIME_HIGH = 1;
-const SKB_LOW = 2;
-const SKB_HIGH = 3;
 const ADDRESSES = 4; /* source, destination */
 const OUTER_PEER = 12;
 const IFINDEX = 16;
-const INGRESS_IFINDEX = 17;
-const LENGTH = 18;
-const SUBSCRIBERS = 19;
-const SEQUENCE = 20;
-const ACKNOWLEDGEMENT = 21;
-const TSVAL = 22;
-const IP_ID = 23;
 const PAYLOAD_LENGTH = 24;
-const PAYLOAD_HASH = 25;
 const VNI = 26;
 const PORTS = 27; /* source | destination << 16 */
 const GSO_WINDOW = 28; /* gso_size | window << 16 */
@@ -76,61 +113,38 @@ export function decode(raw: ArrayBuffer, records: number, into: Sightings, conte
 	if (into.count + records > capacityOf(into)) {
 		throw new RangeError(`no room for ${records} sightings behind ${into.count} of ${capacityOf(into)}`);
 	}
+	context.transpose(raw, records, into, first);
 	const words = new Uint32Array(raw, first * RECORD_BYTES, records * RECORD_WORDS);
-	const { hooks, tuples, outers, baseLow, baseHigh } = context;
-	const { time, skbLow, skbHigh, hook, tuple, outer, ingress, length, sequence, acknowledgement, tsval } = into;
-	const { ipId, payload, hash, gsoSize, segments, window, flags, vlan, tcpFlags, ttl, generation } = into;
-	const { subscribers, lost } = into;
+	const { hooks, tuples, outers } = context;
+	const { hook, tuple, outer, segments, lost } = into;
 	let { carriedLost } = context;
 	let row = into.count;
+	/** The row that holds the record's members. */
+	let copied = row;
 
-	for (let at = 0; at < words.length; at += RECORD_WORDS) {
-		const flagsAndHookSet = words[at + FLAGS_HOOK_SET] as number;
-		const vlanAndLost = words[at + VLAN_LOST] as number;
-		const bytes = words[at + BYTES] as number;
+	for (let at = 0; at < words.length; at += RECORD_WORDS, copied++) {
+		const flagsAndHookSet = words[at | FLAGS_HOOK_SET] as number;
 		const inner = (flagsAndHookSet & EventFlag.inner) !== 0;
-
-		const hookId = hooks.get(flagsAndHookSet >>> 16, words[at + IFINDEX] as number);
-		const kind = (flagsAndHookSet & EventFlag.familyMask) | (bytes & 0xff00);
-		const tupleId = hookId < 0 ? 0 : tuples.internRaw(words, at + ADDRESSES, words[at + PORTS] as number, kind);
-		const outerId = inner && tupleId !== 0 ? outers.internRaw(words, at + OUTER_PEER, words[at + VNI] as number) : 0;
-		const lostBefore = (vlanAndLost >>> 16) + carriedLost;
+		const hookId = hooks.get(flagsAndHookSet >>> 16, words[at | IFINDEX] as number);
+		const kind = (flagsAndHookSet & EventFlag.familyMask) | ((words[at | BYTES] as number) & 0xff00);
+		const tupleId = hookId < 0 ? 0 : tuples.internRaw(words, at | ADDRESSES, words[at | PORTS] as number, kind);
+		const outerId = inner && tupleId !== 0 ? outers.internRaw(words, at | OUTER_PEER, words[at | VNI] as number) : 0;
 		if (tupleId === 0 || (inner && outerId === 0)) {
 			if (hookId < 0) context.unknownHook++;
 			else context.tupleTableFull++;
-			carriedLost = lostBefore;
+			carriedLost += (words[at | VLAN_LOST] as number) >>> 16;
 			continue;
 		}
-		carriedLost = 0;
-
-		const high = (words[at + TIME_HIGH] as number) - baseHigh;
-		time[row] = high * 4294967296 + ((words[at + TIME_LOW] as number) - baseLow);
-		skbLow[row] = words[at + SKB_LOW] as number;
-		skbHigh[row] = words[at + SKB_HIGH] as number;
+		if (row !== copied) copyRow(into, copied, into, row);
+		if (carriedLost !== 0) {
+			lost[row] = Math.min((lost[row] as number) + carriedLost, 65535);
+			carriedLost = 0;
+		}
 		hook[row] = hookId;
 		tuple[row] = tupleId;
 		outer[row] = outerId;
-		ingress[row] = words[at + INGRESS_IFINDEX] as number;
-		length[row] = words[at + LENGTH] as number;
-		subscribers[row] = words[at + SUBSCRIBERS] as number;
-		sequence[row] = words[at + SEQUENCE] as number;
-		acknowledgement[row] = words[at + ACKNOWLEDGEMENT] as number;
-		tsval[row] = words[at + TSVAL] as number;
-		ipId[row] = words[at + IP_ID] as number;
-		hash[row] = words[at + PAYLOAD_HASH] as number;
-		const payloadBytes = words[at + PAYLOAD_LENGTH] as number;
-		const gsoAndWindow = words[at + GSO_WINDOW] as number;
-		const segmentBytes = gsoAndWindow & 0xffff;
-		payload[row] = payloadBytes;
-		gsoSize[row] = segmentBytes;
-		segments[row] = segmentBytes === 0 || payloadBytes <= segmentBytes ? 1 : segmentsOf(payloadBytes, segmentBytes);
-		window[row] = gsoAndWindow >>> 16;
-		vlan[row] = vlanAndLost;
-		flags[row] = flagsAndHookSet;
-		lost[row] = lostBefore < 65535 ? lostBefore : 65535;
-		tcpFlags[row] = bytes;
-		ttl[row] = bytes >>> 16;
-		generation[row] = bytes >>> 24;
+		const segmentBytes = (words[at | GSO_WINDOW] as number) & 0xffff;
+		segments[row] = segmentBytes === 0 ? 1 : segmentsOf(words[at | PAYLOAD_LENGTH] as number, segmentBytes);
 		row++;
 	}
 	into.count = row;
@@ -139,6 +153,5 @@ export function decode(raw: ArrayBuffer, records: number, into: Sightings, conte
 
 /** gso_segs of the skb can be 0, so it is computed (facts: datapath). */
 function segmentsOf(payloadBytes: number, segmentBytes: number): number {
-	const count = Math.ceil(payloadBytes / segmentBytes);
-	return count < 65535 ? count : 65535;
+	return Math.min(Math.max(1, Math.ceil(payloadBytes / segmentBytes)), 65535);
 }

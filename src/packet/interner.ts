@@ -139,23 +139,12 @@ export class Interner {
 		return id;
 	}
 
-	/** Last words first: that is where IPv4 addresses differ. */
 	#equals(id: number, words: Uint32Array, at: number, a: number, b: number): boolean {
 		const { entries } = this;
-		let entry = id * this.stride;
+		const entry = Math.imul(id, this.stride);
 		const end = entry + this.#addressWords;
-		if (entries[end] !== a || entries[end + 1] !== b) return false;
-		for (; entry < end; entry += ADDRESS, at += ADDRESS) {
-			if (
-				entries[entry + 3] !== words[at + 3] ||
-				entries[entry + 2] !== words[at + 2] ||
-				entries[entry + 1] !== words[at + 1] ||
-				entries[entry] !== words[at]
-			) {
-				return false;
-			}
-		}
-		return true;
+		if (entries[end] !== a || entries[end | 1] !== b || !isSameAddress(entries, entry, words, at)) return false;
+		return this.#addressWords === ADDRESS || isSameAddress(entries, entry + ADDRESS, words, at + ADDRESS);
 	}
 
 	/** Multilinear, so that the multiplications do not wait for each other; folded first, as products only carry up. */
@@ -190,6 +179,16 @@ export class Interner {
 		this.#index = index;
 		this.#mask = mask;
 	}
+}
+
+/** Last words first: that is where IPv4 addresses differ. @param i a multiple of 4, as entries begin */
+function isSameAddress(entries: Uint32Array, i: number, words: Uint32Array, at: number): boolean {
+	return (
+		entries[i | 3] === words[at + 3] &&
+		entries[i | 2] === words[at + 2] &&
+		entries[i | 1] === words[at + 1] &&
+		entries[i] === words[at]
+	);
 }
 
 function fold(word: number): number {

@@ -47,16 +47,26 @@ export class Assembler implements RowReader {
 		this.#byDatagram = new ByDatagram(shop, this.#open);
 	}
 
-	warm(source: number, rows: Sightings, from: number, to: number): void {
+	begin(source: number, rows: Sightings, offsetNs: number, time: number): void {
+		const { sight, crossings } = this.#shop;
+		sight.source = source;
+		sight.rows = rows;
+		crossings.setOffset(source, offsetNs, time);
+	}
+
+	warm(from: number, to: number): void {
+		const { source, rows } = this.#shop.sight;
 		this.#prefetch.rows(source, rows, from, to);
 	}
 
-	row(source: number, rows: Sightings, i: number): void {
+	row(i: number): void {
 		const { sight, hooks, facts, counters } = this.#shop;
 		this.expire();
+		const { rows } = sight;
 		const hook = rows.hook[i] as number;
 		const tuple = rows.tuple[i] as number;
-		if (hooks.known[hook] === 0) {
+		const rank = hooks.rank[hook] as number;
+		if (rank === Rank.none) {
 			counters.unknownHook++;
 			return;
 		}
@@ -65,17 +75,12 @@ export class Assembler implements RowReader {
 			return;
 		}
 		counters.joined++;
-		sight.show(rows, i);
-		sight.source = source;
+		sight.show(i);
 		sight.hook = hook;
-		sight.rank = hooks.rank[hook] as number;
+		sight.rank = rank;
 		sight.tuple = tuple;
 		sight.kind = facts.kind(tuple);
 		this.#place(sight);
-	}
-
-	offset(source: number, offsetNs: number, time: number): void {
-		this.#shop.crossings.setOffset(source, offsetNs, time);
 	}
 
 	compare(a: TiedRow, b: TiedRow): number {

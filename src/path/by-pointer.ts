@@ -17,15 +17,15 @@ export class ByPointer {
 	}
 
 	goesOn(carrier: number, sight: Sight): boolean {
-		const { hooks, carriers } = this.#shop;
-		if (!this.#isSamePacket(carrier, sight)) return false;
-		const { hook, rank } = sight;
+		const { hooks, carriers, facts } = this.#shop;
+		const tuple = carriers.words[carrier | CarrierAt.tuple] as number;
+		const { hook, rank, kind } = sight;
+		if (!this.#isSamePacket(carrier, tuple === sight.tuple ? kind : facts.kind(tuple), sight)) return false;
 		const last = carriers.words[carrier | CarrierAt.hook] as number;
 		const before = hooks.rank[last] as number;
 		if (rank <= before && !isNextHost(rank, before, hook, last)) return false;
 		// Behind a pod's veth there is only the pod.
 		if (before === Rank.podEgress && rank !== Rank.insideIngress) return false;
-		const tuple = carriers.words[carrier | CarrierAt.tuple] as number;
 		const cameBy = carriers.words[carrier | CarrierAt.cameBy] as number;
 		const { ingress } = sight;
 		if (tuple !== sight.tuple && !this.#isTranslated(carrier, tuple, sight, cameBy, ingress)) return false;
@@ -33,9 +33,9 @@ export class ByPointer {
 		return ingress === cameBy || hooks.ingressFits(hook, cameBy, ingress);
 	}
 
-	/** A carrier of a whole path carries that path's packet; others have a key of their own. */
-	#isSamePacket(carrier: number, sight: Sight): boolean {
-		const { carriers, paths, facts } = this.#shop;
+	/** A carrier of a whole path carries that path's packet; others have a key of their own. @param kind of its tuple */
+	#isSamePacket(carrier: number, kind: number, sight: Sight): boolean {
+		const { carriers, paths } = this.#shop;
 		if (carriers.words[carrier | CarrierAt.whole] === 0) {
 			return (
 				carriers.signed[carrier | CarrierAt.keyA] === sight.keyA &&
@@ -43,7 +43,7 @@ export class ByPointer {
 			);
 		}
 		const path = carriers.words[carrier | CarrierAt.path] as number;
-		return isSamePacket(paths, path, facts.kind(carriers.words[carrier | CarrierAt.tuple] as number), sight);
+		return isSamePacket(paths, path, kind, sight);
 	}
 
 	/** Is this another face of the same packet? Not of one that has arrived, nor did the node make what came to it. */

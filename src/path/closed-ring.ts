@@ -3,6 +3,7 @@ import { PathAt, type PathTable } from "./path-table.js";
 
 /** A path knows its place in a ring, and above this bit the ring's number. */
 const NUMBER_SHIFT = 24;
+const PLACE = (1 << NUMBER_SHIFT) - 1;
 
 /** The number of the ring that a path is in. @param closedAt of a closed path */
 export function ringOf(closedAt: number): number {
@@ -16,7 +17,7 @@ export function ringOf(closedAt: number): number {
 export class ClosedRing {
 	readonly #paths: PathTable;
 	readonly #number: number;
-	/** 0: forgotten. */
+	/** 0: forgotten. The last one is the place of all that the ring has let go. */
 	readonly #ids: Uint32Array;
 	readonly #times: Float64Array;
 	readonly #mask: number;
@@ -32,7 +33,7 @@ export class ClosedRing {
 		this.keepNs = keepNs;
 		this.#paths = paths;
 		this.#number = number;
-		this.#ids = new Uint32Array(capacity);
+		this.#ids = new Uint32Array(capacity + 1);
 		this.#times = new Float64Array(capacity);
 		this.#mask = capacity - 1;
 	}
@@ -61,20 +62,15 @@ export class ClosedRing {
 	/** Removes the oldest entry; 0: its path was forgotten before. */
 	take(): number {
 		const path = this.#ids[this.#first] as number;
+		this.#paths.words[path | PathAt.closedAt] = (this.#mask + 1) | (this.#number << NUMBER_SHIFT);
 		this.#first = (this.#first + 1) & this.#mask;
 		this.#count--;
 		return path;
 	}
 
-	/** The entry at a path's place: whether it is the path's or not, it is in the cache then. */
-	peek(closedAt: number): number {
-		return this.#ids[closedAt & this.#mask] as number;
-	}
-
-	/** The path, if it is here, is forgotten. */
+	/** The path, which has been here, is forgotten. Nothing is read: its place may have left the cache. */
 	forget(path: number): void {
-		const at = (this.#paths.words[path | PathAt.closedAt] as number) & this.#mask;
-		if (this.#ids[at] === path) this.#ids[at] = 0;
+		this.#ids[(this.#paths.words[path | PathAt.closedAt] as number) & PLACE] = 0;
 	}
 
 	/** Reads from the newest on until `goesOn` says false. */

@@ -18,6 +18,8 @@ export const enum Rank {
 	hostEgress = 9,
 	nicEgress = 10,
 	insideIngress = 12,
+	/** Of a hook that was never announced. */
+	none = 255,
 }
 
 const RANK: Readonly<Record<Direction, Readonly<Record<Role, Rank>>>> = {
@@ -43,9 +45,8 @@ const MAX_HOOKS = 2 ** 16;
 
 /** The hooks of all sources as columns by HookId, and the few questions that joining asks of them. */
 export class HookTable {
-	/** 1: was announced. Stays so after the hook is gone: late rows may still come. */
-	readonly known = new Uint8Array(MAX_HOOKS);
-	readonly rank = new Uint8Array(MAX_HOOKS);
+	/** One of Rank. Stays when the hook is gone: late rows may still come. */
+	readonly rank = new Uint8Array(MAX_HOOKS).fill(Rank.none);
 	/** 1: egress. */
 	readonly egress = new Uint8Array(MAX_HOOKS);
 	readonly ifindex = new Uint32Array(MAX_HOOKS);
@@ -76,7 +77,6 @@ export class HookTable {
 		const id: number = hook.id;
 		if (this.#on.has(id)) this.remove(hook);
 		this.#hooks[id] = hook;
-		this.known[id] = 1;
 		this.rank[id] = RANK[hook.direction][hook.role];
 		this.egress[id] = hook.direction === "egress" ? 1 : 0;
 		this.ifindex[id] = hook.ifindex;
@@ -120,7 +120,7 @@ export class HookTable {
 	/** Hooks that were ever announced, gone ones included. */
 	*ids(): Iterable<number> {
 		for (let id = 0; id < this.#hooks.length; id++) {
-			if (this.known[id] === 1) yield id;
+			if (this.rank[id] !== Rank.none) yield id;
 		}
 	}
 

@@ -46,16 +46,8 @@ export class HopTable extends Records {
 		return id;
 	}
 
-	free(id: number): void {
-		this.giveBack(id);
-	}
-
-	/** Frees a whole list. */
-	freeList(first: number): void {
-		while (first !== 0) {
-			const next = this.words[first | HopAt.next] as number;
-			this.free(first);
-			first = next;
-		}
+	/** Frees a whole list, whatever its length. @param first 0: there is none */
+	freeList(first: number, last: number): void {
+		if (first !== 0) this.giveBackAll(first, last);
 	}
 }

@@ -4,11 +4,11 @@ import type { Sightings } from "../packet/sightings.js";
 export interface RowReader {
 	/** One cell: the time of the row on the joiner's line, ns, is set before `row` is called. */
 	readonly now: Float64Array;
-	row(source: number, rows: Sightings, i: number): void;
-	/** These rows, WARM_ROWS at most, are read next: what they lead to may be fetched into the processor's cache. */
-	warm(source: number, rows: Sightings, from: number, to: number): void;
-	/** The next rows of this source were moved by so much to the joiner's line; the first of them is at `time`. */
-	offset(source: number, offsetNs: number, time: number): void;
+	/** The next ones are rows of this batch, moved by so much to the joiner's line; the first of them is at `time`. */
+	begin(source: number, rows: Sightings, offsetNs: number, time: number): void;
+	row(i: number): void;
+	/** These rows of it, WARM_ROWS at most, are read next: what they lead to may be fetched into the processor's cache. */
+	warm(from: number, to: number): void;
 	/** The order of rows of equal time: by what is in them, never by how they came. Negative: a first. */
 	compare(a: TiedRow, b: TiedRow): number;
 	/** Every row of the batch was read: its memory is free again. */
@@ -18,6 +18,7 @@ export interface RowReader {
 export interface TiedRow {
 	readonly source: number;
 	readonly rows: Sightings;
+	readonly offsetNs: number;
 	readonly i: number;
 	readonly time: number;
 }
@@ -143,16 +144,18 @@ export class Merge {
 		const { now } = reader;
 		let i = begun;
 		let time = (times[i] as number) + offsetNs;
-		reader.offset(source, offsetNs, time);
+		let { warmed } = lane;
+		reader.begin(source, rows, offsetNs, time);
 		while (i < last && time < end) {
 			const next = (times[i + 1] as number) + offsetNs;
 			if (next === time) break;
-			if (i >= lane.warmed) {
-				lane.warmed = Math.min(i + WARM_ROWS, last + 1);
-				reader.warm(source, rows, i, lane.warmed);
+			if (i >= warmed) {
+				warmed = Math.min(i + WARM_ROWS, last + 1);
+				lane.warmed = warmed;
+				reader.warm(i, warmed);
 			}
 			now[0] = time;
-			reader.row(source, rows, i);
+			reader.row(i);
 			time = next;
 			i++;
 		}
@@ -160,7 +163,7 @@ export class Merge {
 		lane.at = i;
 		if (i === last && time < end && lane.second() !== time) {
 			now[0] = time;
-			reader.row(source, rows, i);
+			reader.row(i);
 			this.#step(lane, reader);
 			return true;
 		}
@@ -175,8 +178,7 @@ export class Merge {
 			while (lane.head() === time) {
 				const batch = lane.batches[0];
 				if (batch === undefined) break;
-				reader.offset(lane.source, batch.offsetNs, time);
-				tied.push({ source: lane.source, rows: batch.rows, i: lane.at, time });
+				tied.push({ source: lane.source, rows: batch.rows, offsetNs: batch.offsetNs, i: lane.at, time });
 				const done = lane.step();
 				if (done !== null) finished.push(done);
 			}
@@ -185,7 +187,10 @@ export class Merge {
 		this.#queued -= tied.length;
 		if (tied.length > 1) tied.sort((a, b) => reader.compare(a, b));
 		reader.now[0] = time;
-		for (const { source, rows, i } of tied) reader.row(source, rows, i);
+		for (const { source, rows, offsetNs, i } of tied) {
+			reader.begin(source, rows, offsetNs, time);
+			reader.row(i);
+		}
 		for (const rows of finished) reader.done(rows);
 	}
 

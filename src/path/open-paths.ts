@@ -472,7 +472,7 @@ export class OpenPaths {
 
 	#release(path: number): void {
 		const { paths, hops } = this.#shop;
-		hops.freeList(paths.words[path | PathAt.firstHop] as number);
+		hops.freeList(paths.words[path | PathAt.firstHop] as number, paths.words[path | PathAt.lastHop] as number);
 		paths.free(path);
 	}
 }

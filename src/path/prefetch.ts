@@ -9,6 +9,10 @@ import type { Workshop } from "./workshop.js";
 /** Of a column: what lies in one cache line of 64 bytes. */
 const OF_4_BYTES = 16;
 const OF_2_BYTES = 32;
+const LAST = WARM_ROWS - 1;
+/** With so few, paths and hops and all stay in the processor's cache by themselves. */
+const FEW_CARRIERS = 256;
+const FEW_TUPLES = 1024;
 
 /**
  * Reads what the next rows will lead to, level by level: misses of one level overlap, where a row that is worked on waits
@@ -18,7 +22,7 @@ export class Prefetch {
 	readonly #shop: Workshop;
 	readonly #ids = new Uint32Array(WARM_ROWS);
 	/** Of all that was read: without a use the compiler would leave the reads out. */
-	#sum = 0;
+	#mixed = 0;
 
 	constructor(shop: Workshop) {
 		this.#shop = shop;
@@ -26,47 +30,46 @@ export class Prefetch {
 
 	/** The rows [from, to), at most WARM_ROWS. */
 	rows(source: number, rows: Sightings, from: number, to: number): void {
-		this.#sum += this.#columns(rows, from, to) + this.#records(source, rows, from, to);
-		if (this.#sum > Number.MAX_SAFE_INTEGER) this.#sum = 0;
+		this.#mixed ^= this.#columns(rows, from, to);
+		const { carriers, tuples } = this.#shop;
+		if (carriers.ever > FEW_CARRIERS || tuples.used > FEW_TUPLES) this.#mixed ^= this.#records(source, rows, from, to);
 	}
 
 	/** The rows themselves: more columns than the processor follows on its own. */
 	#columns(rows: Sightings, from: number, to: number): number {
 		const { ingress, length, sequence, acknowledgement, tsval, ipId, payload, hash, outer, subscribers } = rows;
 		const { hook, gsoSize, segments, window, flags, vlan, tcpFlags, ttl, time, tuple, skbLow, skbHigh } = rows;
-		let sum = (tcpFlags[from] as number) + (ttl[from] as number);
+		let mixed = (tcpFlags[from] as number) ^ (ttl[from] as number);
 		for (let i = from; i < to; i += OF_2_BYTES) {
-			sum += (hook[i] as number) + (gsoSize[i] as number) + (segments[i] as number) + (window[i] as number);
-			sum += (flags[i] as number) + (vlan[i] as number);
+			mixed ^= (hook[i] as number) ^ (gsoSize[i] as number) ^ (segments[i] as number) ^ (window[i] as number);
+			mixed ^= (flags[i] as number) ^ (vlan[i] as number);
 		}
 		for (let i = from; i < to; i += OF_4_BYTES) {
-			sum += (ingress[i] as number) + (length[i] as number) + (sequence[i] as number) + (acknowledgement[i] as number);
-			sum += (tsval[i] as number) + (ipId[i] as number) + (payload[i] as number) + (hash[i] as number);
-			sum += (outer[i] as number) + (subscribers[i] as number) + (tuple[i] as number) + (skbLow[i] as number);
-			sum += (skbHigh[i] as number) + (time[i] as number);
+			mixed ^= (ingress[i] as number) ^ (length[i] as number) ^ (sequence[i] as number);
+			mixed ^= (acknowledgement[i] as number) ^ (tsval[i] as number) ^ (ipId[i] as number) ^ (payload[i] as number);
+			mixed ^= (hash[i] as number) ^ (outer[i] as number) ^ (subscribers[i] as number) ^ (tuple[i] as number);
+			mixed ^= (skbLow[i] as number) ^ (skbHigh[i] as number) ^ (time[i] as number);
 		}
-		return sum;
+		return mixed;
 	}
 
-	/** The tuple of each, and carrier → path → hops of the packet that its pointer carried last. */
+	/** The tuple of each, and carrier → path → newest hop of the packet that its pointer carried last. */
 	#records(source: number, { skbLow, skbHigh, tuple }: Sightings, from: number, to: number): number {
-		const { carriers, paths, hops, facts, closed } = this.#shop;
+		const { carriers, paths, hops, facts } = this.#shop;
 		const [tupleWords, carrierWords, pathWords, hopWords] = [facts.words, carriers.words, paths.words, hops.words];
 		const ids = this.#ids;
-		const count = to - from;
-		let sum = 0;
-		for (let n = 0; n < count; n++) {
-			ids[n] = carriers.likely(source, skbLow[from + n] as number, skbHigh[from + n] as number);
-			sum += tupleWords[((tuple[from + n] as number) << TupleSize.shift) | TupleAt.kind] as number;
+		let mixed = 0;
+		for (let i = from; i < to; i++) {
+			ids[i & LAST] = carriers.likely(source, skbLow[i] as number, skbHigh[i] as number);
+			mixed ^= tupleWords[((tuple[i] as number) << TupleSize.shift) | TupleAt.kind] as number;
 		}
-		for (let n = 0; n < count; n++) ids[n] = carrierWords[(ids[n] as number) | CarrierAt.path] as number;
-		for (let n = 0; n < count; n++) {
-			const path = ids[n] as number;
-			sum += closed.peek(pathWords[path | PathAt.closedAt] as number);
-			ids[n] = pathWords[path | PathAt.firstHop] as number;
+		for (let i = from; i < to; i++) ids[i & LAST] = carrierWords[(ids[i & LAST] as number) | CarrierAt.path] as number;
+		for (let i = from; i < to; i++) {
+			const path = ids[i & LAST] as number;
+			mixed ^= pathWords[path | PathAt.ipId] as number;
+			ids[i & LAST] = pathWords[path | PathAt.lastHop] as number;
 		}
-		for (let n = 0; n < count; n++) ids[n] = hopWords[(ids[n] as number) | HopAt.next] as number;
-		for (let n = 0; n < count; n++) sum += hopWords[(ids[n] as number) | HopAt.next] as number;
-		return sum;
+		for (let i = from; i < to; i++) mixed ^= hopWords[(ids[i & LAST] as number) | HopAt.next] as number;
+		return mixed;
 	}
 }

@@ -18,8 +18,6 @@ export class Records {
 	readonly size: number;
 	/** Records for which there is room. */
 	capacity: number;
-	/** Records in use. */
-	used = 0;
 	/** The word that names the next free record, in one that is free. */
 	readonly #link: number;
 	readonly #limit: number;
@@ -42,29 +40,40 @@ export class Records {
 		return this.capacity * this.size;
 	}
 
+	/** Most that were in use at once. */
+	get ever(): number {
+		return this.#last / this.size;
+	}
+
 	/** All that may be are in use. */
 	get full(): boolean {
-		return this.used === this.#limit;
+		return this.#free === 0 && this.#last === this.#limit * this.size;
 	}
 
 	/** A record with whatever was in it; 0 when full. */
 	protected take(): number {
-		let id = this.#free;
-		if (id !== 0) this.#free = this.words[id | this.#link] as number;
-		else {
-			if (this.full) return 0;
-			if (this.#last === this.highest) this.grow();
-			id = this.#last + this.size;
-			this.#last = id;
-		}
-		this.used++;
+		const id = this.#free;
+		if (id === 0) return this.#takeNew();
+		this.#free = this.words[id | this.#link] as number;
 		return id;
 	}
 
+	#takeNew(): number {
+		if (this.full) return 0;
+		if (this.#last === this.highest) this.grow();
+		this.#last += this.size;
+		return this.#last;
+	}
+
 	protected giveBack(id: number): void {
-		this.used--;
 		this.words[id | this.#link] = this.#free;
 		this.#free = id;
+	}
+
+	/** Records that are linked already, in order. */
+	protected giveBackAll(first: number, last: number): void {
+		this.words[last | this.#link] = this.#free;
+		this.#free = first;
 	}
 
 	/** Called when every record is in use. */

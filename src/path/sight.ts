@@ -3,6 +3,7 @@ import { keyA, keyB } from "./key.js";
 
 /** The sighting that is being read: its row, and what was worked out of it. One object for all rows. */
 export class Sight {
+	/** Set by the caller, with the source, for all rows of a batch. */
 	rows: Sightings;
 	i = 0;
 	/** Joiner time, ns. */
@@ -25,8 +26,7 @@ export class Sight {
 	}
 
 	/** Shows the next row; the caller sets the other fields. */
-	show(rows: Sightings, i: number): void {
-		this.rows = rows;
+	show(i: number): void {
 		this.i = i;
 		this.#keyed = false;
 	}

@@ -216,6 +216,17 @@ describe("decode", () => {
 		assert.equal(rows.lost[1], 6);
 	});
 
+	it("moves what comes behind a record that was left out up, in every column", () => {
+		const alone = allocateSightings(1);
+		decode(rawOf(RECORD), 1, alone, contextWith());
+		const rows = allocateSightings(4);
+		const stranger = patched(64, 8);
+		decode(rawOf(stranger, patched(68, 6), stranger, RECORD), 4, rows, contextWith());
+		assert.equal(rows.count, 2);
+		assert.deepEqual(cells(rows, 0), { ...cells(alone, 0), ingress: 6, lost: 6 });
+		assert.deepEqual(cells(rows, 1), { ...cells(alone, 0), lost: 6 });
+	});
+
 	it("counts records whose tuple or outer header finds no room", () => {
 		const context = contextWith(1);
 		const rows = allocateSightings(3);
