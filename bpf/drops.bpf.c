@@ -35,6 +35,7 @@ typedef struct {
 
 struct sock_common {
 	possible_net_t skc_net;
+	unsigned char skc_net_refcnt : 1;
 };
 
 struct sock {
@@ -143,6 +144,12 @@ static __always_inline __u64 weft_cookie_of_socket(const struct sock *sk)
 	return sk ? BPF_CORE_READ(sk, __sk_common.skc_net.net, net_cookie) : 0;
 }
 
+/* The kernel's own: it holds no namespace, and may send for any. */
+static __always_inline int weft_is_kernels(const struct sock *sk)
+{
+	return sk && !BPF_CORE_READ_BITFIELD_PROBED(sk, __sk_common.skc_net_refcnt);
+}
+
 static __always_inline __u64 weft_cookie_of_device(const struct net_device *dev)
 {
 	return dev ? BPF_CORE_READ(dev, nd_net.net, net_cookie) : 0;
@@ -163,20 +170,21 @@ static __always_inline const struct weft_drop_namespace *weft_namespace_by(__u8 
  * From the most trusted to the least: `dev` shares its place with other things, and is garbage in a datagram
  * that waited for a reader. So it only counts where it leads to a namespace of this node. The kernel's own
  * packets, TCP resets and ICMP errors, are sent by a socket that all namespaces share on a CPU; it is in the
- * packet's only during the sending (net/ipv4/icmp.c, tcp_ipv4.c), and leads nowhere here afterwards.
+ * packet's only during the sending (net/ipv4/icmp.c, tcp_ipv4.c), and in the machine's first one afterwards,
+ * which may be a node's. They wait for no reader: their device is asked before their socket.
  */
 static __always_inline const struct weft_drop_namespace *
 weft_find_namespace(struct sk_buff *skb, const struct sock *rx_sk, struct weft_drop_place *place)
 {
 	const struct net_device *dev = BPF_CORE_READ(skb, dev);
 	__u64 of_device = weft_cookie_of_device(dev);
+	const struct sock *sk = BPF_CORE_READ(skb, sk);
 	const struct weft_drop_namespace *netns;
 	const struct dst_entry *route;
 
 	netns = weft_namespace_by(WEFT_DROP_BY_RX_SOCKET, weft_cookie_of_socket(rx_sk), place);
-	if (!place->cookie)
-		netns = weft_namespace_by(WEFT_DROP_BY_SOCKET, weft_cookie_of_socket(BPF_CORE_READ(skb, sk)),
-					  place);
+	if (!place->cookie && !(of_device && weft_is_kernels(sk)))
+		netns = weft_namespace_by(WEFT_DROP_BY_SOCKET, weft_cookie_of_socket(sk), place);
 	if (!netns)
 		netns = weft_namespace_by(WEFT_DROP_BY_DEVICE, of_device, place);
 	if (netns && place->cookie == of_device)

@@ -1,5 +1,4 @@
 /** The drop program under test, attached for the whole machine, with its records and counts. */
-import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { addon } from "../../src/kernel/addon.js";
 import type { BpfMap, BpfObject, BpfProgram, Closeable, Rings, StructLayout } from "../../src/kernel/native.js";
@@ -154,16 +153,9 @@ function reasonName(reason: number): string {
 }
 
 function readReasons(): ReadonlyMap<number, string> {
-	const dump = execFileSync("bpftool", ["btf", "dump", "file", "/sys/kernel/btf/vmlinux"], {
-		encoding: "utf8",
-		maxBuffer: 1 << 28,
-	});
-	return new Map(
-		[...dump.matchAll(/'SKB_DROP_REASON_((?!SUBSYS)\w+)' val=(\d+)/g)].map(([, name = "", value]) => [
-			Number(value),
-			name,
-		]),
-	);
+	const prefix = "SKB_DROP_REASON_";
+	const values = Object.entries(addon().kernelEnum("skb_drop_reason") ?? {});
+	return new Map(values.map(([name, value]) => [value, name.startsWith(prefix) ? name.slice(prefix.length) : name]));
 }
 
 function bytesOf(value: bigint, size: 4 | 8): Uint8Array {

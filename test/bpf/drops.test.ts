@@ -100,6 +100,49 @@ describe("dropped packets", () => {
 		assert.ok(dropped.every((each) => ((each.numbers["origin"] ?? 0) & ORIGIN.hop) !== 0));
 	});
 
+	it("are the pod's when its kernel answered, also where the machine's first namespace is watched, whose socket that was", async () => {
+		const ours = new TestNamespace();
+		const asking = new TestNamespace();
+		const first = addon().openNetns(null);
+		try {
+			ours.run("ip", "link", "add", "near", "type", "veth", "peer", "name", "far", "netns", asking.name);
+			for (const [namespace, device, address] of [
+				[ours, "near", "192.0.2.1/24"],
+				[asking, "far", "192.0.2.2/24"],
+			] as const) {
+				namespace.run("ip", "address", "add", address, "dev", device);
+				namespace.run("ip", "link", "set", device, "up");
+			}
+			// The one that asks knows where to, and never says where it is: the answer waits for a neighbour in vain.
+			const [, mac = ""] = /link\/ether (\S+)/.exec(ours.run("ip", "link", "show", "near")) ?? [];
+			asking.run("ip", "neigh", "add", "192.0.2.1", "lladdr", mac, "dev", "far");
+			asking.run("sysctl", "-qw", "net.ipv4.conf.far.arp_ignore=8");
+			ours.run("sysctl", "-qw", "net.ipv4.neigh.near.mcast_solicit=1", "net.ipv4.neigh.near.retrans_time_ms=100");
+			const watch = new DropWatch(
+				new Map([
+					[ours.netns.cookie, 4],
+					[first.cookie, 5],
+				]),
+			);
+			try {
+				asking.run("sh", "-c", "ping -c 1 -W 0.2 192.0.2.1; true");
+				await sleep(1000);
+				const drops = await watch.finish();
+				const answers = drops.filter(({ source }) => source === "192.0.2.1");
+				assert.deepEqual(
+					answers.map(({ reason, cookie, numbers }) => [reason, cookie, numbers["origin"]]),
+					[["NEIGH_FAILED", ours.netns.cookie, ORIGIN.device]],
+				);
+			} finally {
+				watch.close();
+			}
+		} finally {
+			first.close();
+			asking.close();
+			ours.close();
+		}
+	});
+
 	it("of other namespaces are counted, and no more", async () => {
 		let sent = 0;
 		const { drops, counters } = await watching(({ foreign }) => {
