@@ -101,9 +101,9 @@ describe("dropped packets", () => {
 	});
 
 	it("are the pod's when its kernel answered, also where the machine's first namespace is watched, whose socket that was", async () => {
+		const first = addon().openNetns(null);
 		const ours = new TestNamespace();
 		const asking = new TestNamespace();
-		const first = addon().openNetns(null);
 		try {
 			ours.run("ip", "link", "add", "near", "type", "veth", "peer", "name", "far", "netns", asking.name);
 			for (const [namespace, device, address] of [
