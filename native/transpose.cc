@@ -13,12 +13,11 @@ namespace
 /** So many records stay in the first cache from one column to the next. */
 constexpr uint32_t kBlock = 64;
 
-/** A member of a record, and where its column begins: four words of `moves`, the last of them unused. */
+/** A member of a record, and where its column begins: three words of `moves`. */
 struct Move {
 	uint32_t from;
 	uint32_t width;
 	uint32_t to;
-	uint32_t reserved;
 };
 
 struct Memory {
@@ -78,8 +77,7 @@ Napi::Value transpose(const Napi::CallbackInfo &info)
 	if ((uint64_t{first} + count) * recordSize > records.length)
 		throw Napi::RangeError::New(env, "records end before the last one that is asked for");
 	for (size_t n = 0; n < moveCount; n++) {
-		const auto [from, width, to, reserved] = moves[n];
-		(void)reserved;
+		const auto [from, width, to] = moves[n];
 		if (width != 1 && width != 2 && width != 4 && width != 8)
 			throw Napi::RangeError::New(env, "a member has 1, 2, 4 or 8 bytes");
 		if (uint64_t{from} + width > recordSize)

@@ -75,10 +75,9 @@ function movesInto(rows: Sightings): Uint32Array {
 		members[member].offset,
 		members[member].size,
 		rows[column as keyof typeof COPIED].byteOffset,
-		0,
 	]);
 	const { offset } = members.skb;
-	moves.push([offset, 4, rows.skbLow.byteOffset, 0], [offset + 4, 4, rows.skbHigh.byteOffset, 0]);
+	moves.push([offset, 4, rows.skbLow.byteOffset], [offset + 4, 4, rows.skbHigh.byteOffset]);
 	return Uint32Array.from(moves.flat());
 }
 

@@ -205,8 +205,8 @@ export interface Native {
 	/**
 	 * Copies members of records into columns: of `records` the records [first, first + count), to the rows from `row` on.
 	 * A compiler makes of each copy two instructions, V8 seventeen.
-	 * @param moves four words each: where the member is in a record, its size (1, 2, 4, or 8: a time), where its column
-	 *   begins in `columns`, all in bytes, and 0. Times become doubles, ns since the base.
+	 * @param moves three words each: where the member is in a record, its size (1, 2, 4, or 8: a time), and where its
+	 *   column begins in `columns`, all in bytes. Times become doubles, ns since the base.
 	 * @throws RangeError when anything lies outside of its buffer: nothing was written then
 	 */
 	transpose(
