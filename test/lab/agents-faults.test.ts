@@ -108,6 +108,8 @@ describe("faults, by agents with honest clocks", () => {
 
 			// Whatever repeats bytes of a victim later was sent for its sake.
 			const repairs = data.filter((copy) => lost.some((one) => byTime(copy, one) > 0 && overlap(copy, one) > 0));
+			// Of two that are equal in all fields either may be the one that was lost, and the other was sent for its sake.
+			const perhaps = data.filter((copy) => lost.some((one) => isEqual(copy, one)) && !repairs.includes(copy));
 			const [flow, ...more] = records.filter(({ flow }) => flow.destination.port === PORT);
 			assert.ok(flow);
 			assert.deepEqual(more, [], "one connection, one flow");
@@ -122,7 +124,8 @@ describe("faults, by agents with honest clocks", () => {
 				"tied to the right hop, and to no other",
 			);
 			const count = tied[0]?.count ?? 0;
-			assert.ok(count <= repairs.length, "none that repaired nothing");
+			const most = repairs.length + perhaps.length;
+			assert.ok(count <= most, `none that repaired nothing: ${count} of ${repairs.length} to ${most}`);
 			// Of the flow's memory for what may have been a repair a busy machine's disorder may push some out.
 			assert.ok(count >= repairs.length * 0.75, `${count} of ${repairs.length} that repaired a victim`);
 		});
@@ -312,9 +315,9 @@ function assertVictims(paths: readonly Path[], victims: readonly Victim[]): void
 		return isTcp ? `${seq}+${payload} id ${ipId ?? 0}` : `${paths.indexOf(path)}: ${payload} id ${ipId ?? 0}`;
 	});
 	assert.deepEqual(called.sort(), logged.sort(), "every victim, and nothing else");
-	for (const { verdict, blame, hops } of dead) {
+	for (const { verdict, evidence, blame, hops, packet } of dead) {
 		assert.ok(verdict === "lost" || verdict === "dropped", verdict);
-		assert.equal(hops.length, 4);
+		assert.equal(hops.length, 4, JSON.stringify({ evidence, packet, blame, hops }));
 		const { device, direction, node } = blame ?? {};
 		assert.deepEqual([device, direction, node], ["eth0", "egress", "node-a"], blame?.reason);
 	}
@@ -325,6 +328,12 @@ function assertBlames({ blames }: Summary, count: number): void {
 	const sum = blames.filter(({ place }) => place === WIRE).reduce((total, each) => total + each.count, 0);
 	assert.equal(sum, count);
 	assert.ok(blames.every(({ place }) => place === WIRE));
+}
+
+/** Another packet, without an IP ID, with the same bytes. */
+function isEqual(a: Path, b: Path): boolean {
+	const [one, other] = [a.packet, b.packet];
+	return a !== b && !one.ipId && !other.ipId && one.seq === other.seq && one.payload === other.payload;
 }
 
 function byTime(a: Path, b: Path): number {

@@ -82,10 +82,13 @@ int main(int count, char **words)
 	if (!context.ingress_ifindex)
 		die(words[2]);
 
-	/* Who watches may wait for the pause: a burst is over in less than a tenth of a second, and the rings hold it. */
+	/*
+	 * Who watches may wait for the pause: a burst is over in a tenth of a second, and the rings hold it. Where that is
+	 * refused the burst takes longer.
+	 */
 	struct sched_param first = {.sched_priority = 1};
 	if (sched_setscheduler(0, SCHED_FIFO, &first))
-		die("come before others");
+		perror("live: not before others");
 	pthread_barrier_init(&start, NULL, (unsigned)cpus + 1);
 	pthread_barrier_init(&end, NULL, (unsigned)cpus + 1);
 	for (long cpu = 0; cpu < cpus; cpu++) {
