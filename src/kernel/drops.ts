@@ -325,8 +325,8 @@ function keysOf(slots: SlotAccess | null): { pointerKey?: bigint; hashSalt?: big
 	return slots === null ? {} : { pointerKey: slots.pointerKey, hashSalt: slots.hashSalt };
 }
 
-/** From the running kernel: the numbers differ from version to version. */
-function reasonNames(): ReadonlyMap<number, string> {
+/** Of enum skb_drop_reason, from the running kernel: the numbers differ from version to version. */
+export function reasonNames(): ReadonlyMap<number, string> {
 	const values = addon().kernelEnum("skb_drop_reason") ?? {};
 	return new Map(Object.entries(values).map(([name, number]) => [number, name.replace(/^SKB_(DROP_REASON_)?/, "")]));
 }

@@ -1,6 +1,7 @@
 /** The drop program under test, attached for the whole machine, with its records and counts. */
 import { readFileSync } from "node:fs";
 import { addon } from "../../src/kernel/addon.js";
+import { reasonNames } from "../../src/kernel/drops.js";
 import type { BpfMap, BpfObject, BpfProgram, Closeable, Rings, StructLayout } from "../../src/kernel/native.js";
 import { encodeKnobs, type Knobs, type Tracer } from "./tracer.js";
 
@@ -148,14 +149,8 @@ let reasons: ReadonlyMap<number, string> | null = null;
 
 /** "NO_SOCKET", as the running kernel numbers them. */
 function reasonName(reason: number): string {
-	reasons ??= readReasons();
+	reasons ??= reasonNames();
 	return reasons.get(reason) ?? String(reason);
-}
-
-function readReasons(): ReadonlyMap<number, string> {
-	const prefix = "SKB_DROP_REASON_";
-	const values = Object.entries(addon().kernelEnum("skb_drop_reason") ?? {});
-	return new Map(values.map(([name, value]) => [value, name.startsWith(prefix) ? name.slice(prefix.length) : name]));
 }
 
 function bytesOf(value: bigint, size: 4 | 8): Uint8Array {
