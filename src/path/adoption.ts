@@ -1,10 +1,10 @@
 import { CarrierAt } from "./carrier-table.js";
 import { highBits, lowBits, unitsOf } from "./coverage.js";
 import { Next } from "./due-cache.js";
-import { HopAt, HopF64 } from "./hop-table.js";
+import { allocateHop, HopAt, HopF64 } from "./hop-table.js";
 import { isOtherSegment } from "./key.js";
 import type { OpenPaths } from "./open-paths.js";
-import { Mark, PathAt, PathF64, State } from "./path-table.js";
+import { Mark, PathAt, PathF64, State, segmentsOf } from "./path-table.js";
 import { Protocol } from "./protocols.js";
 import type { Workshop } from "./workshop.js";
 
@@ -13,58 +13,66 @@ import type { Workshop } from "./workshop.js";
  * comes off the wire unexpected is an orphan: it waits for as long as the clocks may be wrong, and a path that is seen
  * leaving then takes its hops over. Afterwards it is a path of its own.
  */
-export class Adoption {
-	readonly #shop: Workshop;
-	readonly #open: OpenPaths;
+export type Adoption = ReturnType<typeof makeAdoption>;
 
-	constructor(shop: Workshop, open: OpenPaths) {
-		this.#shop = shop;
-		this.#open = open;
-	}
+export function makeAdoption(shop: Workshop, open: OpenPaths) {
+	const {
+		carriers,
+		crossings,
+		dropped,
+		dues,
+		facts,
+		flooded,
+		hooks,
+		hops,
+		keys,
+		orphans,
+		paths,
+		ranges,
+		recent,
+		suspects,
+	} = shop;
+	return { adopt, expire };
 
 	/** The path has left its node: takes over what arrived of it elsewhere already. */
-	adopt(path: number): void {
-		const { paths, orphans } = this.#shop;
+	function adopt(path: number): void {
 		if (orphans.count === 0) return;
-		const orphan = this.#equal(path);
+		const orphan = equal(path);
 		if (orphan !== 0) {
-			this.#takeOver(path, orphan);
-			if (this.#open.endDropped(path)) return;
-		} else if (((paths.words[path | PathAt.marks] as number) & Mark.ranged) === 0 || !this.#gather(path)) return;
-		this.#settle(path);
+			takeOver(path, orphan);
+			if (open.endDropped(path)) return;
+		} else if (((paths.words[path | PathAt.marks] as number) & Mark.ranged) === 0 || !gather(path)) return;
+		settle(path);
 	}
 
 	/** The orphan has waited its time: nobody sent it, as far as is known. */
-	expire(orphan: number): void {
-		const { paths, orphans, suspects, flooded } = this.#shop;
+	function expire(orphan: number): void {
 		orphans.remove(orphan);
 		const marks = paths.words[orphan | PathAt.marks] as number;
 		if ((marks & Mark.adopted) !== 0) {
-			this.#discard(orphan);
+			discard(orphan);
 			return;
 		}
 		paths.words[orphan | PathAt.marks] = marks & ~Mark.orphan;
 		const list = (marks & Mark.flooded) === 0 ? suspects : flooded;
 		list.add(orphan, paths.doubles[(orphan >> 1) | PathF64.since] as number);
-		if (!this.#open.endDropped(orphan)) this.#settle(orphan);
+		if (!open.endDropped(orphan)) settle(orphan);
 	}
 
 	/** An orphan with the same fields that this path can have become; 0: none. */
-	#equal(path: number): number {
-		const { paths, keys } = this.#shop;
+	function equal(path: number): number {
 		let orphan = keys.find(paths.signed[path | PathAt.keyA] as number, paths.signed[path | PathAt.keyB] as number);
-		while (orphan !== 0 && !this.#fits(path, orphan, true)) orphan = paths.words[orphan | PathAt.sameNext] as number;
+		while (orphan !== 0 && !fits(path, orphan, true)) orphan = paths.words[orphan | PathAt.sameNext] as number;
 		return orphan;
 	}
 
-	#fits(path: number, orphan: number, isWhole: boolean): boolean {
-		const { paths, hops, hooks, facts, dues } = this.#shop;
+	function fits(path: number, orphan: number, isWhole: boolean): boolean {
 		if (orphan === path || ((paths.words[orphan | PathAt.marks] as number) & Mark.orphan) === 0) return false;
 		const last = paths.words[path | PathAt.lastHop] as number;
 		const first = paths.words[orphan | PathAt.firstHop] as number;
 		const entry = hops.words[first | HopAt.hook] as number;
 		// A part of it may have come there after it left; a whole cannot come twice, nor where it has just been.
-		const partly = this.#open.hopAt(path, entry, 0) !== 0;
+		const partly = open.hopAt(path, entry, 0) !== 0;
 		const left = hops.words[last | HopAt.hook] as number;
 		const elsewhere = hooks.source[left] !== hooks.source[entry];
 		if (partly ? isWhole : !elsewhere) return false;
@@ -73,14 +81,13 @@ export class Adoption {
 	}
 
 	/** The orphan is this path's rest, as a whole. */
-	#takeOver(path: number, orphan: number): void {
-		const { paths, hops, suspects, flooded } = this.#shop;
+	function takeOver(path: number, orphan: number): void {
 		const marks = paths.words[orphan | PathAt.marks] as number;
-		const alone = this.#isAlone(orphan, path) || this.#isAlone(path, orphan);
-		if (alone && !this.#isRepeated(path)) this.#noteCrossing(path, orphan);
-		else this.#open.mark(path, Mark.order);
-		this.#open.crossed(path, this.#shop.facts.kind(paths.words[path | PathAt.tuple] as number) & 0xff);
-		this.#open.mark(path, Mark.manifold | (marks & (Mark.order | Mark.ambiguous | Mark.flooded)));
+		const alone = isAlone(orphan, path) || isAlone(path, orphan);
+		if (alone && !isRepeated(path)) noteCrossing(path, orphan);
+		else open.mark(path, Mark.order);
+		open.crossed(path, facts.kind(paths.words[path | PathAt.tuple] as number) & 0xff);
+		open.mark(path, Mark.manifold | (marks & (Mark.order | Mark.ambiguous | Mark.flooded)));
 		hops.words[(paths.words[path | PathAt.lastHop] as number) | HopAt.next] = paths.words[
 			orphan | PathAt.firstHop
 		] as number;
@@ -96,21 +103,19 @@ export class Adoption {
 			suspects.remove(path);
 			flooded.add(path, paths.doubles[(orphan >> 1) | PathF64.since] as number);
 		}
-		this.#handOver(orphan, path, 1);
-		this.#passDrop(orphan, path, true);
+		handOver(orphan, path, 1);
+		passDrop(orphan, path, true);
 		paths.words[orphan | PathAt.firstHop] = 0;
-		this.#discard(orphan);
+		discard(orphan);
 	}
 
 	/** Was a packet equal to it noted lately, besides itself and its orphan? */
-	#isRepeated(path: number): boolean {
-		const { paths, recent } = this.#shop;
+	function isRepeated(path: number): boolean {
 		return recent.count(paths.signed[path | PathAt.keyA] as number, paths.signed[path | PathAt.keyB] as number) > 2;
 	}
 
 	/** No other packet is equal to these two. */
-	#isAlone(first: number, second: number): boolean {
-		const { paths } = this.#shop;
+	function isAlone(first: number, second: number): boolean {
 		return (
 			paths.words[first | PathAt.samePrevious] === 0 &&
 			paths.words[first | PathAt.sameNext] === second &&
@@ -118,8 +123,7 @@ export class Adoption {
 		);
 	}
 
-	#noteCrossing(path: number, orphan: number): void {
-		const { paths, hops, hooks, crossings } = this.#shop;
+	function noteCrossing(path: number, orphan: number): void {
 		const left = paths.words[path | PathAt.lastHop] as number;
 		const came = paths.words[orphan | PathAt.firstHop] as number;
 		const from = hooks.source[hops.words[left | HopAt.hook] as number] as number;
@@ -133,36 +137,33 @@ export class Adoption {
 	}
 
 	/** Copies the hops of every orphan that holds a part of the path. Returns whether there were any. */
-	#gather(path: number): boolean {
-		const { paths, facts, ranges } = this.#shop;
+	function gather(path: number): boolean {
 		const start = paths.words[path | PathAt.rangeStart] as number;
 		const span = paths.words[path | PathAt.rangeSpan] as number;
 		const count = ranges.overlapping(facts.root(paths.words[path | PathAt.tuple] as number), start, span);
-		const orphans = Array.from(ranges.found.subarray(0, count)).filter((other) => this.#isPart(path, other));
+		const orphans = Array.from(ranges.found.subarray(0, count)).filter((other) => isPart(path, other));
 		for (const orphan of orphans) {
-			this.#copyHops(orphan, path);
+			copyHops(orphan, path);
 			const ahead = ((paths.words[orphan | PathAt.rangeStart] as number) - start) | 0;
 			const inside = ahead >= 0 && ahead + (paths.words[orphan | PathAt.rangeSpan] as number) <= span;
-			this.#handOver(orphan, inside ? path : orphan, 0);
-			if (inside) this.#passDrop(orphan, path, false);
-			if (inside) this.#discard(orphan);
-			else this.#open.mark(orphan, Mark.adopted);
+			handOver(orphan, inside ? path : orphan, 0);
+			if (inside) passDrop(orphan, path, false);
+			if (inside) discard(orphan);
+			else open.mark(orphan, Mark.adopted);
 		}
 		return orphans.length > 0;
 	}
 
-	#isPart(path: number, orphan: number): boolean {
-		const { paths, facts } = this.#shop;
-		if (!this.#fits(path, orphan, false)) return false;
+	function isPart(path: number, orphan: number): boolean {
+		if (!fits(path, orphan, false)) return false;
 		if ((facts.kind(paths.words[path | PathAt.tuple] as number) & 0xff) !== Protocol.tcp)
 			return paths.words[path | PathAt.ipId] !== 0;
 		if (paths.words[path | PathAt.tsval] !== paths.words[orphan | PathAt.tsval]) return false;
-		const [segments, ipId] = [paths.segments(orphan), paths.words[orphan | PathAt.ipId]];
+		const [segments, ipId] = [segmentsOf(paths, orphan), paths.words[orphan | PathAt.ipId]];
 		return !isOtherSegment(paths, path, segments, ipId as number);
 	}
 
-	#copyHops(orphan: number, path: number): void {
-		const { paths, hops } = this.#shop;
+	function copyHops(orphan: number, path: number): void {
 		const ahead =
 			((paths.words[orphan | PathAt.rangeStart] as number) - (paths.words[path | PathAt.rangeStart] as number)) | 0;
 		const unit = paths.words[path | PathAt.unit] as number;
@@ -178,29 +179,24 @@ export class Adoption {
 			hop !== 0;
 			hop = hops.words[hop | HopAt.next] as number
 		) {
-			const own = this.#open.hopAt(
-				path,
-				hops.words[hop | HopAt.hook] as number,
-				hops.words[hop | HopAt.branch] as number,
-			);
-			const target = own === 0 ? this.#newHop(path, hop) : own;
-			if (own !== 0) this.#addHop(own, hop, from === 0);
+			const own = open.hopAt(path, hops.words[hop | HopAt.hook] as number, hops.words[hop | HopAt.branch] as number);
+			const target = own === 0 ? newHop(path, hop) : own;
+			if (own !== 0) addHop(own, hop, from === 0);
 			if (ahead < 0)
 				hops.words[target | HopAt.leadingPackets] =
 					(hops.words[target | HopAt.leadingPackets] as number) + (hops.words[hop | HopAt.packets] as number);
 			if (hops.words[hop | HopAt.coverLow] === 0xffffffff && hops.words[hop | HopAt.coverHigh] === 0xffffffff)
-				this.#coverUnits(path, target, from, to);
+				coverUnits(path, target, from, to);
 		}
 		paths.doubles[(path >> 1) | PathF64.latest] = Math.max(
 			paths.doubles[(path >> 1) | PathF64.latest] as number,
 			paths.doubles[(orphan >> 1) | PathF64.latest] as number,
 		);
-		this.#open.mark(path, Mark.manifold);
+		open.mark(path, Mark.manifold);
 	}
 
-	#newHop(path: number, from: number): number {
-		const { paths, hops } = this.#shop;
-		const hop = hops.allocate();
+	function newHop(path: number, from: number): number {
+		const hop = allocateHop(hops);
 		hops.words[hop | HopAt.hook] = hops.words[from | HopAt.hook] as number;
 		hops.doubles[(hop >> 1) | HopF64.first] = hops.doubles[(from >> 1) | HopF64.first] as number;
 		hops.doubles[(hop >> 1) | HopF64.last] = hops.doubles[(from >> 1) | HopF64.last] as number;
@@ -217,8 +213,7 @@ export class Adoption {
 	}
 
 	/** What began before the orphan's range was counted with the orphan before it. */
-	#addHop(hop: number, from: number, isFront: boolean): void {
-		const { hops } = this.#shop;
+	function addHop(hop: number, from: number, isFront: boolean): void {
 		const packets = (hops.words[from | HopAt.packets] as number) - (hops.words[from | HopAt.leadingPackets] as number);
 		const bytes = (hops.words[from | HopAt.bytes] as number) - (hops.words[from | HopAt.leadingBytes] as number);
 		hops.words[hop | HopAt.packets] = (hops.words[hop | HopAt.packets] as number) + packets;
@@ -230,8 +225,7 @@ export class Adoption {
 		if (isFront) hops.doubles[(hop >> 1) | HopF64.first] = hops.doubles[(from >> 1) | HopF64.first] as number;
 	}
 
-	#coverUnits(path: number, hop: number, from: number, to: number): void {
-		const { paths, hops } = this.#shop;
+	function coverUnits(path: number, hop: number, from: number, to: number): void {
 		const low = ((hops.words[hop | HopAt.coverLow] as number) | lowBits(from, to)) >>> 0;
 		const high = ((hops.words[hop | HopAt.coverHigh] as number) | highBits(from, to)) >>> 0;
 		const units = unitsOf(paths.words[path | PathAt.rangeSpan] as number, paths.words[path | PathAt.unit] as number);
@@ -241,8 +235,7 @@ export class Adoption {
 	}
 
 	/** The orphan's skbs carry `to` from now on. @param whole 1: each carries all of it */
-	#handOver(orphan: number, to: number, whole: number): void {
-		const { paths, carriers } = this.#shop;
+	function handOver(orphan: number, to: number, whole: number): void {
 		let last = 0;
 		for (
 			let carrier = paths.words[orphan | PathAt.carrier] as number;
@@ -262,29 +255,26 @@ export class Adoption {
 	}
 
 	/** What the kernel threw away of the orphan it threw away of the path. */
-	#passDrop(orphan: number, path: number, isAll: boolean): void {
-		const { dropped } = this.#shop;
+	function passDrop(orphan: number, path: number, isAll: boolean): void {
 		const drop = dropped.get(orphan);
 		if (drop !== undefined) dropped.set(path, { ...drop, isAll: drop.isAll && isAll });
 	}
 
 	/** Forgets an orphan whose hops others have now. */
-	#discard(orphan: number): void {
-		const { orphans, dropped } = this.#shop;
+	function discard(orphan: number): void {
 		dropped.delete(orphan);
 		if (orphans.has(orphan)) orphans.remove(orphan);
-		this.#open.forget(orphan);
+		open.forget(orphan);
 	}
 
 	/** Ends the path if its newest whole hop is where it was to go. */
-	#settle(path: number): void {
-		const { paths, hops, dues } = this.#shop;
+	function settle(path: number): void {
 		const hop = paths.words[path | PathAt.lastHop] as number;
 		if (hops.words[hop | HopAt.coverLow] !== 0xffffffff || hops.words[hop | HopAt.coverHigh] !== 0xffffffff) return;
 		const hook = hops.words[hop | HopAt.hook] as number;
 		const tuple = hops.words[hop | HopAt.tuple] as number;
 		if (paths.words[path | PathAt.state] !== State.open) return;
 		const next = dues.next(hook, tuple);
-		if (next !== Next.wait) this.#open.settleAt(path, hook, tuple);
+		if (next !== Next.wait) open.settleAt(path, hook, tuple);
 	}
 }

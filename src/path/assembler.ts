@@ -1,16 +1,15 @@
 import type { Sightings } from "../packet/sightings.js";
-import { ByDatagram, isFragment } from "./by-datagram.js";
-import { ByKey } from "./by-key.js";
-import { ByPointer } from "./by-pointer.js";
-import { ByRange } from "./by-range.js";
+import { isFragment, makeByDatagram } from "./by-datagram.js";
+import { makeByKey } from "./by-key.js";
+import { makeByPointer } from "./by-pointer.js";
+import { makeByRange } from "./by-range.js";
 import { CarrierAt, CarrierF64 } from "./carrier-table.js";
 import type { PendingDrop } from "./drops.js";
 import { Rank } from "./hook-table.js";
-import type { RowReader, TiedRow } from "./merge.js";
-import { OpenPaths } from "./open-paths.js";
+import type { TiedRow } from "./merge.js";
+import { makeOpenPaths } from "./open-paths.js";
 import { Mark, PathAt, PathF64, State } from "./path-table.js";
-import { Prefetch } from "./prefetch.js";
-import type { Sight } from "./sight.js";
+import { makePrefetch } from "./prefetch.js";
 import { compareRows } from "./tie.js";
 import type { Workshop } from "./workshop.js";
 
@@ -24,44 +23,51 @@ import type { Workshop } from "./workshop.js";
  *     a fragment, or fragments put together    → the datagram's path goes on
  *     else                                     → a new path
  */
-export class Assembler implements RowReader {
-	readonly now = new Float64Array(1).fill(Number.NEGATIVE_INFINITY);
-	readonly #shop: Workshop;
-	readonly #release: (rows: Sightings) => void;
-	readonly #open: OpenPaths;
-	readonly #byPointer: ByPointer;
-	readonly #byKey: ByKey;
-	readonly #byRange: ByRange;
-	readonly #byDatagram: ByDatagram;
-	readonly #prefetch: Prefetch;
+export type Assembler = ReturnType<typeof makeAssembler>;
 
-	/** @param release gets every batch back whose rows were read */
-	constructor(shop: Workshop, release: (rows: Sightings) => void) {
-		this.#shop = shop;
-		this.#release = release;
-		this.#open = new OpenPaths(shop);
-		this.#prefetch = new Prefetch(shop);
-		this.#byPointer = new ByPointer(shop);
-		this.#byKey = new ByKey(shop, this.#open);
-		this.#byRange = new ByRange(shop, this.#open);
-		this.#byDatagram = new ByDatagram(shop, this.#open);
-	}
+/** @param release gets every batch back whose rows were read */
+export function makeAssembler(shop: Workshop, release: (rows: Sightings) => void) {
+	const {
+		alarm,
+		carriers,
+		closed,
+		closing,
+		counters,
+		crossings,
+		datagrams,
+		drops,
+		facts,
+		flooded,
+		hooks,
+		lost,
+		ordered,
+		orphans,
+		paths,
+		sight,
+		suspects,
+	} = shop;
+	const now = new Float64Array(1).fill(Number.NEGATIVE_INFINITY);
+	const open = makeOpenPaths(shop);
+	const prefetch = makePrefetch(shop);
+	const byPointer = makeByPointer(shop);
+	const byKey = makeByKey(shop, open);
+	const byRange = makeByRange(shop, open);
+	const byDatagram = makeByDatagram(shop, open);
+	return { now, begin, warm, row, compare, done, expire, finish };
 
-	begin(source: number, rows: Sightings, offsetNs: number, time: number): void {
-		const { sight, crossings } = this.#shop;
+	function begin(source: number, rows: Sightings, offsetNs: number, time: number): void {
 		sight.source = source;
 		sight.rows = rows;
 		crossings.setOffset(source, offsetNs, time);
 	}
 
-	warm(from: number, to: number): void {
-		const { source, rows } = this.#shop.sight;
-		this.#prefetch.rows(source, rows, from, to);
+	function warm(from: number, to: number): void {
+		const { source, rows } = sight;
+		prefetch.warm(source, rows, from, to);
 	}
 
-	row(i: number): void {
-		const { sight, hooks, facts, counters } = this.#shop;
-		this.expire();
+	function row(i: number): void {
+		expire();
 		const { rows } = sight;
 		const hook = rows.hook[i] as number;
 		const tuple = rows.tuple[i] as number;
@@ -80,31 +86,29 @@ export class Assembler implements RowReader {
 		sight.rank = rank;
 		sight.tuple = tuple;
 		sight.kind = facts.kind(tuple);
-		this.#place(sight);
+		place();
 	}
 
-	compare(a: TiedRow, b: TiedRow): number {
-		return compareRows(this.#shop.hooks, a, b);
+	function compare(a: TiedRow, b: TiedRow): number {
+		return compareRows(hooks, a, b);
 	}
 
-	done(rows: Sightings): void {
-		this.#release(rows);
+	function done(rows: Sightings): void {
+		release(rows);
 	}
 
 	/** Judges what has waited its time by now, in the order in which it began to wait. */
-	expire(): void {
-		const { sight, drops, alarm } = this.#shop;
-		const now = this.now[0] as number;
-		sight.now = now;
-		if (now >= alarm.at || drops.next < now) this.#expireAt(now);
+	function expire(): void {
+		const time = now[0] as number;
+		sight.now = time;
+		if (time >= alarm.at || drops.next < time) expireAt(time);
 	}
 
-	#expireAt(now: number): void {
-		const { paths, suspects, flooded, orphans, closed, ordered, lost, drops, alarm } = this.#shop;
+	function expireAt(now: number): void {
 		alarm.at = Number.POSITIVE_INFINITY;
-		if (drops.next < now) this.#applyDrops(now);
-		for (let path = flooded.due(now); path !== 0; path = flooded.due(now)) this.#open.judge(path, "due");
-		for (let path = orphans.due(now); path !== 0; path = orphans.due(now)) this.#open.expireOrphan(path);
+		if (drops.next < now) applyDrops(now);
+		for (let path = flooded.due(now); path !== 0; path = flooded.due(now)) open.judge(path, "due");
+		for (let path = orphans.due(now); path !== 0; path = orphans.due(now)) open.expireOrphan(path);
 		for (let path = suspects.due(now); path !== 0; path = suspects.due(now)) {
 			const since = paths.doubles[(path >> 1) | PathF64.since] as number;
 			const latest = paths.doubles[(path >> 1) | PathF64.latest] as number;
@@ -112,27 +116,25 @@ export class Assembler implements RowReader {
 				suspects.remove(path);
 				suspects.add(path, latest);
 			} else {
-				this.#open.judge(path, "due");
+				open.judge(path, "due");
 			}
 		}
-		while (closed.dueAt <= now) this.#open.free(closed.take());
-		while (ordered.dueAt <= now) this.#open.free(ordered.take());
-		while (lost.dueAt <= now) this.#open.free(lost.take());
-		for (const { dueAt } of [flooded, orphans, suspects]) alarm.lower(dueAt);
-		for (const { dueAt } of [closed, ordered, lost]) alarm.lower(dueAt);
+		while (closed.dueAt() <= now) open.free(closed.take());
+		while (ordered.dueAt() <= now) open.free(ordered.take());
+		while (lost.dueAt() <= now) open.free(lost.take());
+		for (const { dueAt } of [flooded, orphans, suspects]) alarm.lower(dueAt());
+		for (const { dueAt } of [closed, ordered, lost]) alarm.lower(dueAt());
 	}
 
 	/** The trace is over: judges everything that is open. */
-	finish(): void {
-		const { suspects, flooded, orphans } = this.#shop;
-		this.#applyDrops(Number.POSITIVE_INFINITY);
-		for (let path = orphans.oldest; path !== 0; path = orphans.oldest) this.#open.expireOrphan(path);
-		for (let path = flooded.oldest; path !== 0; path = flooded.oldest) this.#open.judge(path, "end");
-		for (let path = suspects.oldest; path !== 0; path = suspects.oldest) this.#open.judge(path, "end");
+	function finish(): void {
+		applyDrops(Number.POSITIVE_INFINITY);
+		for (let path = orphans.oldest; path !== 0; path = orphans.oldest) open.expireOrphan(path);
+		for (let path = flooded.oldest; path !== 0; path = flooded.oldest) open.judge(path, "end");
+		for (let path = suspects.oldest; path !== 0; path = suspects.oldest) open.judge(path, "end");
 	}
 
-	#place(sight: Sight): void {
-		const { carriers, paths } = this.#shop;
+	function place(): void {
 		const { rows, i } = sight;
 		const carrier = carriers.find(sight.source, rows.skbLow[i] as number, rows.skbHigh[i] as number);
 		if (
@@ -141,65 +143,59 @@ export class Assembler implements RowReader {
 				Mark.fragments) !==
 				0
 		) {
-			if (this.#byDatagram.follow(carrier, sight)) return;
-			this.#open.vacate(carrier, sight);
+			if (byDatagram.follow(carrier)) return;
+			open.vacate(carrier);
 		} else if (carrier !== 0) {
-			if (this.#byPointer.goesOn(carrier, sight)) {
-				this.#follow(carrier, sight);
+			if (byPointer.goesOn(carrier)) {
+				follow(carrier);
 				return;
 			}
-			this.#open.vacate(carrier, sight);
+			open.vacate(carrier);
 		}
-		this.#enter(sight);
+		enter();
 	}
 
 	/** The carrier's packet is seen further on. */
-	#follow(carrier: number, sight: Sight): void {
-		const { carriers, paths, closing } = this.#shop;
-		const open = this.#open;
+	function follow(carrier: number): void {
 		const path = carriers.words[carrier | CarrierAt.path] as number;
-		open.advance(carrier, sight);
+		open.advance(carrier);
 		if (carriers.words[carrier | CarrierAt.whole] === 0) {
-			if (!this.#byRange.join(sight, true) && paths.words[path | PathAt.state] === State.open)
-				open.pass(path, carrier, sight);
+			if (!byRange.join(true) && paths.words[path | PathAt.state] === State.open) open.pass(path, carrier);
 			return;
 		}
-		open.pass(path, carrier, sight);
-		if (paths.words[path | PathAt.state] === State.open) open.settle(path, sight);
+		open.pass(path, carrier);
+		if (paths.words[path | PathAt.state] === State.open) open.settle(path);
 		else open.revise(path, closing.suspect(path, sight.now, "due"));
 	}
 
 	/** No pointer leads here. */
-	#enter(sight: Sight): void {
-		const { datagrams } = this.#shop;
+	function enter(): void {
 		const { rank } = sight;
 		if (isFragment(sight)) {
-			if (!this.#byDatagram.join(sight)) this.#byDatagram.begin(sight);
+			if (!byDatagram.join()) byDatagram.begin();
 			return;
 		}
 		const begins = rank === Rank.podIngress || rank === Rank.insideEgress;
 		if (!begins) {
-			if (this.#byKey.joinAcross(sight)) return;
-			if (this.#byKey.joinFlood(sight)) return;
-			if (this.#byRange.join(sight, false)) return;
-			if (datagrams.size > 0 && this.#byDatagram.join(sight)) return;
+			if (byKey.joinAcross()) return;
+			if (byKey.joinFlood()) return;
+			if (byRange.join(false)) return;
+			if (datagrams.size > 0 && byDatagram.join()) return;
 		}
-		this.#open.open(sight);
+		open.open();
 	}
 
-	#applyDrops(now: number): void {
-		const { drops } = this.#shop;
-		for (let drop = drops.take(now); drop !== null; drop = drops.take(now)) this.#drop(drop);
+	function applyDrops(now: number): void {
+		for (let drop = drops.take(now); drop !== null; drop = drops.take(now)) end(drop);
 	}
 
-	#drop({ source, time, report }: PendingDrop): void {
-		const { carriers, counters } = this.#shop;
+	function end({ source, time, report }: PendingDrop): void {
 		const carrier = carriers.find(source, report.skbLow >>> 0, report.skbHigh >>> 0);
 		if (carrier === 0 || (carriers.doubles[(carrier >> 1) | CarrierF64.time] as number) > time) {
 			counters.strayDrops++;
 			return;
 		}
 		counters.drops++;
-		this.#open.drop(carrier, report);
+		open.drop(carrier, report);
 	}
 }

@@ -26,44 +26,37 @@ const MAX_CUT_CANDIDATES = 256;
  * again (nf_defrag_ipv4, nf_ct_frag6_gather, ip_do_fragment). Only its first fragment tells ports; what all have is the
  * source, the protocol and the ID, and often the pointer. Datagrams in fragments are few: objects will do.
  */
-export class ByDatagram {
-	readonly #shop: Workshop;
-	readonly #open: OpenPaths;
+export type ByDatagram = ReturnType<typeof makeByDatagram>;
 
-	constructor(shop: Workshop, open: OpenPaths) {
-		this.#shop = shop;
-		this.#open = open;
-	}
+export function makeByDatagram(shop: Workshop, open: OpenPaths) {
+	const { carriers, datagrams, facts, hooks, hops, paths, sight, suspects, tuples } = shop;
+	return { follow, join, begin };
 
 	/** A pointer is seen again and does not carry the same packet: does it carry the same datagram? */
-	follow(carrier: number, sight: Sight): boolean {
-		const { carriers, hooks, datagrams } = this.#shop;
+	function follow(carrier: number): boolean {
 		const datagram = datagrams.of(carriers.words[carrier | CarrierAt.path] as number);
 		if (datagram === undefined) return false;
-		if (
-			sight.rank <= (hooks.rank[carriers.words[carrier | CarrierAt.hook] as number] as number) ||
-			!this.#isPart(datagram, sight)
-		)
+		if (sight.rank <= (hooks.rank[carriers.words[carrier | CarrierAt.hook] as number] as number) || !isPart(datagram))
 			return false;
 		if (
 			hooks.egress[sight.hook] === 0 &&
 			!hooks.entersAfter(sight.hook, carriers.words[carrier | CarrierAt.hook] as number)
 		)
 			return false;
-		this.#open.move(carrier, sight);
-		this.#add(datagram, sight);
+		open.move(carrier);
+		add(datagram);
 		return true;
 	}
 
 	/** Joins a fragment, or a datagram that was put together, to what was seen of it. */
-	join(sight: Sight): boolean {
-		for (const datagram of this.#shop.datagrams.withId(sight.ipId)) {
-			if (!this.#isPart(datagram, sight) || !this.#isDueHere(datagram, sight)) continue;
-			this.#open.carry(datagram.path, sight);
-			this.#add(datagram, sight);
+	function join(): boolean {
+		for (const datagram of datagrams.withId(sight.ipId)) {
+			if (!isPart(datagram) || !isDueHere(datagram)) continue;
+			open.carry(datagram.path);
+			add(datagram);
 			return true;
 		}
-		return isFragment(sight) && (this.#joinCutAnew(sight) || this.#joinCutHere(sight));
+		return isFragment(sight) && (joinCutAnew() || joinCutHere());
 	}
 
 	/**
@@ -71,13 +64,12 @@ export class ByDatagram {
 	 * net/ipv4/ip_output.c; in IPv6 only who sends may). The fragments come microseconds behind the whole, with its ID;
 	 * nothing is kept of whole datagrams for them but that they wait.
 	 */
-	#joinCutHere(sight: Sight): boolean {
-		const { paths, suspects } = this.#shop;
+	function joinCutHere(): boolean {
 		if ((sight.flags & EventFlag.familyMask) !== Family.ipv4) return false;
 		let path = suspects.newest;
 		for (let tries = MAX_CUT_CANDIDATES; path !== 0 && tries > 0; tries--) {
-			if (this.#isCutOf(path, sight)) {
-				this.#cut(path, sight);
+			if (isCutOf(path)) {
+				cut(path);
 				return true;
 			}
 			path = paths.words[path | PathAt.older] as number;
@@ -86,8 +78,7 @@ export class ByDatagram {
 	}
 
 	/** Is it a part of this whole datagram, which was seen last on the same node and not this far? */
-	#isCutOf(path: number, sight: Sight): boolean {
-		const { paths, hops, hooks, facts, tuples } = this.#shop;
+	function isCutOf(path: number): boolean {
 		const { words } = paths;
 		const last = words[path | PathAt.lastHop] as number;
 		const hook = hops.words[last | HopAt.hook] as number;
@@ -105,11 +96,10 @@ export class ByDatagram {
 	}
 
 	/** The path is a datagram from now on, of which every hop so far has seen all. */
-	#cut(path: number, sight: Sight): void {
-		const { paths, hops, datagrams } = this.#shop;
+	function cut(path: number): void {
 		const total = (paths.words[path | PathAt.payload] as number) + (HEADER_BYTES[sight.protocol] ?? 0);
 		const datagram = datagramOf(path, sight, paths.words[path | PathAt.tuple] as number, total);
-		this.#open.becomeFragments(path);
+		open.becomeFragments(path);
 		paths.words[path | PathAt.total] = leastOf(datagram);
 		for (
 			let hop = paths.words[path | PathAt.firstHop] as number;
@@ -119,52 +109,50 @@ export class ByDatagram {
 			hops.words[hop | HopAt.leadingBytes] = total;
 		}
 		datagrams.add(datagram);
-		this.#open.carry(path, sight);
-		this.#add(datagram, sight);
+		open.carry(path);
+		add(datagram);
 	}
 
 	/**
 	 * IPv6 takes another ID whenever it cuts (ip6_fragment in net/ipv6/ip6_output.c): the first fragment, which comes
 	 * first, is known by its bytes and ports, and tells the ID of the others.
 	 */
-	#joinCutAnew(sight: Sight): boolean {
-		const { datagrams } = this.#shop;
+	function joinCutAnew(): boolean {
 		if (isLater(sight) || (sight.flags & EventFlag.familyMask) !== Family.ipv6) return false;
-		const alike = datagrams.withHead(hashOf(sight)).filter((one) => this.#isSameHead(one, sight));
-		const [datagram] = alike.filter((one) => this.#isDueHere(one, sight));
+		const alike = datagrams.withHead(hashOf(sight)).filter((one) => isSameHead(one));
+		const [datagram] = alike.filter((one) => isDueHere(one));
 		if (datagram === undefined) return false;
 		// Equal bytes are under way twice: then their order decides.
-		if (alike.length > 1) for (const { path } of alike) this.#open.mark(path, Mark.order);
+		if (alike.length > 1) for (const { path } of alike) open.mark(path, Mark.order);
 		datagrams.addId(datagram, sight.ipId);
-		this.#open.carry(datagram.path, sight);
-		this.#add(datagram, sight);
+		open.carry(datagram.path);
+		add(datagram);
 		return true;
 	}
 
-	#isSameHead({ protocol, family, head, total, faces }: Datagram, sight: Sight): boolean {
+	function isSameHead({ protocol, family, head, total, faces }: Datagram): boolean {
 		return (
 			protocol === sight.protocol &&
 			family === Family.ipv6 &&
 			head?.sequence === sight.sequence &&
 			(total === 0 || bytesOf(sight) < total) &&
-			faces.some((face) => this.#sharesAddress(face, sight.tuple))
+			faces.some((face) => sharesAddress(face, sight.tuple))
 		);
 	}
 
 	/** Opens a path with a fragment. */
-	begin(sight: Sight): void {
-		const { paths, hops, datagrams } = this.#shop;
-		const path = this.#open.openFragments(sight);
+	function begin(): void {
+		const path = open.openFragments();
 		const datagram = datagramOf(path, sight, sight.tuple, 0);
 		datagrams.add(datagram);
 		const hop = paths.words[path | PathAt.firstHop] as number;
 		hops.words[hop | HopAt.coverLow] = 0;
 		hops.words[hop | HopAt.coverHigh] = 0;
-		this.#note(datagram, hop, sight);
+		note(datagram, hop);
 	}
 
 	/** The same ID, protocol and source; or put together, which leaves IPv6 no ID, to the right length. */
-	#isPart(datagram: Datagram, sight: Sight): boolean {
+	function isPart(datagram: Datagram): boolean {
 		const family = sight.flags & EventFlag.familyMask;
 		if (datagram.protocol !== sight.protocol || datagram.family !== family) return false;
 		if (isFragment(sight) || family === Family.ipv4) {
@@ -172,12 +160,11 @@ export class ByDatagram {
 		} else if (datagram.total === 0 || Math.abs(bytesOf(sight) - datagram.total) > MAX_OPTIONS) {
 			return false;
 		}
-		return datagram.faces.some((face) => this.#sharesAddress(face, sight.tuple));
+		return datagram.faces.some((face) => sharesAddress(face, sight.tuple));
 	}
 
 	/** NAT may have changed one address; both it changes only under one pointer. */
-	#sharesAddress(a: number, b: number): boolean {
-		const { tuples } = this.#shop;
+	function sharesAddress(a: number, b: number): boolean {
 		if (a === b) return true;
 		const same = (from: number) =>
 			[0, 1, 2, 3].every((word) => tuples.word(a, from + word) === tuples.word(b, from + word));
@@ -185,54 +172,48 @@ export class ByDatagram {
 	}
 
 	/** Is this hook next for it, or one that has not seen this part yet? */
-	#isDueHere(datagram: Datagram, sight: Sight): boolean {
-		const { paths, hops, hooks } = this.#shop;
-		const hop = this.#open.hopAt(datagram.path, sight.hook, 0);
-		if (hop !== 0) return !this.#hasSeen(hop, sight);
+	function isDueHere(datagram: Datagram): boolean {
+		const hop = open.hopAt(datagram.path, sight.hook, 0);
+		if (hop !== 0) return !hasSeen(hop);
 		const last = hops.words[(paths.words[datagram.path | PathAt.lastHop] as number) | HopAt.hook] as number;
 		return hooks.source[last] !== sight.source || sight.rank > (hooks.rank[last] as number);
 	}
 
-	#hasSeen(hop: number, sight: Sight): boolean {
-		const { hops } = this.#shop;
+	function hasSeen(hop: number): boolean {
 		const unit = Math.floor(offsetOf(sight) / UNIT_BYTES);
 		const word = (unit < 32 ? hops.words[hop | HopAt.coverLow] : hops.words[hop | HopAt.coverHigh]) as number;
 		return ((word >>> (unit & 31)) & 1) === 1;
 	}
 
-	#add(datagram: Datagram, sight: Sight): void {
-		const open = this.#open;
-		const { hops } = this.#shop;
+	function add(datagram: Datagram): void {
 		const { path } = datagram;
 		if (!datagram.faces.includes(sight.tuple)) datagram.faces.push(sight.tuple);
 		let hop = open.hopAt(path, sight.hook, 0);
 		if (hop === 0) {
-			hop = open.append(path, sight, 0);
+			hop = open.append(path, 0);
 			hops.words[hop | HopAt.coverLow] = 0;
 			hops.words[hop | HopAt.coverHigh] = 0;
 		} else {
-			open.addTo(path, hop, sight);
+			open.addTo(path, hop);
 			if (offsetOf(sight) === 0) {
 				hops.doubles[(hop >> 1) | HopF64.first] = sight.now;
 				hops.words[hop | HopAt.tuple] = sight.tuple;
 			}
 		}
-		this.#note(datagram, hop, sight);
-		if (!isLater(sight)) this.#learn(path, hop, sight);
-		if (this.#isWhole(datagram, hop)) open.settleAt(path, sight.hook, hops.words[hop | HopAt.tuple] as number);
+		note(datagram, hop);
+		if (!isLater(sight)) learn(path, hop);
+		if (isWhole(datagram, hop)) open.settleAt(path, sight.hook, hops.words[hop | HopAt.tuple] as number);
 	}
 
 	/** A face with ports at a later hop tells NAT, once the first hop has shown its own. */
-	#learn(path: number, hop: number, sight: Sight): void {
-		const { paths, facts, tuples } = this.#shop;
+	function learn(path: number, hop: number): void {
 		const first = paths.words[path | PathAt.tuple] as number;
 		if (hop === paths.words[path | PathAt.firstHop] || first === sight.tuple || tuples.sourcePort(first) === 0) return;
-		if (facts.isNat(first, sight.tuple)) this.#open.alias(first, sight.tuple);
+		if (facts.isNat(first, sight.tuple)) open.alias(first, sight.tuple);
 	}
 
 	/** Notes which part the sighting is; `leadingBytes` of a datagram's hops are the IP payload that they saw. */
-	#note(datagram: Datagram, hop: number, sight: Sight): void {
-		const { hops, paths, datagrams } = this.#shop;
+	function note(datagram: Datagram, hop: number): void {
 		const offset = offsetOf(sight);
 		const unit = Math.floor(offset / UNIT_BYTES);
 		if (unit < 32)
@@ -250,8 +231,8 @@ export class ByDatagram {
 		}
 	}
 
-	#isWhole(datagram: Datagram, hop: number): boolean {
-		const seen = this.#shop.hops.words[hop | HopAt.leadingBytes] as number;
+	function isWhole(datagram: Datagram, hop: number): boolean {
+		const seen = hops.words[hop | HopAt.leadingBytes] as number;
 		return datagram.total > 0 && seen >= leastOf(datagram);
 	}
 }

@@ -3,11 +3,10 @@ import { CarrierAt } from "./carrier-table.js";
 import { Next } from "./due-cache.js";
 import { Rank } from "./hook-table.js";
 import { HopAt, HopF64 } from "./hop-table.js";
-import { isSamePacket } from "./key.js";
+import { isSamePacket as isEqual } from "./key.js";
 import type { OpenPaths } from "./open-paths.js";
 import { Mark, PathAt, PathF64, State } from "./path-table.js";
 import { Protocol } from "./protocols.js";
-import type { Sight } from "./sight.js";
 import type { Workshop } from "./workshop.js";
 
 /** Equal packets that are looked at for one join. */
@@ -16,19 +15,14 @@ const MAX_CANDIDATES = 64;
 const STACK_NS = 5e6;
 
 /** Joins by equal fields, where the pointer cannot be the same: over the wire, in the copies of a flooded frame. */
-export class ByKey {
-	readonly #shop: Workshop;
-	readonly #open: OpenPaths;
+export type ByKey = ReturnType<typeof makeByKey>;
 
-	constructor(shop: Workshop, open: OpenPaths) {
-		this.#shop = shop;
-		this.#open = open;
-	}
+export function makeByKey(shop: Workshop, open: OpenPaths) {
+	const { carriers, crossings, dues, facts, flooded, hooks, hops, keys, paths, recentAt, sight, suspects } = shop;
+	return { joinAcross, joinFlood };
 
 	/** Joins the sighting to an equal packet that another node has seen leaving, or that got a new skb on this one. */
-	joinAcross(sight: Sight): boolean {
-		const { paths, hops, hooks, keys, facts, crossings } = this.#shop;
-		const open = this.#open;
+	function joinAcross(): boolean {
 		const first = keys.find(sight.keyA, sight.keyB);
 		if (first === 0) return false;
 		// Equal packets without an ID arrive in their order. With one they are 65,536 packets apart: the newest it is, and
@@ -45,17 +39,17 @@ export class ByKey {
 			const last = paths.words[candidate | PathAt.lastHop] as number;
 			const lastHook = hops.words[last | HopAt.hook] as number;
 			const reallocated = hooks.source[lastHook] === sight.source;
-			if (reallocated && !this.#isReallocated(lastHook, sight)) continue;
-			if (!this.#isSamePacket(candidate, sight) || !this.#isAcross(candidate, sight)) continue;
-			if (reallocated) this.#freed(candidate, lastHook);
+			if (reallocated && !isReallocated(lastHook)) continue;
+			if (!isSamePacket(candidate) || !isAcross(candidate)) continue;
+			if (reallocated) freed(candidate, lastHook);
 			const before = hops.words[last | HopAt.tuple] as number;
 			if (!facts.sameDirection(before, sight.tuple)) {
 				open.alias(before, sight.tuple);
 				if (sight.protocol === Protocol.udp) open.mark(candidate, Mark.order);
 			}
-			open.doubt(candidate, sight, paths.doubles[(candidate >> 1) | PathF64.latest] as number);
+			open.doubt(candidate, paths.doubles[(candidate >> 1) | PathF64.latest] as number);
 			const shared = ((paths.words[candidate | PathAt.marks] as number) & Mark.shared) !== 0;
-			if (shared && !(reallocated && counted && this.#isOnlyHere(candidate, sight))) open.mark(candidate, Mark.order);
+			if (shared && !(reallocated && counted && isOnlyHere(candidate))) open.mark(candidate, Mark.order);
 			else if (!reallocated)
 				crossings.note(
 					hooks.source[lastHook] as number,
@@ -64,58 +58,53 @@ export class ByKey {
 					sight.now,
 				);
 			if (!reallocated) open.crossed(candidate, sight.protocol);
-			open.carry(candidate, sight);
+			open.carry(candidate);
 			open.mark(candidate, Mark.manifold);
-			open.append(candidate, sight, 0);
-			open.settle(candidate, sight);
+			open.append(candidate, 0);
+			open.settle(candidate);
 			return true;
 		}
 		return false;
 	}
 
 	/** A bridge that floods: joins a copy under another pointer, behind the port by which its original came. */
-	joinFlood(sight: Sight): boolean {
-		const { paths, recentAt } = this.#shop;
-		const before = this.#floodedFrom(sight.hook, sight.ingress);
+	function joinFlood(): boolean {
+		const before = floodedFrom(sight.hook, sight.ingress);
 		if (before < 0) return false;
 		for (let n = 0; n < recentAt.depth; n++) {
 			const path = recentAt.at(before, n);
 			if (path === 0) return false;
 			if (paths.words[path | PathAt.state] !== State.open) continue;
-			if (!this.#isSamePacket(path, sight) || !this.#isBranch(path, before, sight)) continue;
-			this.#branchOff(path, sight);
+			if (!isSamePacket(path) || !isBranch(path, before)) continue;
+			branchOff(path);
 			return true;
 		}
 		return false;
 	}
 
-	#branchOff(path: number, sight: Sight): void {
-		const { paths, carriers, suspects, flooded } = this.#shop;
-		const open = this.#open;
+	function branchOff(path: number): void {
 		const branch = Math.min(255, (paths.words[path | PathAt.branches] as number) + 1);
 		paths.words[path | PathAt.branches] = branch;
-		carriers.words[open.carry(path, sight) | CarrierAt.branch] = branch;
+		carriers.words[open.carry(path) | CarrierAt.branch] = branch;
 		// An orphan goes on waiting for its sender; its mark says what it is when that has come, or its time is over.
 		if (((paths.words[path | PathAt.marks] as number) & Mark.flooded) === 0 && suspects.has(path)) {
 			suspects.remove(path);
 			flooded.add(path, sight.now);
 		}
 		open.mark(path, Mark.flooded | Mark.manifold);
-		open.append(path, sight, branch);
-		open.settle(path, sight);
+		open.append(path, branch);
+		open.settle(path);
 	}
 
 	/** The hook that has seen the original of a copy at a bridge's port: another port, or the bridge itself; -1: none. */
-	#floodedFrom(hook: number, ingress: number): number {
-		const { hooks } = this.#shop;
+	function floodedFrom(hook: number, ingress: number): number {
 		if (hooks.egress[hook] === 0 || hooks.master[hook] === 0) return -1;
 		const port = hooks.ingressHookAt(hook, ingress);
 		return port >= 0 && hooks.master[port] === hooks.master[hook] ? port : hooks.bridgeEgressOf(hook);
 	}
 
 	/** Has the path passed `before`, and not yet this hook? */
-	#isBranch(path: number, before: number, sight: Sight): boolean {
-		const { paths, hops, facts } = this.#shop;
+	function isBranch(path: number, before: number): boolean {
 		let passed = false;
 		for (
 			let hop = paths.words[path | PathAt.firstHop] as number;
@@ -131,14 +120,12 @@ export class ByKey {
 		return passed;
 	}
 
-	#isSamePacket(path: number, sight: Sight): boolean {
-		const { paths, facts } = this.#shop;
-		return isSamePacket(paths, path, facts.kind(paths.words[path | PathAt.tuple] as number), sight);
+	function isSamePacket(path: number): boolean {
+		return isEqual(paths, path, facts.kind(paths.words[path | PathAt.tuple] as number), sight);
 	}
 
 	/** Can the path, last seen elsewhere, have come to this hook? */
-	#isAcross(path: number, sight: Sight): boolean {
-		const { paths, hops, hooks, facts, dues } = this.#shop;
+	function isAcross(path: number): boolean {
 		for (
 			let hop = paths.words[path | PathAt.firstHop] as number;
 			hop !== 0;
@@ -154,14 +141,13 @@ export class ByKey {
 		if (facts.sameDirection(tuple, sight.tuple)) return true;
 		// NAT where nobody looks: 96 bits of numbers that only this connection has speak for themselves.
 		if (hooks.egress[hook] === 1) return false;
-		if (sight.protocol === Protocol.udp) return !elsewhere && this.#isOnlyOne(path, sight);
+		if (sight.protocol === Protocol.udp) return !elsewhere && isOnlyOne(path);
 		if (sight.protocol !== Protocol.tcp) return false;
 		return paths.words[path | PathAt.acknowledgement] !== 0 && paths.words[path | PathAt.tsval] !== 0;
 	}
 
 	/** A datagram in a node's stack, and no equal one with it: what comes out equal is it. */
-	#isOnlyOne(path: number, sight: Sight): boolean {
-		const { paths, hops, keys } = this.#shop;
+	function isOnlyOne(path: number): boolean {
 		const since = paths.doubles[(path >> 1) | PathF64.latest] as number;
 		if (paths.words[path | PathAt.hash] === 0 || sight.now - since > STACK_NS) return false;
 		const lastHook = (of: number) => hops.words[(paths.words[of | PathAt.lastHop] as number) | HopAt.hook];
@@ -172,22 +158,20 @@ export class ByKey {
 	}
 
 	/** An equal path elsewhere is its own other half, read too early or too late: among those here there is no choice. */
-	#isOnlyHere(path: number, sight: Sight): boolean {
-		const { paths, hops, keys } = this.#shop;
+	function isOnlyHere(path: number): boolean {
 		let other = keys.find(sight.keyA, sight.keyB);
 		for (; other !== 0; other = paths.words[other | PathAt.sameNext] as number) {
 			if (other === path) continue;
 			const last = paths.words[other | PathAt.lastHop] as number;
-			if (this.#isReallocated(hops.words[last | HopAt.hook] as number, sight)) return false;
+			if (isReallocated(hops.words[last | HopAt.hook] as number)) return false;
 		}
 		return true;
 	}
 
 	/** The old skb is the kernel's again: what it carries from now on, even an equal packet, is another. */
-	#freed(path: number, hook: number): void {
-		const { paths, carriers } = this.#shop;
+	function freed(path: number, hook: number): void {
 		const carrier = paths.words[path | PathAt.carrier] as number;
-		if (carrier !== 0 && carriers.words[carrier | CarrierAt.hook] === hook) this.#open.dropCarrier(carrier);
+		if (carrier !== 0 && carriers.words[carrier | CarrierAt.hook] === hook) open.dropCarrier(carrier);
 	}
 
 	/**
@@ -195,8 +179,7 @@ export class ByKey {
 	 * before its data; out of one and into one again, because the tunnel's own packet was cut for an underlay whose MTU is
 	 * too small (ip_do_fragment), and put together (ip_frag_reasm).
 	 */
-	#isReallocated(before: number, sight: Sight): boolean {
-		const { hooks } = this.#shop;
+	function isReallocated(before: number): boolean {
 		if (hooks.source[before] !== sight.source) return false;
 		switch (sight.rank) {
 			case Rank.tunnelEgress:

@@ -1,26 +1,23 @@
 import { CarrierAt } from "./carrier-table.js";
 import { Rank } from "./hook-table.js";
-import { isSamePacket } from "./key.js";
+import { isSamePacket as isEqual } from "./key.js";
 import { PathAt, State } from "./path-table.js";
-import type { Sight } from "./sight.js";
 import type { Workshop } from "./workshop.js";
 
 /**
  * Whether a pointer that is seen again carries the packet that it carried before. The pointer and the fingerprint must
  * agree, the hook must be one to which the packet can have gone from where it was, by the device that it came by.
  */
-export class ByPointer {
-	readonly #shop: Workshop;
+export type ByPointer = ReturnType<typeof makeByPointer>;
 
-	constructor(shop: Workshop) {
-		this.#shop = shop;
-	}
+export function makeByPointer(shop: Workshop) {
+	const { carriers, facts, hooks, paths, sight } = shop;
+	return { goesOn };
 
-	goesOn(carrier: number, sight: Sight): boolean {
-		const { hooks, carriers, facts } = this.#shop;
+	function goesOn(carrier: number): boolean {
 		const tuple = carriers.words[carrier | CarrierAt.tuple] as number;
 		const { hook, rank, kind } = sight;
-		if (!this.#isSamePacket(carrier, tuple === sight.tuple ? kind : facts.kind(tuple), sight)) return false;
+		if (!isSamePacket(carrier, tuple === sight.tuple ? kind : facts.kind(tuple))) return false;
 		const last = carriers.words[carrier | CarrierAt.hook] as number;
 		const before = hooks.rank[last] as number;
 		if (rank <= before && !isNextHost(rank, before, hook, last)) return false;
@@ -28,14 +25,13 @@ export class ByPointer {
 		if (before === Rank.podEgress && rank !== Rank.insideIngress) return false;
 		const cameBy = carriers.words[carrier | CarrierAt.cameBy] as number;
 		const { ingress } = sight;
-		if (tuple !== sight.tuple && !this.#isTranslated(carrier, tuple, sight, cameBy, ingress)) return false;
+		if (tuple !== sight.tuple && !isTranslated(carrier, tuple, cameBy, ingress)) return false;
 		if (hooks.egress[hook] === 0) return hooks.entersAfter(hook, last);
 		return ingress === cameBy || hooks.ingressFits(hook, cameBy, ingress);
 	}
 
 	/** A carrier of a whole path carries that path's packet; others have a key of their own. @param kind of its tuple */
-	#isSamePacket(carrier: number, kind: number, sight: Sight): boolean {
-		const { carriers, paths } = this.#shop;
+	function isSamePacket(carrier: number, kind: number): boolean {
 		if (carriers.words[carrier | CarrierAt.whole] === 0) {
 			return (
 				carriers.signed[carrier | CarrierAt.keyA] === sight.keyA &&
@@ -43,12 +39,11 @@ export class ByPointer {
 			);
 		}
 		const path = carriers.words[carrier | CarrierAt.path] as number;
-		return isSamePacket(paths, path, kind, sight);
+		return isEqual(paths, path, kind, sight);
 	}
 
 	/** Is this another face of the same packet? Not of one that has arrived, nor did the node make what came to it. */
-	#isTranslated(carrier: number, before: number, sight: Sight, cameBy: number, ingress: number): boolean {
-		const { facts, hooks, carriers, paths } = this.#shop;
+	function isTranslated(carrier: number, before: number, cameBy: number, ingress: number): boolean {
 		if (facts.sameDirection(before, sight.tuple)) return true;
 		if (paths.words[(carriers.words[carrier | CarrierAt.path] as number) | PathAt.state] !== State.open) return false;
 		if (hooks.egress[sight.hook] === 1 && ingress === 0 && cameBy !== 0) return false;

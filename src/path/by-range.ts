@@ -3,9 +3,8 @@ import { Next } from "./due-cache.js";
 import { HopAt, HopF64 } from "./hop-table.js";
 import { isOtherSegment } from "./key.js";
 import type { OpenPaths } from "./open-paths.js";
-import { Mark, PathAt, PathF64, State } from "./path-table.js";
+import { gsoSizeOf, Mark, PathAt, PathF64, State, segmentsOf } from "./path-table.js";
 import { Protocol } from "./protocols.js";
-import type { Sight } from "./sight.js";
 import type { Workshop } from "./workshop.js";
 
 /** One IP ID on the circle of UDP's ranges: see Listing.setRange. */
@@ -15,107 +14,101 @@ const ONE_ID = 0x10000;
  * Joins where segmentation broke the pointer's chain: a sighting belongs to every path whose range it overlaps. TCP by
  * bytes and TSval; UDP segments by IP ID, or by their order where there is none.
  */
-export class ByRange {
-	readonly #shop: Workshop;
-	readonly #open: OpenPaths;
-	/** Range of the sighting at hand. */
-	#start = 0;
-	#span = 0;
+export type ByRange = ReturnType<typeof makeByRange>;
 
-	constructor(shop: Workshop, open: OpenPaths) {
-		this.#shop = shop;
-		this.#open = open;
-	}
+export function makeByRange(shop: Workshop, open: OpenPaths) {
+	const { dues, facts, hooks, hops, paths, ranges, sight } = shop;
+	/** Range of the sighting at hand. */
+	let start = 0;
+	let span = 0;
+	return { join };
+	/** Range of the sighting at hand. */
 
 	/** @param carried the sighting's pointer has a carrier */
-	join(sight: Sight, carried: boolean): boolean {
-		const { facts, ranges, paths } = this.#shop;
+	function join(carried: boolean): boolean {
 		const { protocol } = sight;
 		if (protocol !== Protocol.tcp && protocol !== Protocol.udp) return false;
 		if (sight.payload === 0) return false;
 		const root = facts.root(sight.tuple);
 		if (ranges.count(root) === 0) return false;
-		this.#setRange(sight);
-		const count = this.#choose(ranges.overlapping(root, this.#start, this.#span), sight);
+		setRange();
+		const count = choose(ranges.overlapping(root, start, span));
 		if (count === 0) return false;
-		const open = this.#open;
 		const { found } = ranges;
-		if (!carried) open.carryPart(found[0] as number, sight);
+		if (!carried) open.carryPart(found[0] as number);
 		for (let n = 0; n < count; n++) {
 			const path = found[n] as number;
 			open.mark(path, Mark.manifold);
-			const complete = this.#cover(path, sight);
+			const complete = cover(path);
 			if (paths.words[path | PathAt.state] !== State.open) continue;
-			if (complete) open.settle(path, sight);
-			else open.adopt(path, sight);
+			if (complete) open.settle(path);
+			else open.adopt(path);
 		}
 		return true;
 	}
 
-	#setRange(sight: Sight): void {
+	function setRange(): void {
 		if (sight.protocol === Protocol.tcp) {
-			this.#start = sight.sequence;
-			this.#span = sight.payload;
+			start = sight.sequence;
+			span = sight.payload;
 		} else {
-			this.#start = (sight.ipId << 16) >>> 0;
-			this.#span = (sight.segments << 16) >>> 0;
+			start = (sight.ipId << 16) >>> 0;
+			span = (sight.segments << 16) >>> 0;
 		}
 	}
 
 	/** Keeps in `ranges.found` those of its first `count` paths that the sighting can be a part of; returns how many. */
-	#choose(count: number, sight: Sight): number {
-		const { found } = this.#shop.ranges;
+	function choose(count: number): number {
+		const { found } = ranges;
 		let kept = 0;
 		for (let n = 0; n < count; n++) {
 			const path = found[n] as number;
-			if (this.#mayBePart(path, sight)) found[kept++] = path;
+			if (mayBePart(path)) found[kept++] = path;
 		}
-		return kept < 2 ? kept : this.#unrivalled(kept, sight);
+		return kept < 2 ? kept : unrivalled(kept);
 	}
 
-	#mayBePart(path: number, sight: Sight): boolean {
-		const { paths, hops, hooks, dues } = this.#shop;
-		const hop = this.#open.hopAt(path, sight.hook, 0);
+	function mayBePart(path: number): boolean {
+		const hop = open.hopAt(path, sight.hook, 0);
 		if (sight.protocol === Protocol.tcp) {
 			if (paths.words[path | PathAt.tsval] !== sight.tsval) return false;
 			if (isOtherSegment(paths, path, sight.segments, sight.ipId)) return false;
-		} else if (!this.#isDatagramPart(path, hop, sight)) return false;
-		if (hop !== 0) return this.#hasRoom(path, hop);
+		} else if (!isDatagramPart(path, hop)) return false;
+		if (hop !== 0) return hasRoom(path, hop);
 		const lastHop = paths.words[path | PathAt.lastHop] as number;
 		const last = hops.words[lastHop | HopAt.hook] as number;
 		if (hooks.source[last] !== sight.source) {
 			const tuple = hops.words[lastHop | HopAt.tuple] as number;
 			return dues.next(last, tuple) === Next.across && dues.leadsTo(last, tuple, sight.hook);
 		}
-		if (paths.segments(path) < 2 && sight.segments < 2) return false;
+		if (segmentsOf(paths, path) < 2 && sight.segments < 2) return false;
 		return sight.rank > (hooks.rank[last] as number);
 	}
 
 	/** Segments of UDP have the size that the socket asked for, the last one less. */
-	#isDatagramPart(path: number, hop: number, sight: Sight): boolean {
-		const { paths } = this.#shop;
+	function isDatagramPart(path: number, hop: number): boolean {
 		const numbered = paths.words[path | PathAt.ipId] !== 0;
 		if (!numbered && sight.ipId !== 0) return false;
-		const gsoSize = paths.gsoSize(path);
+		const gsoSize = gsoSizeOf(paths, path);
 		if (sight.segments > 1) return sight.gsoSize === gsoSize;
-		const place = numbered ? (sight.ipId - (paths.words[path | PathAt.ipId] as number)) & 0xffff : this.#unitsSeen(hop);
-		const isLast = place === paths.segments(path) - 1;
+		const place = numbered ? (sight.ipId - (paths.words[path | PathAt.ipId] as number)) & 0xffff : unitsSeen(hop);
+		const isLast = place === segmentsOf(paths, path) - 1;
 		return sight.payload === (isLast ? (paths.words[path | PathAt.payload] as number) - place * gsoSize : gsoSize);
 	}
 
 	/** Among paths with the same bytes (a retransmission within one tick of TSval) the IP ID decides, else the order. */
-	#unrivalled(count: number, sight: Sight): number {
-		const { found } = this.#shop.ranges;
+	function unrivalled(count: number): number {
+		const { found } = ranges;
 		let kept = 0;
 		for (let n = 0; n < count; n++) {
 			const path = found[n] as number;
 			let rivalled = false;
 			for (let m = 0; m < count && !rivalled; m++) {
 				const rival = found[m] as number;
-				if (m === n || rival === 0 || this.#isOrphan(path) || this.#isOrphan(rival)) continue;
-				if (!this.#overlap(path, rival)) continue;
-				rivalled = this.#prefers(rival, path, sight);
-				if (!rivalled && !this.#idFits(path, sight)) this.#open.mark(path, Mark.order);
+				if (m === n || rival === 0 || isOrphan(path) || isOrphan(rival)) continue;
+				if (!overlap(path, rival)) continue;
+				rivalled = prefers(rival, path);
+				if (!rivalled && !idFits(path)) open.mark(path, Mark.order);
 			}
 			found[n] = 0;
 			if (!rivalled) found[kept++] = path;
@@ -124,36 +117,33 @@ export class ByRange {
 	}
 
 	/** It stands for a path that is not known yet, or for parts of others: no rival. */
-	#isOrphan(path: number): boolean {
-		return ((this.#shop.paths.words[path | PathAt.marks] as number) & Mark.orphan) !== 0;
+	function isOrphan(path: number): boolean {
+		return ((paths.words[path | PathAt.marks] as number) & Mark.orphan) !== 0;
 	}
 
-	#prefers(a: number, b: number, sight: Sight): boolean {
-		const { paths } = this.#shop;
-		const fitsA = this.#idFits(a, sight);
-		if (fitsA !== this.#idFits(b, sight)) return fitsA;
+	function prefers(a: number, b: number): boolean {
+		const fitsA = idFits(a);
+		if (fitsA !== idFits(b)) return fitsA;
 		return (paths.doubles[(a >> 1) | PathF64.serial] as number) < (paths.doubles[(b >> 1) | PathF64.serial] as number);
 	}
 
-	#idFits(path: number, sight: Sight): boolean {
-		const { paths } = this.#shop;
+	function idFits(path: number): boolean {
 		const own = paths.words[path | PathAt.ipId] as number;
 		if (sight.ipId === 0 || own === 0) return false;
 		const ahead = (sight.ipId - own) & 0xffff;
-		return ahead < paths.segments(path) || ONE_ID - ahead < sight.segments;
+		return ahead < segmentsOf(paths, path) || ONE_ID - ahead < sight.segments;
 	}
 
-	#overlap(a: number, b: number): boolean {
-		const { words } = this.#shop.paths;
+	function overlap(a: number, b: number): boolean {
+		const { words } = paths;
 		const ahead = ((words[b | PathAt.rangeStart] as number) - (words[a | PathAt.rangeStart] as number)) | 0;
 		return ahead < (words[a | PathAt.rangeSpan] as number) && ahead + (words[b | PathAt.rangeSpan] as number) > 0;
 	}
 
 	/** Has the hop not seen all of these units yet? */
-	#hasRoom(path: number, hop: number): boolean {
-		const { hops } = this.#shop;
-		const from = this.#fromUnit(path, hop);
-		const to = this.#toUnit(path, from);
+	function hasRoom(path: number, hop: number): boolean {
+		const from = fromUnit(path, hop);
+		const to = toUnit(path, from);
 		const low = lowBits(from, to);
 		const high = highBits(from, to);
 		return (
@@ -163,25 +153,22 @@ export class ByRange {
 	}
 
 	/** First unit of the path that the sighting holds. @param hop 0: the path has none here yet */
-	#fromUnit(path: number, hop: number): number {
-		const { paths } = this.#shop;
-		if (this.#isUnnumbered(path)) return this.#unitsSeen(hop);
-		const ahead = (this.#start - (paths.words[path | PathAt.rangeStart] as number)) | 0;
+	function fromUnit(path: number, hop: number): number {
+		if (isUnnumbered(path)) return unitsSeen(hop);
+		const ahead = (start - (paths.words[path | PathAt.rangeStart] as number)) | 0;
 		return ahead <= 0 ? 0 : Math.floor(ahead / (paths.words[path | PathAt.unit] as number));
 	}
 
 	/** The unit behind the last that it holds. */
-	#toUnit(path: number, from: number): number {
-		const { paths } = this.#shop;
+	function toUnit(path: number, from: number): number {
 		const unit = paths.words[path | PathAt.unit] as number;
-		if (this.#isUnnumbered(path)) return from + 1;
-		const ahead = (this.#start - (paths.words[path | PathAt.rangeStart] as number)) | 0;
-		return Math.ceil(Math.min(paths.words[path | PathAt.rangeSpan] as number, ahead + this.#span) / unit);
+		if (isUnnumbered(path)) return from + 1;
+		const ahead = (start - (paths.words[path | PathAt.rangeStart] as number)) | 0;
+		return Math.ceil(Math.min(paths.words[path | PathAt.rangeSpan] as number, ahead + span) / unit);
 	}
 
 	/** UDP GSO without IP IDs: its segments come in order. */
-	#isUnnumbered(path: number): boolean {
-		const { paths } = this.#shop;
+	function isUnnumbered(path: number): boolean {
 		return (
 			paths.words[path | PathAt.ipId] === 0 &&
 			paths.words[path | PathAt.unit] === ONE_ID &&
@@ -189,28 +176,26 @@ export class ByRange {
 		);
 	}
 
-	#unitsSeen(hop: number): number {
-		return hop === 0 ? 0 : (this.#shop.hops.words[hop | HopAt.packets] as number);
+	function unitsSeen(hop: number): number {
+		return hop === 0 ? 0 : (hops.words[hop | HopAt.packets] as number);
 	}
 
 	/** Adds the sighting to the path's hop here; returns whether that has seen the whole range now. */
-	#cover(path: number, sight: Sight): boolean {
-		const { paths, hops } = this.#shop;
-		const open = this.#open;
+	function cover(path: number): boolean {
 		let hop = open.hopAt(path, sight.hook, 0);
-		const from = this.#fromUnit(path, hop);
-		const to = this.#toUnit(path, from);
-		if (this.#isUnnumbered(path)) open.mark(path, Mark.order);
+		const from = fromUnit(path, hop);
+		const to = toUnit(path, from);
+		if (isUnnumbered(path)) open.mark(path, Mark.order);
 		if (hop === 0) {
-			hop = open.append(path, sight, 0);
+			hop = open.append(path, 0);
 			hops.words[hop | HopAt.coverLow] = 0;
 			hops.words[hop | HopAt.coverHigh] = 0;
 		} else {
-			open.addTo(path, hop, sight);
+			open.addTo(path, hop);
 			if (from === 0 && ((hops.words[hop | HopAt.coverLow] as number) & 1) === 0)
 				hops.doubles[(hop >> 1) | HopF64.first] = sight.now;
 		}
-		if (((this.#start - (paths.words[path | PathAt.rangeStart] as number)) | 0) < 0) {
+		if (((start - (paths.words[path | PathAt.rangeStart] as number)) | 0) < 0) {
 			hops.words[hop | HopAt.leadingPackets] = (hops.words[hop | HopAt.leadingPackets] as number) + 1;
 			hops.words[hop | HopAt.leadingBytes] = (hops.words[hop | HopAt.leadingBytes] as number) + sight.length;
 		}

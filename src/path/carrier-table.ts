@@ -1,4 +1,4 @@
-import { Records } from "./records.js";
+import { giveBack, makeRecords, take } from "./records.js";
 
 /** Members of a carrier's record in doubles: see Records. */
 export const enum CarrierF64 {
@@ -39,83 +39,81 @@ const SIZE = 16; /* one cache line */
  * A pointer alone identifies nothing: a flood of 650,000 packets used two. There is at most one carrier for a pointer;
  * whoever finds another packet under it takes it away from its path.
  */
-export class CarrierTable extends Records {
-	#buckets: Uint32Array;
-	#mask: number;
+export type CarrierTable = ReturnType<typeof makeCarrierTable>;
 
-	constructor(capacity: number) {
-		super(SIZE, CarrierAt.next, capacity);
-		this.#buckets = new Uint32Array(capacity * 2);
-		this.#mask = capacity * 2 - 1;
-	}
+/** @param capacity carriers for which there is room from the start, a power of two */
+export function makeCarrierTable(capacity: number) {
+	const records = makeRecords(SIZE, CarrierAt.next, capacity);
+	const index = { buckets: new Uint32Array(capacity * 2) };
+	let mask = capacity * 2 - 1;
+	return Object.assign(records, { find, likely, add, remove });
 
 	/** 0: none. */
-	find(source: number, low: number, high: number): number {
-		let id = this.#buckets[this.#bucket(source, low, high)] as number;
+	function find(source: number, low: number, high: number): number {
+		let id = index.buckets[bucketOf(source, low, high)] as number;
 		while (id !== 0) {
 			if (
-				this.words[id | CarrierAt.low] === low &&
-				this.words[id | CarrierAt.high] === high &&
-				this.words[id | CarrierAt.source] === source
+				records.words[id | CarrierAt.low] === low &&
+				records.words[id | CarrierAt.high] === high &&
+				records.words[id | CarrierAt.source] === source
 			)
 				return id;
-			id = this.words[id | CarrierAt.next] as number;
+			id = records.words[id | CarrierAt.next] as number;
 		}
 		return 0;
 	}
 
 	/** The newest carrier of the bucket: the one, or another. */
-	likely(source: number, low: number, high: number): number {
-		return this.#buckets[this.#bucket(source, low, high)] as number;
+	function likely(source: number, low: number, high: number): number {
+		return index.buckets[bucketOf(source, low, high)] as number;
 	}
 
 	/** A new carrier for a pointer that has none; the caller sets what is not a parameter, `sibling` included. */
-	add(source: number, low: number, high: number): number {
-		const id = this.take();
-		this.words[id | CarrierAt.source] = source;
-		this.words[id | CarrierAt.low] = low;
-		this.words[id | CarrierAt.high] = high;
-		const bucket = this.#bucket(source, low, high);
-		this.words[id | CarrierAt.next] = this.#buckets[bucket] as number;
-		this.#buckets[bucket] = id;
+	function add(source: number, low: number, high: number): number {
+		const before = records.capacity;
+		const id = take(records);
+		if (records.capacity !== before) enlarge(id);
+		records.words[id | CarrierAt.source] = source;
+		records.words[id | CarrierAt.low] = low;
+		records.words[id | CarrierAt.high] = high;
+		chain(id, bucketOf(source, low, high));
 		return id;
 	}
 
 	/** Forgets the pointer. Unlinking from the path is the caller's. */
-	free(id: number): void {
-		const bucket = this.#bucket(
-			this.words[id | CarrierAt.source] as number,
-			this.words[id | CarrierAt.low] as number,
-			this.words[id | CarrierAt.high] as number,
-		);
-		let at = this.#buckets[bucket] as number;
-		if (at === id) this.#buckets[bucket] = this.words[id | CarrierAt.next] as number;
+	function remove(id: number): void {
+		const bucket = bucketAt(id);
+		let at = index.buckets[bucket] as number;
+		if (at === id) index.buckets[bucket] = records.words[id | CarrierAt.next] as number;
 		else {
-			while (this.words[at | CarrierAt.next] !== id) at = this.words[at | CarrierAt.next] as number;
-			this.words[at | CarrierAt.next] = this.words[id | CarrierAt.next] as number;
+			while (records.words[at | CarrierAt.next] !== id) at = records.words[at | CarrierAt.next] as number;
+			records.words[at | CarrierAt.next] = records.words[id | CarrierAt.next] as number;
 		}
-		this.giveBack(id);
+		giveBack(records, id);
 	}
 
-	#bucket(source: number, low: number, high: number): number {
+	function chain(id: number, bucket: number): void {
+		records.words[id | CarrierAt.next] = index.buckets[bucket] as number;
+		index.buckets[bucket] = id;
+	}
+
+	function bucketAt(id: number): number {
+		return bucketOf(
+			records.words[id | CarrierAt.source] as number,
+			records.words[id | CarrierAt.low] as number,
+			records.words[id | CarrierAt.high] as number,
+		);
+	}
+
+	function bucketOf(source: number, low: number, high: number): number {
 		const mixed = Math.imul(low ^ (low >>> 16) ^ (source << 7), 0x7feb352d) ^ high;
-		return (mixed ^ (mixed >>> 15)) & this.#mask;
+		return (mixed ^ (mixed >>> 15)) & mask;
 	}
 
-	/** The chains are made anew, of all ids that there were. */
-	protected override grow(): void {
-		const last = this.highest;
-		super.grow();
-		this.#buckets = new Uint32Array(this.capacity * 2);
-		this.#mask = this.capacity * 2 - 1;
-		for (let id = SIZE; id <= last; id += SIZE) {
-			const bucket = this.#bucket(
-				this.words[id | CarrierAt.source] as number,
-				this.words[id | CarrierAt.low] as number,
-				this.words[id | CarrierAt.high] as number,
-			);
-			this.words[id | CarrierAt.next] = this.#buckets[bucket] as number;
-			this.#buckets[bucket] = id;
-		}
+	/** All were in use before `newest` was taken: the chains are made anew, of all that there were. */
+	function enlarge(newest: number): void {
+		index.buckets = new Uint32Array(records.capacity * 2);
+		mask = records.capacity * 2 - 1;
+		for (let id = SIZE; id < newest; id += SIZE) chain(id, bucketAt(id));
 	}
 }

@@ -14,69 +14,71 @@ export function ringOf(closedAt: number): number {
  * Closed paths in the order of closing, for as long as a late report may still revise them. A path knows its place, so
  * that whoever forgets it earlier leaves a gap: the oldest is taken without a look at records that left the cache long ago.
  */
-export class ClosedRing {
-	readonly #paths: PathTable;
-	readonly #number: number;
-	/** 0: forgotten. The last one is the place of all that the ring has let go. */
-	readonly #ids: Uint32Array;
-	readonly #times: Float64Array;
-	readonly #mask: number;
-	/** How long a closed path may be revised, ns. Whoever changes it lowers the alarm. */
-	keepNs: number;
-	readonly #alarm: Alarm;
-	#first = 0;
-	#count = 0;
+export type ClosedRing = ReturnType<typeof makeClosedRing>;
 
-	/** @param capacity a power of two  @param number told to its paths */
-	constructor(paths: PathTable, capacity: number, number: number, alarm: Alarm, keepNs: number) {
-		this.#alarm = alarm;
-		this.keepNs = keepNs;
-		this.#paths = paths;
-		this.#number = number;
-		this.#ids = new Uint32Array(capacity + 1);
-		this.#times = new Float64Array(capacity);
-		this.#mask = capacity - 1;
-	}
+/**
+ * @param capacity a power of two
+ * @param number told to its paths
+ * @param keepNs how long a closed path may be revised, ns
+ */
+export function makeClosedRing(paths: PathTable, capacity: number, number: number, alarm: Alarm, keepNs: number) {
+	/** 0: forgotten. The last one is the place of all that the ring has let go. */
+	const ids = new Uint32Array(capacity + 1);
+	const times = new Float64Array(capacity);
+	const mask = capacity - 1;
+	let first = 0;
+	let count = 0;
+	const self = {
+		/** Whoever changes it lowers the alarm. */
+		keepNs,
+		add,
+		dueAt,
+		isEmpty,
+		take,
+		forget,
+		newestFirst,
+	};
+	return self;
 
 	/** Adds a path that closed at `time`; returns the one that has to be forgotten for it, 0: none. */
-	add(path: number, time: number): number {
-		const forgotten = this.#count > this.#mask ? this.take() : 0;
-		const at = (this.#first + this.#count) & this.#mask;
-		this.#ids[at] = path;
-		this.#times[at] = time;
-		this.#paths.words[path | PathAt.closedAt] = at | (this.#number << NUMBER_SHIFT);
-		this.#count++;
-		this.#alarm.lower(time + this.keepNs);
+	function add(path: number, time: number): number {
+		const forgotten = count > mask ? take() : 0;
+		const at = (first + count) & mask;
+		ids[at] = path;
+		times[at] = time;
+		paths.words[path | PathAt.closedAt] = at | (number << NUMBER_SHIFT);
+		count++;
+		alarm.lower(time + self.keepNs);
 		return forgotten;
 	}
 
 	/** When the oldest need not be kept any more, ns; Infinity: there is none. */
-	get dueAt(): number {
-		return this.#count === 0 ? Number.POSITIVE_INFINITY : (this.#times[this.#first] as number) + this.keepNs;
+	function dueAt(): number {
+		return count === 0 ? Number.POSITIVE_INFINITY : (times[first] as number) + self.keepNs;
 	}
 
-	get isEmpty(): boolean {
-		return this.#count === 0;
+	function isEmpty(): boolean {
+		return count === 0;
 	}
 
 	/** Removes the oldest entry; 0: its path was forgotten before. */
-	take(): number {
-		const path = this.#ids[this.#first] as number;
-		this.#paths.words[path | PathAt.closedAt] = (this.#mask + 1) | (this.#number << NUMBER_SHIFT);
-		this.#first = (this.#first + 1) & this.#mask;
-		this.#count--;
+	function take(): number {
+		const path = ids[first] as number;
+		paths.words[path | PathAt.closedAt] = (mask + 1) | (number << NUMBER_SHIFT);
+		first = (first + 1) & mask;
+		count--;
 		return path;
 	}
 
 	/** The path, which has been here, is forgotten. Nothing is read: its place may have left the cache. */
-	forget(path: number): void {
-		this.#ids[(this.#paths.words[path | PathAt.closedAt] as number) & PLACE] = 0;
+	function forget(path: number): void {
+		ids[(paths.words[path | PathAt.closedAt] as number) & PLACE] = 0;
 	}
 
 	/** Reads from the newest on until `goesOn` says false. */
-	newestFirst(goesOn: (path: number) => boolean): void {
-		for (let n = this.#count - 1; n >= 0; n--) {
-			const path = this.#ids[(this.#first + n) & this.#mask] as number;
+	function newestFirst(goesOn: (path: number) => boolean): void {
+		for (let n = count - 1; n >= 0; n--) {
+			const path = ids[(first + n) & mask] as number;
 			if (path !== 0 && !goesOn(path)) return;
 		}
 	}

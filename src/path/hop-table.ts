@@ -1,4 +1,4 @@
-import { Records } from "./records.js";
+import { giveBackAll, makeRecords, type Records, take } from "./records.js";
 
 /** Members of a hop's record in doubles: see Records. */
 export const enum HopF64 {
@@ -31,23 +31,22 @@ export const enum HopAt {
 const SIZE = 16; /* one cache line */
 
 /** Hops of all paths as records, in singly linked lists. */
-export class HopTable extends Records {
-	constructor(capacity: number) {
-		super(SIZE, HopAt.next, capacity);
-	}
+export type HopTable = Records;
 
-	/** A hop with every member to be set by the caller, except next and leading*, which are 0. */
-	allocate(): number {
-		const id = this.take();
-		const { words } = this;
-		words[id | HopAt.next] = 0;
-		words[id | HopAt.leadingPackets] = 0;
-		words[id | HopAt.leadingBytes] = 0;
-		return id;
-	}
+export function makeHopTable(capacity: number): HopTable {
+	return makeRecords(SIZE, HopAt.next, capacity);
+}
 
-	/** Frees a whole list, whatever its length. @param first 0: there is none */
-	freeList(first: number, last: number): void {
-		if (first !== 0) this.giveBackAll(first, last);
-	}
+/** A hop with every member to be set by the caller, except next and leading*, which are 0. */
+export function allocateHop(hops: HopTable): number {
+	const id = take(hops);
+	hops.words[id | HopAt.next] = 0;
+	hops.words[id | HopAt.leadingPackets] = 0;
+	hops.words[id | HopAt.leadingBytes] = 0;
+	return id;
+}
+
+/** Frees a whole list, whatever its length. @param first 0: there is none */
+export function freeHops(hops: HopTable, first: number, last: number): void {
+	if (first !== 0) giveBackAll(hops, first, last);
 }

@@ -5,31 +5,31 @@ import type { Sightings } from "../packet/sightings.js";
 import type { LossCause, SourceClock, SourceId, SourceSink } from "../packet/source.js";
 import type { TupleTable } from "../packet/tuples.js";
 import { Alarm } from "./alarm.js";
-import { Assembler } from "./assembler.js";
-import { CarrierTable } from "./carrier-table.js";
-import { ClosedRing } from "./closed-ring.js";
-import { Closing } from "./closing.js";
+import { type Assembler, makeAssembler } from "./assembler.js";
+import { makeCarrierTable } from "./carrier-table.js";
+import { type ClosedRing, makeClosedRing } from "./closed-ring.js";
+import { makeClosing } from "./closing.js";
 import { type Accounts, byVerdict, zeroCounters } from "./counters.js";
 import { Crossings } from "./crossings.js";
 import { DatagramIndex } from "./datagram-index.js";
 import { PendingDrops } from "./drops.js";
-import { DueCache } from "./due-cache.js";
+import { type DueCache, makeDueCache } from "./due-cache.js";
 import type { Expectation } from "./expectation.js";
 import { HookTable } from "./hook-table.js";
-import { HopAt, HopTable } from "./hop-table.js";
+import { HopAt, makeHopTable } from "./hop-table.js";
 import type { DropReport } from "./judgement.js";
-import { KeyIndex } from "./key-index.js";
+import { makeKeyIndex } from "./key-index.js";
 import { Losses } from "./losses.js";
 import { Merge } from "./merge.js";
 import { DEFAULT_LIMITS, type Limits } from "./options.js";
-import { PathAt, PathTable, State } from "./path-table.js";
+import { makePathTable, PathAt, State } from "./path-table.js";
 import { type PathSink, PathView, type Tables } from "./path-view.js";
-import { RangeIndex } from "./range-index.js";
+import { makeRangeIndex, type RangeIndex } from "./range-index.js";
 import { RecentKeys } from "./recent-keys.js";
 import { RecentPaths } from "./recent-paths.js";
 import { Sight } from "./sight.js";
-import { TupleFacts } from "./tuple-facts.js";
-import { WaitingList } from "./waiting-list.js";
+import { makeTupleFacts, type TupleFacts } from "./tuple-facts.js";
+import { makeWaitingList, type WaitingList } from "./waiting-list.js";
 import type { Workshop } from "./workshop.js";
 
 export interface JoinerOptions {
@@ -101,30 +101,30 @@ export class Joiner implements SourceSink {
 		this.#suspectNs = this.#limits.suspectNs;
 		this.#release = options.release ?? (() => {});
 		const limits = this.#limits;
-		const paths = new PathTable(INITIAL_PATHS, limits.maxPaths);
-		const hops = new HopTable(INITIAL_PATHS * 2);
+		const paths = makePathTable(INITIAL_PATHS, limits.maxPaths);
+		const hops = makeHopTable(INITIAL_PATHS * 2);
 		const hooks = this.#hooks;
 		const losses = this.#losses;
-		this.#facts = new TupleFacts(tuples);
-		this.#ranges = new RangeIndex(paths, this.#facts);
-		this.#dues = new DueCache(options.expectation ?? null, hooks, tuples, this.#facts);
+		this.#facts = makeTupleFacts(tuples);
+		this.#ranges = makeRangeIndex(paths, this.#facts);
+		this.#dues = makeDueCache(options.expectation ?? null, hooks, tuples, this.#facts);
 		const alarm = this.#alarm;
 		const { suspectNs, floodNs, orphanNs, lostNs } = limits;
-		this.#suspects = new WaitingList(paths, 1, alarm, suspectNs);
-		this.#flooded = new WaitingList(paths, 2, alarm, floodNs);
-		this.#orphans = new WaitingList(paths, 3, alarm, orphanNs);
-		this.#closed = new ClosedRing(paths, limits.closedPaths, 0, alarm, suspectNs);
-		this.#ordered = new ClosedRing(paths, limits.orderedPaths, 1, alarm, 2 * suspectNs);
-		const lost = new ClosedRing(paths, limits.lostPaths, 2, alarm, lostNs);
+		this.#suspects = makeWaitingList(paths, 1, alarm, suspectNs);
+		this.#flooded = makeWaitingList(paths, 2, alarm, floodNs);
+		this.#orphans = makeWaitingList(paths, 3, alarm, orphanNs);
+		this.#closed = makeClosedRing(paths, limits.closedPaths, 0, alarm, suspectNs);
+		this.#ordered = makeClosedRing(paths, limits.orderedPaths, 1, alarm, 2 * suspectNs);
+		const lost = makeClosedRing(paths, limits.lostPaths, 2, alarm, lostNs);
 		const tables = { paths, hops, hooks, tuples, outers };
 		this.#tables = tables;
 		const workshop: Workshop = {
 			...tables,
 			sight: new Sight(allocateSightings(1)),
 			alarm,
-			carriers: new CarrierTable(INITIAL_PATHS),
+			carriers: makeCarrierTable(INITIAL_PATHS),
 			facts: this.#facts,
-			keys: new KeyIndex(paths),
+			keys: makeKeyIndex(paths, INITIAL_PATHS),
 			ranges: this.#ranges,
 			recent: new RecentKeys(),
 			recentAt: new RecentPaths(),
@@ -137,7 +137,7 @@ export class Joiner implements SourceSink {
 			lost,
 			rings: [this.#closed, this.#ordered, lost],
 			dues: this.#dues,
-			closing: new Closing(paths, hops, hooks, this.#dues, losses),
+			closing: makeClosing(paths, hops, hooks, this.#dues, losses),
 			losses,
 			drops: this.#drops,
 			dropped: new Map(),
@@ -147,7 +147,7 @@ export class Joiner implements SourceSink {
 			view: new PathView(tables, (source) => this.#byIndex[source]?.clock.errorNs ?? 0),
 			sink,
 		};
-		this.#assembler = new Assembler(workshop, this.#release);
+		this.#assembler = makeAssembler(workshop, this.#release);
 	}
 
 	/** The hook of an id that was announced. @throws RangeError for others. */
@@ -242,7 +242,7 @@ export class Joiner implements SourceSink {
 			outers.keep(rows.outer[i] as number);
 		});
 		const { paths, hops } = this.#tables;
-		for (let path = paths.size; path <= paths.highest; path += paths.size) {
+		for (let path = paths.size; path <= paths.last; path += paths.size) {
 			if (paths.words[path | PathAt.state] === State.free) continue;
 			tuples.keep(paths.words[path | PathAt.tuple] as number);
 			for (

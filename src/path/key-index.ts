@@ -7,31 +7,28 @@ import { Mark, PathAt, type PathTable } from "./path-table.js";
  *     bucket → group A (head, …, tail) → group B (head) → 0
  *              by groupNext ↑              by sameNext inside a group
  */
-export class KeyIndex {
-	readonly #paths: PathTable;
-	#buckets = new Uint32Array(2 ** 12);
-	#mask = 2 ** 12 - 1;
-	#groups = 0;
+export type KeyIndex = ReturnType<typeof makeKeyIndex>;
 
-	constructor(paths: PathTable) {
-		this.#paths = paths;
-	}
+/** @param capacity groups for which there is room from the start, a power of two */
+export function makeKeyIndex(paths: PathTable, capacity: number) {
+	const index = { buckets: new Uint32Array(capacity) };
+	let mask = capacity - 1;
+	let groups = 0;
+	return { find, add, remove };
 
 	/** The path that was opened first among those with this key; 0: none. The others follow by `sameNext`. */
-	find(keyA: number, keyB: number): number {
-		const paths = this.#paths;
-		let head = this.#buckets[keyA & this.#mask] as number;
+	function find(keyA: number, keyB: number): number {
+		let head = index.buckets[keyA & mask] as number;
 		while (head !== 0 && (paths.signed[head | PathAt.keyA] !== keyA || paths.signed[head | PathAt.keyB] !== keyB))
 			head = paths.words[head | PathAt.groupNext] as number;
 		return head;
 	}
 
 	/** Marks the path, and those before it, as `shared` when there are equal ones. */
-	add(path: number): void {
-		const paths = this.#paths;
+	function add(path: number): void {
 		paths.words[path | PathAt.marks] = (paths.words[path | PathAt.marks] as number) | Mark.keyed;
 		paths.words[path | PathAt.sameNext] = 0;
-		const head = this.find(paths.signed[path | PathAt.keyA] as number, paths.signed[path | PathAt.keyB] as number);
+		const head = find(paths.signed[path | PathAt.keyA] as number, paths.signed[path | PathAt.keyB] as number);
 		if (head !== 0) {
 			const tail = paths.words[head | PathAt.groupTail] as number;
 			paths.words[tail | PathAt.sameNext] = path;
@@ -43,15 +40,14 @@ export class KeyIndex {
 		}
 		paths.words[path | PathAt.samePrevious] = 0;
 		paths.words[path | PathAt.groupTail] = path;
-		const bucket = (paths.signed[path | PathAt.keyA] as number) & this.#mask;
-		paths.words[path | PathAt.groupNext] = this.#buckets[bucket] as number;
-		this.#buckets[bucket] = path;
-		this.#groups++;
-		if (this.#groups > this.#mask) this.#grow();
+		const bucket = (paths.signed[path | PathAt.keyA] as number) & mask;
+		paths.words[path | PathAt.groupNext] = index.buckets[bucket] as number;
+		index.buckets[bucket] = path;
+		groups++;
+		if (groups > mask) grow();
 	}
 
-	remove(path: number): void {
-		const paths = this.#paths;
+	function remove(path: number): void {
 		paths.words[path | PathAt.marks] = (paths.words[path | PathAt.marks] as number) & ~Mark.keyed;
 		const previous = paths.words[path | PathAt.samePrevious] as number;
 		const next = paths.words[path | PathAt.sameNext] as number;
@@ -60,47 +56,45 @@ export class KeyIndex {
 			if (next !== 0) paths.words[next | PathAt.samePrevious] = previous;
 			else
 				paths.words[
-					this.find(paths.signed[path | PathAt.keyA] as number, paths.signed[path | PathAt.keyB] as number) +
+					find(paths.signed[path | PathAt.keyA] as number, paths.signed[path | PathAt.keyB] as number) +
 						PathAt.groupTail
 				] = previous;
 			return;
 		}
 		const follower = paths.words[path | PathAt.groupNext] as number;
 		if (next === 0) {
-			this.#relink(path, follower);
-			this.#groups--;
+			relink(path, follower);
+			groups--;
 			return;
 		}
 		paths.words[next | PathAt.samePrevious] = 0;
 		paths.words[next | PathAt.groupTail] = paths.words[path | PathAt.groupTail] as number;
 		paths.words[next | PathAt.groupNext] = follower;
-		this.#relink(path, next);
+		relink(path, next);
 	}
 
 	/** Whoever points to the head of a group points to `to` from now on. */
-	#relink(head: number, to: number): void {
-		const paths = this.#paths;
-		const bucket = (paths.signed[head | PathAt.keyA] as number) & this.#mask;
-		let at = this.#buckets[bucket] as number;
+	function relink(head: number, to: number): void {
+		const bucket = (paths.signed[head | PathAt.keyA] as number) & mask;
+		let at = index.buckets[bucket] as number;
 		if (at === head) {
-			this.#buckets[bucket] = to;
+			index.buckets[bucket] = to;
 			return;
 		}
 		while (paths.words[at | PathAt.groupNext] !== head) at = paths.words[at | PathAt.groupNext] as number;
 		paths.words[at | PathAt.groupNext] = to;
 	}
 
-	#grow(): void {
-		const paths = this.#paths;
-		const old = this.#buckets;
-		this.#buckets = new Uint32Array(old.length * 2);
-		this.#mask = this.#buckets.length - 1;
+	function grow(): void {
+		const old = index.buckets;
+		index.buckets = new Uint32Array(old.length * 2);
+		mask = index.buckets.length - 1;
 		for (let head of old) {
 			while (head !== 0) {
 				const next = paths.words[head | PathAt.groupNext] as number;
-				const bucket = (paths.signed[head | PathAt.keyA] as number) & this.#mask;
-				paths.words[head | PathAt.groupNext] = this.#buckets[bucket] as number;
-				this.#buckets[bucket] = head;
+				const bucket = (paths.signed[head | PathAt.keyA] as number) & mask;
+				paths.words[head | PathAt.groupNext] = index.buckets[bucket] as number;
+				index.buckets[bucket] = head;
 				head = next;
 			}
 		}

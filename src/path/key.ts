@@ -1,5 +1,5 @@
 import { type Sightings, TcpFlag } from "../packet/sightings.js";
-import { PathAt, type PathTable } from "./path-table.js";
+import { PathAt, type PathTable, segmentsOf } from "./path-table.js";
 import type { Sight } from "./sight.js";
 import { Kind } from "./tuple-facts.js";
 
@@ -33,7 +33,7 @@ export function isSamePacket(paths: PathTable, path: number, pathKind: number, s
  */
 export function isOtherSegment(paths: PathTable, path: number, segments: number, ipId: number): boolean {
 	const own = paths.words[path | PathAt.ipId] as number;
-	const single = segments < 2 && paths.segments(path) < 2;
+	const single = segments < 2 && segmentsOf(paths, path) < 2;
 	return single && own !== 0 && ipId !== 0 && own !== ipId;
 }
 

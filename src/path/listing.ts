@@ -2,44 +2,39 @@ import { EventFlag, Family } from "../packet/sightings.js";
 import { Next } from "./due-cache.js";
 import { Rank } from "./hook-table.js";
 import { setKey } from "./key.js";
-import { Mark, PathAt } from "./path-table.js";
+import { gsoSizeOf, Mark, PathAt, segmentsOf } from "./path-table.js";
 import { Protocol } from "./protocols.js";
 import type { Workshop } from "./workshop.js";
 
 /** Lists open paths where their next sighting will look for them, when that may come without their pointer. */
-export class Listing {
-	readonly #shop: Workshop;
-	readonly #repeated: (path: number) => void;
+export type Listing = ReturnType<typeof makeListing>;
 
-	/** @param repeated a segment that has nothing of its own is equal to one of a moment ago */
-	constructor(shop: Workshop, repeated: (path: number) => void) {
-		this.#shop = shop;
-		this.#repeated = repeated;
-	}
+/** @param repeated a segment that has nothing of its own is equal to one of a moment ago */
+export function makeListing(shop: Workshop, repeated: (path: number) => void) {
+	const { facts, hooks, keys, limits, paths, ranges, recent, recentAt, sight } = shop;
+	return { list, unlist, isStrong };
 
 	/**
 	 * The path has a new newest hop.
 	 * @param next what is due, one of Next
 	 * @returns a path whose range has to be given up for this one's; 0: none
 	 */
-	list(path: number, next: number, hook: number, kind: number): number {
-		const { paths, hooks, keys, facts, recentAt } = this.#shop;
+	function list(path: number, next: number, hook: number, kind: number): number {
 		const rank = hooks.rank[hook] as number;
 		const egress = hooks.egress[hook] === 1;
 		if (rank === Rank.bridgeEgress || (!egress && hooks.master[hook] !== 0)) recentAt.note(hook, path);
 		const leaving = next === Next.across || (egress && rank >= Rank.tunnelEgress);
 		const marks = paths.words[path | PathAt.marks] as number;
-		if ((marks & Mark.keyed) === 0 && (leaving || this.#mayBeReallocated(path, hook, rank))) {
+		if ((marks & Mark.keyed) === 0 && (leaving || mayBeReallocated(path, hook, rank))) {
 			setKey(paths, path, facts.kind(paths.words[path | PathAt.tuple] as number));
 			keys.add(path);
-			this.#noteWeak(path, kind & 0xff);
+			noteWeak(path, kind & 0xff);
 		}
 		if ((marks & Mark.ranged) !== 0) return 0;
-		return leaving || this.#mayBeRecut(path, hook, rank) ? this.#listRange(path, kind & 0xff) : 0;
+		return leaving || mayBeRecut(path, hook, rank) ? listRange(path, kind & 0xff) : 0;
 	}
 
-	unlist(path: number): void {
-		const { paths, keys, facts, ranges } = this.#shop;
+	function unlist(path: number): void {
 		const marks = paths.words[path | PathAt.marks] as number;
 		if ((marks & Mark.keyed) !== 0) keys.remove(path);
 		if ((marks & Mark.ranged) !== 0) ranges.remove(facts.root(paths.words[path | PathAt.tuple] as number), path);
@@ -47,10 +42,9 @@ export class Listing {
 	}
 
 	/** Sets the range: TCP bytes, or IP IDs of UDP, and the unit in which hops tell how much they saw. */
-	#setRange(path: number, protocol: number): void {
-		const { paths } = this.#shop;
-		const segments = paths.segments(path);
-		const gsoSize = paths.gsoSize(path);
+	function setRange(path: number, protocol: number): void {
+		const segments = segmentsOf(paths, path);
+		const gsoSize = gsoSizeOf(paths, path);
 		const payload = paths.words[path | PathAt.payload] as number;
 		const each = Math.ceil(segments / 64);
 		if (protocol === Protocol.tcp) {
@@ -68,38 +62,34 @@ export class Listing {
 	 * Has the packet a field that tells it from all others? A segment without an IP ID has not: a retransmission within
 	 * one tick of TSval repeats every field.
 	 */
-	isStrong(path: number, protocol: number): boolean {
-		const { paths } = this.#shop;
+	function isStrong(path: number, protocol: number): boolean {
 		if (paths.words[path | PathAt.ipId] !== 0) return true;
 		return (protocol === Protocol.icmp || protocol === Protocol.icmpv6) && paths.words[path | PathAt.sequence] !== 0;
 	}
 
 	/** May segments be merged, or a big skb be cut, before it leaves this node? */
-	#mayBeRecut(path: number, hook: number, rank: number): boolean {
-		const { paths, hooks } = this.#shop;
+	function mayBeRecut(path: number, hook: number, rank: number): boolean {
 		if (rank === Rank.nicIngress || rank === Rank.tunnelIngress) return true;
-		return paths.segments(path) > 1 && hooks.watchesRank(hooks.source[hook] as number, Rank.nicEgress);
+		return segmentsOf(paths, path) > 1 && hooks.watchesRank(hooks.source[hook] as number, Rank.nicEgress);
 	}
 
 	/**
 	 * IPv6 makes a new skb where a tunnel wants more headroom than there is (ip6_finish_output2, skb_expand_head): between
 	 * cni0→i and flannel-v6.1→e the pointer changes.
 	 */
-	#mayBeReallocated(path: number, hook: number, rank: number): boolean {
-		const { paths, hooks } = this.#shop;
+	function mayBeReallocated(path: number, hook: number, rank: number): boolean {
 		if (((paths.words[path | PathAt.flags] as number) & EventFlag.familyMask) !== Family.ipv6) return false;
 		if (rank !== Rank.bridgeIngress && rank !== Rank.hostIngress) return false;
 		return hooks.watchesRank(hooks.source[hook] as number, Rank.tunnelEgress);
 	}
 
-	#listRange(path: number, protocol: number): number {
-		const { paths, facts, ranges, limits } = this.#shop;
+	function listRange(path: number, protocol: number): number {
 		const isCut =
 			protocol === Protocol.tcp
 				? (paths.words[path | PathAt.payload] as number) > 0
-				: protocol === Protocol.udp && paths.segments(path) > 1;
+				: protocol === Protocol.udp && segmentsOf(paths, path) > 1;
 		if (!isCut) return 0;
-		this.#setRange(path, protocol);
+		setRange(path, protocol);
 		const root = facts.root(paths.words[path | PathAt.tuple] as number);
 		const crowded = ranges.count(root) >= limits.rangesPerDirection ? ranges.front(root) : 0;
 		ranges.add(root, path);
@@ -108,9 +98,8 @@ export class Listing {
 	}
 
 	/** Remembers packets that have nothing of their own, so that equal ones know of each other even when one is gone. */
-	#noteWeak(path: number, protocol: number): void {
-		const { paths, recent, limits, sight } = this.#shop;
-		if (this.isStrong(path, protocol)) return;
+	function noteWeak(path: number, protocol: number): void {
+		if (isStrong(path, protocol)) return;
 		const seen = recent.note(
 			paths.signed[path | PathAt.keyA] as number,
 			paths.signed[path | PathAt.keyB] as number,
@@ -119,6 +108,6 @@ export class Listing {
 		);
 		if (sight.now - seen >= limits.suspectNs) return;
 		paths.words[path | PathAt.marks] = (paths.words[path | PathAt.marks] as number) | Mark.shared;
-		if (protocol === Protocol.tcp && sight.now - seen < 2 * limits.orphanNs) this.#repeated(path);
+		if (protocol === Protocol.tcp && sight.now - seen < 2 * limits.orphanNs) repeated(path);
 	}
 }

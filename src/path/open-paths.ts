@@ -1,17 +1,17 @@
 import { EventFlag } from "../packet/sightings.js";
-import { Adoption } from "./adoption.js";
+import { makeAdoption } from "./adoption.js";
 import { CarrierAt, CarrierF64 } from "./carrier-table.js";
 import { type ClosedRing, ringOf } from "./closed-ring.js";
 import type { Occasion } from "./closing.js";
 import { Next } from "./due-cache.js";
-import { Equals } from "./equals.js";
-import { HopAt, HopF64 } from "./hop-table.js";
+import { makeEquals } from "./equals.js";
+import { allocateHop, freeHops, HopAt, HopF64 } from "./hop-table.js";
 import { type DropReport, type Judgement, verdictIndex } from "./judgement.js";
 import { setPacket } from "./key.js";
-import { Listing } from "./listing.js";
-import { Mark, PathAt, PathF64, State } from "./path-table.js";
+import { makeListing } from "./listing.js";
+import { allocatePath, freePath, Mark, PathAt, PathF64, State } from "./path-table.js";
 import { Protocol } from "./protocols.js";
-import type { Sight } from "./sight.js";
+import { isFull } from "./records.js";
 import type { Workshop } from "./workshop.js";
 
 /** 65,536 IP IDs last longer than this at any rate that a hook can keep up with, ns. */
@@ -20,73 +20,118 @@ const ID_WRAP_NS = 5e6;
 const FORWARDED = verdictIndex("forwarded");
 
 /** The life of a path, from its first sighting to the sink: what all ways of joining do with it. */
-export class OpenPaths {
-	readonly #shop: Workshop;
-	readonly #listing: Listing;
-	readonly #adoption: Adoption;
-	readonly #equals: Equals;
-	#serial = 0;
+export type OpenPaths = ReturnType<typeof makeOpenPaths>;
 
-	constructor(shop: Workshop) {
-		this.#shop = shop;
-		this.#equals = new Equals(shop, this);
-		this.#listing = new Listing(shop, (path) => this.#equals.repeated(path));
-		this.#adoption = new Adoption(shop, this);
-	}
+export function makeOpenPaths(shop: Workshop) {
+	const {
+		carriers,
+		closed,
+		closing,
+		counters,
+		datagrams,
+		dropped,
+		dues,
+		facts,
+		flooded,
+		hooks,
+		hops,
+		losses,
+		lost,
+		ordered,
+		orphans,
+		paths,
+		ranges,
+		rings,
+		sight,
+		sink,
+		suspects,
+		view,
+	} = shop;
+	const self = {
+		open,
+		expireOrphan,
+		openFragments,
+		becomeFragments,
+		carry,
+		carryPart,
+		advance,
+		move,
+		vacate,
+		dropCarrier,
+		pass,
+		append,
+		addTo,
+		hopAt,
+		settle,
+		settleAt,
+		adopt,
+		mark,
+		alias,
+		doubt,
+		crossed,
+		judge,
+		drop,
+		endDropped,
+		revise,
+		free,
+		forget,
+	};
+	const equals = makeEquals(shop, self);
+	const listing = makeListing(shop, equals.repeated);
+	const adoption = makeAdoption(shop, self);
+	let serial = 0;
+	return self;
 
 	/** A new path that begins with this sighting. */
-	open(sight: Sight): void {
+	function open(): void {
 		const { hook, tuple } = sight;
-		const path = this.#begin(sight);
-		if (this.#isOrphan(sight)) {
-			this.#waitForSender(path, sight);
+		const path = begin();
+		if (isOrphan()) {
+			waitForSender(path);
 			return;
 		}
-		const next = this.#shop.dues.next(hook, tuple);
-		if (next === Next.arrived || next === Next.gone) this.#finishAt(path, next);
-		else this.#wait(path, next, sight);
+		const next = dues.next(hook, tuple);
+		if (next === Next.arrived || next === Next.gone) finishAt(path, next);
+		else wait(path, next);
 	}
 
 	/** Off the wire, where the node that sent it may be watched and its clock be late. */
-	#isOrphan(sight: Sight): boolean {
-		const { hooks } = this.#shop;
+	function isOrphan(): boolean {
 		return hooks.nodes > 1 && hooks.egress[sight.hook] === 0 && hooks.isEntry(sight.hook);
 	}
 
-	#waitForSender(path: number, sight: Sight): void {
-		const { orphans } = this.#shop;
-		this.mark(path, Mark.orphan);
+	function waitForSender(path: number): void {
+		mark(path, Mark.orphan);
 		orphans.add(path, sight.now);
-		const crowded = this.#listing.list(path, Next.across, sight.hook, sight.kind);
-		if (crowded !== 0) this.#giveUp(crowded);
+		const crowded = listing.list(path, Next.across, sight.hook, sight.kind);
+		if (crowded !== 0) giveUp(crowded);
 	}
 
 	/** The orphan has waited for its sender. */
-	expireOrphan(path: number): void {
-		this.#adoption.expire(path);
+	function expireOrphan(path: number): void {
+		adoption.expire(path);
 	}
 
 	/** A new path of which this sighting is a fragment: it is settled when a hop has seen all. Returns the path. */
-	openFragments(sight: Sight): number {
-		const path = this.#begin(sight);
-		this.mark(path, Mark.fragments);
-		this.#shop.paths.words[path | PathAt.total] = 0;
-		this.#shop.suspects.add(path, sight.now);
+	function openFragments(): number {
+		const path = begin();
+		mark(path, Mark.fragments);
+		paths.words[path | PathAt.total] = 0;
+		suspects.add(path, sight.now);
 		return path;
 	}
 
 	/** The open path, whole so far, goes on in fragments: those are found otherwise than by key or range. */
-	becomeFragments(path: number): void {
-		this.#listing.unlist(path);
-		this.mark(path, Mark.fragments);
+	function becomeFragments(path: number): void {
+		listing.unlist(path);
+		mark(path, Mark.fragments);
 	}
 
-	#begin(sight: Sight): number {
-		const { paths, hooks } = this.#shop;
+	function begin(): number {
 		const { rows, i, hook, tuple } = sight;
-		const path = this.#allocate();
+		const path = allocate();
 		const flags = rows.flags[i] as number;
-		paths.doubles[(path >> 1) | PathF64.serial] = ++this.#serial;
+		paths.doubles[(path >> 1) | PathF64.serial] = ++serial;
 		paths.doubles[(path >> 1) | PathF64.first] = sight.now;
 		paths.words[path | PathAt.tuple] = tuple;
 		setPacket(paths, path, sight);
@@ -96,16 +141,15 @@ export class OpenPaths {
 		paths.words[path | PathAt.subscribers] = 0;
 		paths.words[path | PathAt.firstHop] = 0;
 		paths.words[path | PathAt.lastHop] = 0;
-		this.carry(path, sight);
+		carry(path);
 		if (hooks.isMidway(hook, sight.ingress, (flags & EventFlag.inner) !== 0))
 			paths.words[path | PathAt.marks] = Mark.midway;
-		this.append(path, sight, 0);
+		append(path, 0);
 		return path;
 	}
 
 	/** The sighting's pointer carries this path from now on. Returns the carrier. */
-	carry(path: number, sight: Sight): number {
-		const { hooks, carriers, paths } = this.#shop;
+	function carry(path: number): number {
 		const { rows, i, hook } = sight;
 		const carrier = sight.vacant || carriers.add(sight.source, rows.skbLow[i] as number, rows.skbHigh[i] as number);
 		sight.vacant = 0;
@@ -126,27 +170,24 @@ export class OpenPaths {
 	}
 
 	/** The same for a sighting that holds a part of the path, or parts of several. */
-	carryPart(path: number, sight: Sight): void {
-		const { carriers } = this.#shop;
-		const carrier = this.carry(path, sight);
+	function carryPart(path: number): void {
+		const carrier = carry(path);
 		carriers.words[carrier | CarrierAt.whole] = 0;
 		carriers.signed[carrier | CarrierAt.keyA] = sight.keyA;
 		carriers.signed[carrier | CarrierAt.keyB] = sight.keyB;
 	}
 
 	/** The carrier's packet is seen further on. */
-	advance(carrier: number, sight: Sight): void {
-		const { carriers, losses } = this.#shop;
+	function advance(carrier: number): void {
 		const before = carriers.words[carrier | CarrierAt.tuple] as number;
-		if (before !== sight.tuple) this.alias(before, sight.tuple);
+		if (before !== sight.tuple) alias(before, sight.tuple);
 		const since = carriers.doubles[(carrier >> 1) | CarrierF64.time] as number;
-		if (losses.youngest >= since) this.doubt(carriers.words[carrier | CarrierAt.path] as number, sight, since);
-		this.move(carrier, sight);
+		if (losses.youngest >= since) doubt(carriers.words[carrier | CarrierAt.path] as number, since);
+		move(carrier);
 	}
 
 	/** The carrier is at this hook now. */
-	move(carrier: number, sight: Sight): void {
-		const { hooks, carriers } = this.#shop;
+	function move(carrier: number): void {
 		carriers.words[carrier | CarrierAt.hook] = sight.hook;
 		carriers.words[carrier | CarrierAt.tuple] = sight.tuple;
 		carriers.doubles[(carrier >> 1) | CarrierF64.time] = sight.now;
@@ -155,20 +196,19 @@ export class OpenPaths {
 	}
 
 	/** The sighting's pointer carries another packet now: its carrier waits for the path that the sighting belongs to. */
-	vacate(carrier: number, sight: Sight): void {
+	function vacate(carrier: number): void {
 		sight.vacant = carrier;
-		this.#unload(carrier);
+		unload(carrier);
 	}
 
 	/** The pointer carries nothing any more. */
-	dropCarrier(carrier: number): void {
-		this.#unload(carrier);
-		this.#shop.carriers.free(carrier);
+	function dropCarrier(carrier: number): void {
+		unload(carrier);
+		carriers.remove(carrier);
 	}
 
 	/** Takes the carrier from its path. A closed path that nothing carries any more is forgotten. */
-	#unload(carrier: number): void {
-		const { paths, carriers } = this.#shop;
+	function unload(carrier: number): void {
 		const path = carriers.words[carrier | CarrierAt.path] as number;
 		const sibling = carriers.words[carrier | CarrierAt.sibling] as number;
 		const elder = carriers.words[carrier | CarrierAt.elder] as number;
@@ -176,24 +216,22 @@ export class OpenPaths {
 		else carriers.words[elder | CarrierAt.sibling] = sibling;
 		if (sibling !== 0) carriers.words[sibling | CarrierAt.elder] = elder;
 		if (paths.words[path | PathAt.state] !== State.closed || paths.words[path | PathAt.carrier] !== 0) return;
-		if (!this.#mayBeDoubted(path)) this.free(path);
+		if (!mayBeDoubted(path)) free(path);
 	}
 
 	/** Adds a hop that sees the whole path; on a manifold one the hop may be there already. */
-	pass(path: number, carrier: number, sight: Sight): void {
-		const { paths, carriers } = this.#shop;
+	function pass(path: number, carrier: number): void {
 		const branch = carriers.words[carrier | CarrierAt.branch] as number;
 		const manifold = ((paths.words[path | PathAt.marks] as number) & Mark.manifold) !== 0;
-		const hop = manifold ? this.hopAt(path, sight.hook, branch) : 0;
-		if (hop === 0) this.append(path, sight, branch);
-		else this.addTo(path, hop, sight);
+		const hop = manifold ? hopAt(path, sight.hook, branch) : 0;
+		if (hop === 0) append(path, branch);
+		else addTo(path, hop);
 	}
 
 	/** A new last hop, complete unless the caller says otherwise. */
-	append(path: number, sight: Sight, branch: number): number {
-		const { paths, hops } = this.#shop;
+	function append(path: number, branch: number): number {
 		const { rows, i } = sight;
-		const hop = hops.allocate();
+		const hop = allocateHop(hops);
 		hops.words[hop | HopAt.hook] = sight.hook;
 		hops.doubles[(hop >> 1) | HopF64.first] = sight.now;
 		hops.doubles[(hop >> 1) | HopF64.last] = sight.now;
@@ -216,8 +254,7 @@ export class OpenPaths {
 	}
 
 	/** One more skb at a hop of the path. */
-	addTo(path: number, hop: number, sight: Sight): void {
-		const { paths, hops } = this.#shop;
+	function addTo(path: number, hop: number): void {
 		hops.words[hop | HopAt.packets] = (hops.words[hop | HopAt.packets] as number) + 1;
 		hops.words[hop | HopAt.bytes] = (hops.words[hop | HopAt.bytes] as number) + sight.length;
 		hops.doubles[(hop >> 1) | HopF64.last] = sight.now;
@@ -227,8 +264,7 @@ export class OpenPaths {
 	}
 
 	/** 0: it has not passed there. */
-	hopAt(path: number, hook: number, branch: number): number {
-		const { paths, hops } = this.#shop;
+	function hopAt(path: number, hook: number, branch: number): number {
 		// Segments come one behind the other.
 		const last = paths.words[path | PathAt.lastHop] as number;
 		if (hops.words[last | HopAt.hook] === hook && hops.words[last | HopAt.branch] === branch) return last;
@@ -239,46 +275,43 @@ export class OpenPaths {
 	}
 
 	/** The open path's newest hop has seen all of it: it has arrived, or waits on. */
-	settle(path: number, sight: Sight): void {
-		this.settleAt(path, sight.hook, sight.tuple);
+	function settle(path: number): void {
+		settleAt(path, sight.hook, sight.tuple);
 	}
 
-	settleAt(path: number, hook: number, tuple: number): void {
-		const { paths, dues, facts } = this.#shop;
+	function settleAt(path: number, hook: number, tuple: number): void {
 		const next = dues.next(hook, tuple);
 		const marks = paths.words[path | PathAt.marks] as number;
 		if (next === Next.wait || next === Next.across) {
 			if ((marks & Mark.fragments) !== 0) return;
-			const crowded = this.#listing.list(path, next, hook, facts.kind(tuple));
-			if (crowded !== 0) this.#giveUp(crowded);
-			if (next === Next.across) this.#adoption.adopt(path);
-			if ((marks & (Mark.arrived | Mark.flooded)) === Mark.arrived) this.#finishIfSeen(path);
+			const crowded = listing.list(path, next, hook, facts.kind(tuple));
+			if (crowded !== 0) giveUp(crowded);
+			if (next === Next.across) adoption.adopt(path);
+			if ((marks & (Mark.arrived | Mark.flooded)) === Mark.arrived) finishIfSeen(path);
 		} else if ((marks & Mark.orphan) !== 0) {
 			return;
 		} else if ((marks & Mark.flooded) !== 0) {
-			this.mark(path, Mark.arrived);
-		} else if ((marks & (Mark.manifold | Mark.fragments)) === Mark.manifold && !this.#isSeenWhole(path)) {
-			if (next === Next.arrived) this.mark(path, Mark.arrived);
+			mark(path, Mark.arrived);
+		} else if ((marks & (Mark.manifold | Mark.fragments)) === Mark.manifold && !isSeenWhole(path)) {
+			if (next === Next.arrived) mark(path, Mark.arrived);
 		} else {
-			this.#finishAt(path, next);
+			finishAt(path, next);
 		}
 	}
 
 	/** A part of the path has left its node: takes over what came of it elsewhere already. */
-	adopt(path: number, sight: Sight): void {
-		if (this.#shop.orphans.count === 0) return;
-		if (this.#shop.dues.next(sight.hook, sight.tuple) === Next.across) this.#adoption.adopt(path);
+	function adopt(path: number): void {
+		if (orphans.count === 0) return;
+		if (dues.next(sight.hook, sight.tuple) === Next.across) adoption.adopt(path);
 	}
 
 	/** It has arrived before the clock of its sender showed all of it leaving: that was the last of it. */
-	#finishIfSeen(path: number): void {
-		const { paths } = this.#shop;
-		if (paths.words[path | PathAt.state] === State.open && this.#isSeenWhole(path)) this.#finishAt(path, Next.arrived);
+	function finishIfSeen(path: number): void {
+		if (paths.words[path | PathAt.state] === State.open && isSeenWhole(path)) finishAt(path, Next.arrived);
 	}
 
 	/** Has every hop seen all of it? */
-	#isSeenWhole(path: number): boolean {
-		const { paths, hops } = this.#shop;
+	function isSeenWhole(path: number): boolean {
 		let hop = paths.words[path | PathAt.firstHop] as number;
 		while (
 			hop !== 0 &&
@@ -290,89 +323,82 @@ export class OpenPaths {
 		return hop === 0;
 	}
 
-	mark(path: number, mark: number): void {
-		const { paths } = this.#shop;
+	function mark(path: number, mark: number): void {
 		paths.words[path | PathAt.marks] = (paths.words[path | PathAt.marks] as number) | mark;
 	}
 
 	/** NAT made `after` of `before`: all that is known of one holds for the other. */
-	alias(before: number, after: number): void {
-		const { facts, ranges } = this.#shop;
+	function alias(before: number, after: number): void {
 		const moved = facts.alias(before, after);
 		if (moved !== 0) ranges.merge(moved, facts.root(after));
 	}
 
 	/** Between `since` and now something may have been lost: then what only order tells apart is not certain. */
-	doubt(path: number, sight: Sight, since: number): void {
-		const { hooks, hops, losses, paths } = this.#shop;
+	function doubt(path: number, since: number): void {
 		if (losses.youngest < since) return;
 		const { protocol, now } = sight;
-		if (this.#listing.isStrong(path, protocol) && (protocol === Protocol.tcp || now - since < ID_WRAP_NS)) return;
+		if (listing.isStrong(path, protocol) && (protocol === Protocol.tcp || now - since < ID_WRAP_NS)) return;
 		const from = hooks.source[
 			hops.words[(paths.words[path | PathAt.lastHop] as number) | HopAt.hook] as number
 		] as number;
-		if (losses.touches(from, since, now) || losses.touches(sight.source, since, now)) this.mark(path, Mark.ambiguous);
+		if (losses.touches(from, since, now) || losses.touches(sight.source, since, now)) mark(path, Mark.ambiguous);
 	}
 
 	/** Joined across the wire: by fields of its own? A segment without an IP ID has none that its copy has not. */
-	crossed(path: number, protocol: number): void {
-		if (protocol === Protocol.tcp && !this.#listing.isStrong(path, protocol)) this.mark(path, Mark.repeatable);
+	function crossed(path: number, protocol: number): void {
+		if (protocol === Protocol.tcp && !listing.isStrong(path, protocol)) mark(path, Mark.repeatable);
 	}
 
 	/** Says how the open path ended, as far as is known. */
-	judge(path: number, occasion: Occasion): void {
-		const { dropped, closing, sight, paths } = this.#shop;
+	function judge(path: number, occasion: Occasion): void {
 		const drop = dropped.size === 0 ? undefined : dropped.get(path);
 		if (drop !== undefined) {
-			this.#close(path, closing.dropped(this.hopAt(path, drop.hook.id, 0), drop.report));
+			close(path, closing.dropped(hopAt(path, drop.hook.id, 0), drop.report));
 			return;
 		}
 		const judgement = closing.suspect(path, sight.now, occasion);
 		const equal = Mark.keyed | Mark.shared;
 		const oneOfMany = judgement.verdict === "lost" && ((paths.words[path | PathAt.marks] as number) & equal) === equal;
-		if (!oneOfMany) this.#close(path, judgement);
-		else this.#closeOneOfMany(path, judgement);
+		if (!oneOfMany) close(path, judgement);
+		else closeOneOfMany(path, judgement);
 	}
 
 	/**
 	 * Of packets that nothing tells apart one is missing; order alone says that it was this one, and of which path each
 	 * that arrived before it was the rest.
 	 */
-	#closeOneOfMany(path: number, judgement: Judgement): void {
+	function closeOneOfMany(path: number, judgement: Judgement): void {
 		// On a node pointers tell them apart: what was lost there has come that far, as all others have.
-		const before = judgement.due?.kind === "leaves" ? this.#equals.before(path) : [];
-		this.mark(path, Mark.ambiguous);
-		this.#close(path, judgement);
-		this.#equals.tellAgain(before, Mark.ambiguous);
+		const before = judgement.due?.kind === "leaves" ? equals.before(path) : [];
+		mark(path, Mark.ambiguous);
+		close(path, judgement);
+		equals.tellAgain(before, Mark.ambiguous);
 	}
 
 	/** The kernel threw away what the carrier carried: the end of its path, unless copies or other segments go on. */
-	drop(carrier: number, report: DropReport): void {
-		const { carriers, paths, closing, dropped, hooks } = this.#shop;
+	function drop(carrier: number, report: DropReport): void {
 		const path = carriers.words[carrier | CarrierAt.path] as number;
 		const marks = paths.words[path | PathAt.marks] as number;
 		if ((marks & Mark.flooded) !== 0) return;
 		const hook = carriers.words[carrier | CarrierAt.hook] as number;
-		const hop = this.hopAt(path, hook, carriers.words[carrier | CarrierAt.branch] as number);
+		const hop = hopAt(path, hook, carriers.words[carrier | CarrierAt.branch] as number);
 		const isAll = carriers.words[carrier | CarrierAt.whole] === 1 && (marks & Mark.fragments) === 0;
-		if (paths.words[path | PathAt.state] === State.closed) this.revise(path, closing.dropped(hop, report));
-		else if (isAll && (marks & Mark.orphan) === 0) this.#close(path, closing.dropped(hop, report));
+		if (paths.words[path | PathAt.state] === State.closed) revise(path, closing.dropped(hop, report));
+		else if (isAll && (marks & Mark.orphan) === 0) close(path, closing.dropped(hop, report));
 		// Of an orphan it is the end, but where it came from may still be told.
 		else dropped.set(path, { report, hook: hooks.get(hook), isAll });
 	}
 
 	/** Closes an open path all of which was dropped while it waited for its sender. Returns whether it was. */
-	endDropped(path: number): boolean {
-		const { dropped, closing } = this.#shop;
+	function endDropped(path: number): boolean {
 		const drop = dropped.size === 0 ? undefined : dropped.get(path);
 		if (drop === undefined || !drop.isAll) return false;
-		this.#close(path, closing.dropped(this.hopAt(path, drop.hook.id, 0), drop.report));
+		close(path, closing.dropped(hopAt(path, drop.hook.id, 0), drop.report));
 		return true;
 	}
 
 	/** What was said of a closed path no longer holds. */
-	revise(path: number, judgement: Judgement): void {
-		const { paths, counters, view, sink } = this.#shop;
+	function revise(path: number, judgement: Judgement): void {
 		paths.words[path | PathAt.revision] = (paths.words[path | PathAt.revision] as number) + 1;
 		const verdict = verdictIndex(judgement.verdict);
 		count(counters.verdicts, paths.words[path | PathAt.verdict] as number, -1);
@@ -383,97 +409,90 @@ export class OpenPaths {
 	}
 
 	/** Forgets a closed path and its carriers. @param path 0: none */
-	free(path: number): void {
-		const { paths, carriers, rings } = this.#shop;
+	function free(path: number): void {
 		if (path === 0) return;
 		if (paths.words[path | PathAt.state] === State.closed)
 			rings[ringOf(paths.words[path | PathAt.closedAt] as number)]?.forget(path);
 		for (let carrier = paths.words[path | PathAt.carrier] as number; carrier !== 0; ) {
 			const next = carriers.words[carrier | CarrierAt.sibling] as number;
-			carriers.free(carrier);
+			carriers.remove(carrier);
 			carrier = next;
 		}
-		this.#release(path);
+		release(path);
 	}
 
-	#wait(path: number, next: number, sight: Sight): void {
-		this.#shop.suspects.add(path, sight.now);
-		const crowded = this.#listing.list(path, next, sight.hook, sight.kind);
-		if (crowded !== 0) this.#giveUp(crowded);
-		if (next === Next.across) this.#adoption.adopt(path);
+	function wait(path: number, next: number): void {
+		suspects.add(path, sight.now);
+		const crowded = listing.list(path, next, sight.hook, sight.kind);
+		if (crowded !== 0) giveUp(crowded);
+		if (next === Next.across) adoption.adopt(path);
 	}
 
 	/** Forgets an open path of which nothing is to be said: another has its hops. */
-	forget(path: number): void {
-		this.#listing.unlist(path);
-		this.free(path);
+	function forget(path: number): void {
+		listing.unlist(path);
+		free(path);
 	}
 
 	/** Room for a path, if need be by giving up the oldest. */
-	#allocate(): number {
-		const { paths, suspects, flooded, orphans, closed, ordered, lost } = this.#shop;
-		while (paths.full && !closed.isEmpty) this.free(closed.take());
-		while (paths.full && !ordered.isEmpty) this.free(ordered.take());
-		while (paths.full && !lost.isEmpty) this.free(lost.take());
-		if (paths.full) {
+	function allocate(): number {
+		while (isFull(paths) && !closed.isEmpty()) free(closed.take());
+		while (isFull(paths) && !ordered.isEmpty()) free(ordered.take());
+		while (isFull(paths) && !lost.isEmpty()) free(lost.take());
+		if (isFull(paths)) {
 			const oldest = suspects.oldest || flooded.oldest || orphans.oldest;
-			this.#giveUp(oldest);
-			if (paths.words[oldest | PathAt.state] !== State.free) this.free(oldest);
+			giveUp(oldest);
+			if (paths.words[oldest | PathAt.state] !== State.free) free(oldest);
 		}
-		return paths.allocate();
+		return allocatePath(paths);
 	}
 
-	#giveUp(path: number): void {
-		this.#shop.counters.evicted++;
-		this.judge(path, "full");
+	function giveUp(path: number): void {
+		counters.evicted++;
+		judge(path, "full");
 	}
 
-	#finishAt(path: number, next: number): void {
-		const { closing } = this.#shop;
-		this.#close(path, next === Next.arrived ? closing.arrived(path) : closing.gone(path));
+	function finishAt(path: number, next: number): void {
+		close(path, next === Next.arrived ? closing.arrived(path) : closing.gone(path));
 	}
 
 	/** Where a closed path waits for what may revise it. */
-	#ringOf({ verdict }: Judgement, doubtful: boolean): ClosedRing {
-		const { ordered, lost, closed } = this.#shop;
+	function ringFor({ verdict }: Judgement, doubtful: boolean): ClosedRing {
 		if (doubtful) return ordered;
 		return verdict === "lost" ? lost : closed;
 	}
 
-	#close(path: number, judgement: Judgement): void {
-		const { paths, suspects, flooded, orphans, dropped, counters, view, sink, sight } = this.#shop;
-		if (((paths.words[path | PathAt.marks] as number) & (Mark.keyed | Mark.ranged)) !== 0) this.#listing.unlist(path);
+	function close(path: number, judgement: Judgement): void {
+		if (((paths.words[path | PathAt.marks] as number) & (Mark.keyed | Mark.ranged)) !== 0) listing.unlist(path);
 		if (suspects.has(path)) suspects.remove(path);
 		else if (flooded.has(path)) flooded.remove(path);
 		else if (orphans.has(path)) orphans.remove(path);
 		if (dropped.size > 0) dropped.delete(path);
-		if (((paths.words[path | PathAt.marks] as number) & Mark.fragments) !== 0) this.#shop.datagrams.remove(path);
+		if (((paths.words[path | PathAt.marks] as number) & Mark.fragments) !== 0) datagrams.remove(path);
 		paths.words[path | PathAt.state] = State.closed;
 		const verdict = verdictIndex(judgement.verdict);
 		paths.words[path | PathAt.verdict] = verdict;
 		count(counters.verdicts, verdict, 1);
 		sink.path(view.show(path, judgement));
-		const doubtful = this.#mayBeDoubted(path);
+		const doubtful = mayBeDoubted(path);
 		if (paths.words[path | PathAt.carrier] === 0 && !doubtful) {
-			this.#release(path);
+			release(path);
 			return;
 		}
-		const forgotten = this.#ringOf(judgement, doubtful).add(path, sight.now);
-		if (forgotten !== 0) this.free(forgotten);
+		const forgotten = ringFor(judgement, doubtful).add(path, sight.now);
+		if (forgotten !== 0) free(forgotten);
 	}
 
 	/** It rests on order, or may yet, and has arrived: when another is missing, it may be the one. */
-	#mayBeDoubted(path: number): boolean {
-		const { paths } = this.#shop;
+	function mayBeDoubted(path: number): boolean {
 		const marks = paths.words[path | PathAt.marks] as number;
 		if ((marks & Mark.ambiguous) !== 0 || (marks & (Mark.order | Mark.repeatable)) === 0) return false;
 		return (paths.words[path | PathAt.verdict] as number) <= FORWARDED;
 	}
 
-	#release(path: number): void {
-		const { paths, hops } = this.#shop;
-		hops.freeList(paths.words[path | PathAt.firstHop] as number, paths.words[path | PathAt.lastHop] as number);
-		paths.free(path);
+	function release(path: number): void {
+		freeHops(hops, paths.words[path | PathAt.firstHop] as number, paths.words[path | PathAt.lastHop] as number);
+		freePath(paths, path);
 	}
 }
 

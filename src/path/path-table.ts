@@ -1,4 +1,4 @@
-import { Records } from "./records.js";
+import { giveBack, makeRecords, type Records, take } from "./records.js";
 
 /** Of PathAt.state. */
 export const enum State {
@@ -103,36 +103,35 @@ const SIZE = 64;
  * Paths as records. A closed path stays (state `closed`) until its pointer carries another packet or newer closed ones
  * push it out, so that a drop report or a late hop can still revise it.
  */
-export class PathTable extends Records {
-	/** @param limit paths at the most */
-	constructor(capacity: number, limit: number) {
-		super(SIZE, PathAt.newer, capacity, limit);
-	}
+export type PathTable = Records;
 
-	/** 0 when full. The caller sets every member but state, marks, revision, carrier and branches. */
-	allocate(): number {
-		const id = this.take();
-		if (id === 0) return 0;
-		const { words } = this;
-		words[id | PathAt.state] = State.open;
-		words[id | PathAt.marks] = 0;
-		words[id | PathAt.revision] = 0;
-		words[id | PathAt.carrier] = 0;
-		words[id | PathAt.branches] = 0;
-		return id;
-	}
+/** @param limit paths at the most */
+export function makePathTable(capacity: number, limit: number): PathTable {
+	return makeRecords(SIZE, PathAt.newer, capacity, limit);
+}
 
-	/** Payload bytes of a segment; 0: not GSO. */
-	gsoSize(id: number): number {
-		return (this.words[id | PathAt.gso] as number) & 0xffff;
-	}
+/** 0 when full. The caller sets every member but state, marks, revision, carrier and branches. */
+export function allocatePath(paths: PathTable): number {
+	const id = take(paths);
+	if (id === 0) return 0;
+	paths.words[id | PathAt.state] = State.open;
+	paths.words[id | PathAt.marks] = 0;
+	paths.words[id | PathAt.revision] = 0;
+	paths.words[id | PathAt.carrier] = 0;
+	paths.words[id | PathAt.branches] = 0;
+	return id;
+}
 
-	segments(id: number): number {
-		return (this.words[id | PathAt.gso] as number) >>> 16;
-	}
+export function freePath(paths: PathTable, id: number): void {
+	paths.words[id | PathAt.state] = State.free;
+	giveBack(paths, id);
+}
 
-	free(id: number): void {
-		this.words[id | PathAt.state] = State.free;
-		this.giveBack(id);
-	}
+/** Payload bytes of a segment; 0: not GSO. */
+export function gsoSizeOf(paths: PathTable, id: number): number {
+	return (paths.words[id | PathAt.gso] as number) & 0xffff;
+}
+
+export function segmentsOf(paths: PathTable, id: number): number {
+	return (paths.words[id | PathAt.gso] as number) >>> 16;
 }

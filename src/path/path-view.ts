@@ -8,7 +8,7 @@ import type { HookTable } from "./hook-table.js";
 import { HopAt, HopF64, type HopTable } from "./hop-table.js";
 import { delivered, type Judgement, reasonOf } from "./judgement.js";
 import type { Blame, Evidence, Verdict } from "./path.js";
-import { Mark, PathAt, PathF64, type PathTable } from "./path-table.js";
+import { gsoSizeOf, Mark, PathAt, PathF64, type PathTable, segmentsOf } from "./path-table.js";
 
 /** Takes paths as they close. The view is used again for the next one: copy what is kept (`toPath`). */
 export interface PathSink {
@@ -158,10 +158,10 @@ export class PathView {
 		return this.#tables.paths.words[this.#path | PathAt.payload] as number;
 	}
 	get gsoSize(): number {
-		return this.#tables.paths.gsoSize(this.#path);
+		return gsoSizeOf(this.#tables.paths, this.#path);
 	}
 	get segments(): number {
-		return this.#tables.paths.segments(this.#path);
+		return segmentsOf(this.#tables.paths, this.#path);
 	}
 	/** Joiner time, ns. */
 	get firstNs(): number {

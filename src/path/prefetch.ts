@@ -18,25 +18,24 @@ const FEW_TUPLES = 1024;
  * Reads what the next rows will lead to, level by level: misses of one level overlap, where a row that is worked on waits
  * for each of its own. Nothing follows from what is read.
  */
-export class Prefetch {
-	readonly #shop: Workshop;
-	readonly #ids = new Uint32Array(WARM_ROWS);
-	/** Of all that was read: without a use the compiler would leave the reads out. */
-	#mixed = 0;
+export type Prefetch = ReturnType<typeof makePrefetch>;
 
-	constructor(shop: Workshop) {
-		this.#shop = shop;
-	}
+export function makePrefetch(shop: Workshop) {
+	const { carriers, facts, hops, paths, tuples } = shop;
+	const ids = new Uint32Array(WARM_ROWS);
+	/** Of all that was read: without a use the compiler would leave the reads out. */
+	let mixed = 0;
+	return { warm };
 
 	/** The rows [from, to), at most WARM_ROWS. */
-	rows(source: number, rows: Sightings, from: number, to: number): void {
-		this.#mixed ^= this.#columns(rows, from, to);
-		const { carriers, tuples } = this.#shop;
-		if (carriers.ever > FEW_CARRIERS || tuples.used > FEW_TUPLES) this.#mixed ^= this.#records(source, rows, from, to);
+	function warm(source: number, rows: Sightings, from: number, to: number): void {
+		mixed ^= columns(rows, from, to);
+		if (carriers.last > FEW_CARRIERS * carriers.size || tuples.used > FEW_TUPLES)
+			mixed ^= records(source, rows, from, to);
 	}
 
 	/** The rows themselves: more columns than the processor follows on its own. */
-	#columns(rows: Sightings, from: number, to: number): number {
+	function columns(rows: Sightings, from: number, to: number): number {
 		const { ingress, length, sequence, acknowledgement, tsval, ipId, payload, hash, outer, subscribers } = rows;
 		const { hook, gsoSize, segments, window, flags, vlan, tcpFlags, ttl, time, tuple, skbLow, skbHigh } = rows;
 		let mixed = (tcpFlags[from] as number) ^ (ttl[from] as number);
@@ -54,10 +53,8 @@ export class Prefetch {
 	}
 
 	/** The tuple of each, and carrier → path → newest hop of the packet that its pointer carried last. */
-	#records(source: number, { skbLow, skbHigh, tuple }: Sightings, from: number, to: number): number {
-		const { carriers, paths, hops, facts } = this.#shop;
+	function records(source: number, { skbLow, skbHigh, tuple }: Sightings, from: number, to: number): number {
 		const [tupleWords, carrierWords, pathWords, hopWords] = [facts.words, carriers.words, paths.words, hops.words];
-		const ids = this.#ids;
 		let mixed = 0;
 		for (let i = from; i < to; i++) {
 			ids[i & LAST] = carriers.likely(source, skbLow[i] as number, skbHigh[i] as number);

@@ -22,74 +22,79 @@ const LIST = 0x80000000;
  * Ranges by direction; a direction is named by the root of its tuples (see TupleFacts), whose record holds the path of a
  * direction that has one, as most have, or the number of its list.
  */
-export class RangeIndex {
-	readonly #paths: PathTable;
+export type RangeIndex = ReturnType<typeof makeRangeIndex>;
+
+export function makeRangeIndex(paths: PathTable, facts: TupleFacts) {
 	/** TupleFacts' records: see TupleAt.ranges. */
-	readonly #words: Uint32Array;
-	readonly #lists: RangeList[] = [];
+	const { words } = facts;
+	const lists: RangeList[] = [];
 	/** Numbers of lists that no direction uses. */
-	readonly #idle: number[] = [];
-	/** What `overlapping` found. */
-	found = new Uint32Array(64);
+	const idle: number[] = [];
+	const self = {
+		/** What `overlapping` found. */
+		found: new Uint32Array(64),
+		count,
+		front,
+		add,
+		remove,
+		overlapping,
+		merge,
+		take,
+	};
+	return self;
 
-	constructor(paths: PathTable, facts: TupleFacts) {
-		this.#paths = paths;
-		this.#words = facts.words;
-	}
-
-	count(root: number): number {
-		const held = this.#held(root);
+	function count(root: number): number {
+		const held = heldBy(root);
 		if (held === 0) return 0;
-		return held < LIST ? 1 : this.#list(held).count;
+		return held < LIST ? 1 : listOf(held).count;
 	}
 
 	/** The path with the lowest start; 0: none. */
-	front(root: number): number {
-		const held = this.#held(root);
+	function front(root: number): number {
+		const held = heldBy(root);
 		if (held < LIST) return held;
-		const list = this.#list(held);
+		const list = listOf(held);
 		return list.items[list.first] as number;
 	}
 
-	add(root: number, path: number): void {
-		const held = this.#held(root);
+	function add(root: number, path: number): void {
+		const held = heldBy(root);
 		if (held === 0) {
-			this.#hold(root, path);
+			hold(root, path);
 			return;
 		}
 		if (held >= LIST) {
-			this.#addTo(this.#list(held), path);
+			addTo(listOf(held), path);
 			return;
 		}
-		const number = this.#idle.pop() ?? this.#lists.push(new RangeList()) - 1;
-		this.#hold(root, (LIST | number) >>> 0);
-		const list = this.#lists[number] as RangeList;
-		this.#addTo(list, held);
-		this.#addTo(list, path);
+		const number = idle.pop() ?? lists.push(new RangeList()) - 1;
+		hold(root, (LIST | number) >>> 0);
+		const list = lists[number] as RangeList;
+		addTo(list, held);
+		addTo(list, path);
 	}
 
-	#addTo(list: RangeList, path: number): void {
-		const paths = this.#paths;
+	function addTo(list: RangeList, path: number): void {
 		const start = paths.words[path | PathAt.rangeStart] as number;
 		list.longest = Math.max(list.longest, paths.words[path | PathAt.rangeSpan] as number);
-		this.#insert(list, this.#lowerBound(list, start, true), path);
+		insert(list, lowerBound(list, start, true), path);
 	}
 
-	remove(root: number, path: number): void {
-		const held = this.#held(root);
+	function remove(root: number, path: number): void {
+		const held = heldBy(root);
 		if (held < LIST) {
-			if (held === path) this.#hold(root, 0);
+			if (held === path) hold(root, 0);
 			return;
 		}
-		const list = this.#list(held);
-		this.#takeOut(list, path);
+		const list = listOf(held);
+		takeOut(list, path);
 		if (list.count > 1) return;
-		this.#hold(root, list.count === 0 ? 0 : (list.items[list.first] as number));
-		this.#putAside(held);
+		hold(root, list.count === 0 ? 0 : (list.items[list.first] as number));
+		putAside(held);
 	}
 
-	#takeOut(list: RangeList, path: number): void {
-		let at = this.#lowerBound(list, this.#paths.words[path | PathAt.rangeStart] as number, false);
+	function takeOut(list: RangeList, path: number): void {
+		let at = lowerBound(list, paths.words[path | PathAt.rangeStart] as number, false);
 		const end = list.first + list.count;
 		while (at < end && list.items[at] !== path) at++;
 		if (at === end) return;
@@ -102,85 +107,87 @@ export class RangeIndex {
 		list.count--;
 	}
 
-	#held(root: number): number {
-		return this.#words[(root << TupleSize.shift) | TupleAt.ranges] as number;
+	function heldBy(root: number): number {
+		return words[(root << TupleSize.shift) | TupleAt.ranges] as number;
 	}
 
-	#hold(root: number, held: number): void {
-		this.#words[(root << TupleSize.shift) | TupleAt.ranges] = held;
+	function hold(root: number, held: number): void {
+		words[(root << TupleSize.shift) | TupleAt.ranges] = held;
 	}
 
-	#list(held: number): RangeList {
-		return this.#lists[held & ~LIST] as RangeList;
+	function listOf(held: number): RangeList {
+		return lists[held & ~LIST] as RangeList;
 	}
 
 	/** No direction has this list any more. */
-	#putAside(held: number): void {
-		const list = this.#list(held);
+	function putAside(held: number): void {
+		const list = listOf(held);
 		list.first = 0;
 		list.count = 0;
 		list.longest = 0;
-		this.#idle.push(held & ~LIST);
+		idle.push(held & ~LIST);
 	}
 
 	/** Fills `found` with the paths whose range shares a point with [start, start + span), by start; returns how many. */
-	overlapping(root: number, start: number, span: number): number {
-		const paths = this.#paths;
-		const held = this.#held(root);
+	function overlapping(root: number, start: number, span: number): number {
+		const held = heldBy(root);
 		if (held === 0) return 0;
 		if (held < LIST) {
-			this.found[0] = held;
+			self.found[0] = held;
 			const ahead = ((paths.words[held | PathAt.rangeStart] as number) - start) | 0;
 			return ahead < span && ahead + (paths.words[held | PathAt.rangeSpan] as number) > 0 ? 1 : 0;
 		}
-		const list = this.#list(held);
+		const list = listOf(held);
 		const end = list.first + list.count;
 		let n = 0;
-		for (let at = this.#lowerBound(list, (start - list.longest) >>> 0, false); at < end; at++) {
+		for (let at = lowerBound(list, (start - list.longest) >>> 0, false); at < end; at++) {
 			const path = list.items[at] as number;
 			const ahead = ((paths.words[path | PathAt.rangeStart] as number) - start) | 0;
 			if (ahead >= span) break;
 			if (ahead + (paths.words[path | PathAt.rangeSpan] as number) <= 0) continue;
-			if (n === this.found.length) this.found = enlarged(this.found);
-			this.found[n++] = path;
+			if (n === self.found.length) self.found = enlarged(self.found);
+			self.found[n++] = path;
 		}
 		return n;
 	}
 
 	/** Another tuple of the direction became known: its ranges join those of the root. */
-	merge(from: number, to: number): void {
-		for (const path of this.take(from)) this.add(to, path);
+	function merge(from: number, to: number): void {
+		for (const path of take(from)) add(to, path);
 	}
 
 	/** Takes out all paths of a direction and returns them, lowest first. */
-	take(root: number): number[] {
-		const held = this.#held(root);
+	function take(root: number): number[] {
+		const held = heldBy(root);
 		if (held === 0) return [];
-		this.#hold(root, 0);
+		hold(root, 0);
 		if (held < LIST) return [held];
-		const list = this.#list(held);
+		const list = listOf(held);
 		const taken = Array.from(list.items.subarray(list.first, list.first + list.count));
-		this.#putAside(held);
+		putAside(held);
 		return taken;
 	}
 
 	/** First position whose start is not before `start` (or, `after`: behind it), on the circle. */
-	#lowerBound(list: RangeList, start: number, after: boolean): number {
-		const { words } = this.#paths;
+	function lowerBound(list: RangeList, start: number, after: boolean): number {
 		let low = list.first;
 		let high = list.first + list.count;
 		const bar = after ? 1 : 0;
-		if (high > low && (((words[(list.items[high - 1] as number) | PathAt.rangeStart] as number) - start) | 0) < bar)
+		if (
+			high > low &&
+			(((paths.words[(list.items[high - 1] as number) | PathAt.rangeStart] as number) - start) | 0) < bar
+		)
 			return high;
 		while (low < high) {
 			const middle = (low + high) >>> 1;
-			if ((((words[(list.items[middle] as number) | PathAt.rangeStart] as number) - start) | 0) < bar) low = middle + 1;
+			if ((((paths.words[(list.items[middle] as number) | PathAt.rangeStart] as number) - start) | 0) < bar)
+				low = middle + 1;
 			else high = middle;
 		}
 		return low;
 	}
 
-	#insert(list: RangeList, at: number, path: number): void {
+	function insert(list: RangeList, at: number, path: number): void {
 		let end = list.first + list.count;
 		if (end === list.items.length) {
 			const items = list.count * 2 > list.items.length ? enlarged(list.items) : list.items;

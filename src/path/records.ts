@@ -9,7 +9,7 @@
  * An id is where its record begins, in words; 0 is no record. The size is a power of two: or-ing cannot overflow, so that
  * no check of V8's stands before the one for the bound. What was given back last is taken next: it is in the cache.
  */
-export class Records {
+export interface Records {
 	/** All three are the same memory. */
 	words: Uint32Array<ArrayBuffer>;
 	signed: Int32Array<ArrayBuffer>;
@@ -18,72 +18,64 @@ export class Records {
 	readonly size: number;
 	/** Records for which there is room. */
 	capacity: number;
-	/** The word that names the next free record, in one that is free. */
-	readonly #link: number;
-	readonly #limit: number;
-	#free = 0;
-	#last = 0;
+	/** The highest id that was ever taken; 0: none. */
+	last: number;
+	/** The next one to be taken of those that were given back; 0: there is none. */
+	free: number;
+	readonly limit: number;
+	readonly link: number;
+}
 
-	/** @param limit records at the most */
-	constructor(size: number, link: number, capacity: number, limit = Number.POSITIVE_INFINITY) {
-		this.size = size;
-		this.#link = link;
-		this.#limit = limit;
-		this.capacity = Math.min(capacity, limit);
-		this.words = new Uint32Array((this.capacity + 1) * size);
-		this.signed = new Int32Array(this.words.buffer);
-		this.doubles = new Float64Array(this.words.buffer);
-	}
+/**
+ * @param link the word that names the next free record, in one that is free
+ * @param capacity records for which there is room from the start: memory is taken when it is used first
+ * @param limit records at the most
+ */
+export function makeRecords(size: number, link: number, capacity: number, limit = Number.POSITIVE_INFINITY): Records {
+	const room = Math.min(capacity, limit);
+	const words = new Uint32Array((room + 1) * size);
+	const signed = new Int32Array(words.buffer);
+	const doubles = new Float64Array(words.buffer);
+	return { words, signed, doubles, size, capacity: room, last: 0, free: 0, limit, link };
+}
 
-	/** The highest id that there is room for. */
-	get highest(): number {
-		return this.capacity * this.size;
-	}
+/** All that may be are in use. */
+export function isFull(records: Records): boolean {
+	return records.free === 0 && records.last === records.limit * records.size;
+}
 
-	/** Most that were in use at once. */
-	get ever(): number {
-		return this.#last / this.size;
-	}
+/** A record with whatever was in it; 0 when full. */
+export function take(records: Records): number {
+	const id = records.free;
+	if (id === 0) return takeNew(records);
+	records.free = records.words[id | records.link] as number;
+	return id;
+}
 
-	/** All that may be are in use. */
-	get full(): boolean {
-		return this.#free === 0 && this.#last === this.#limit * this.size;
-	}
+export function giveBack(records: Records, id: number): void {
+	records.words[id | records.link] = records.free;
+	records.free = id;
+}
 
-	/** A record with whatever was in it; 0 when full. */
-	protected take(): number {
-		const id = this.#free;
-		if (id === 0) return this.#takeNew();
-		this.#free = this.words[id | this.#link] as number;
-		return id;
-	}
+/** Records that are linked already, in order. */
+export function giveBackAll(records: Records, first: number, last: number): void {
+	records.words[last | records.link] = records.free;
+	records.free = first;
+}
 
-	#takeNew(): number {
-		if (this.full) return 0;
-		if (this.#last === this.highest) this.grow();
-		this.#last += this.size;
-		return this.#last;
-	}
+function takeNew(records: Records): number {
+	if (isFull(records)) return 0;
+	if (records.last === records.capacity * records.size) grow(records);
+	records.last += records.size;
+	return records.last;
+}
 
-	protected giveBack(id: number): void {
-		this.words[id | this.#link] = this.#free;
-		this.#free = id;
-	}
-
-	/** Records that are linked already, in order. */
-	protected giveBackAll(first: number, last: number): void {
-		this.words[last | this.#link] = this.#free;
-		this.#free = first;
-	}
-
-	/** Called when every record is in use. */
-	protected grow(): void {
-		const { words } = this;
-		const capacity = Math.min(this.capacity * 2, this.#limit);
-		this.capacity = capacity;
-		this.words = new Uint32Array((capacity + 1) * this.size);
-		this.words.set(words);
-		this.signed = new Int32Array(this.words.buffer);
-		this.doubles = new Float64Array(this.words.buffer);
-	}
+function grow(records: Records): void {
+	const { words } = records;
+	const capacity = Math.min(records.capacity * 2, records.limit);
+	records.capacity = capacity;
+	records.words = new Uint32Array((capacity + 1) * records.size);
+	records.words.set(words);
+	records.signed = new Int32Array(records.words.buffer);
+	records.doubles = new Float64Array(records.words.buffer);
 }

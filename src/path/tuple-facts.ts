@@ -44,39 +44,35 @@ export const enum TupleSize {
  * What joining needs to know of a tuple, and which tuples are faces of one direction of a connection: NAT gives a packet
  * another tuple on its way, and the first that is seen to do so tells it for all.
  */
-export class TupleFacts {
-	readonly words: Uint32Array;
-	readonly #tuples: TupleTable;
+export type TupleFacts = ReturnType<typeof makeTupleFacts>;
 
-	constructor(tuples: TupleTable) {
-		this.#tuples = tuples;
-		this.words = new Uint32Array((tuples.capacity + 1) << TupleSize.shift);
-	}
+export function makeTupleFacts(tuples: TupleTable) {
+	const words = new Uint32Array((tuples.capacity + 1) << TupleSize.shift);
+	return { words, kind, root, sameDirection, isNat, alias, forget };
 
 	/** See Kind. */
-	kind(tuple: number): number {
-		const kind = this.words[(tuple << TupleSize.shift) | TupleAt.kind] as number;
-		return kind !== 0 ? kind : this.#learn(tuple);
+	function kind(tuple: number): number {
+		const known = words[(tuple << TupleSize.shift) | TupleAt.kind] as number;
+		return known !== 0 ? known : learn(tuple);
 	}
 
-	root(tuple: number): number {
-		const root = this.words[(tuple << TupleSize.shift) | TupleAt.root] as number;
-		return root === 0 ? tuple : root;
+	function root(tuple: number): number {
+		const known = words[(tuple << TupleSize.shift) | TupleAt.root] as number;
+		return known === 0 ? tuple : known;
 	}
 
-	sameDirection(a: number, b: number): boolean {
-		return a === b || this.root(a) === this.root(b);
+	function sameDirection(a: number, b: number): boolean {
+		return a === b || root(a) === root(b);
 	}
 
 	/**
 	 * Can NAT have made `after` of `before`? Not where there is none, and never the answer to it: a request's skb is soon
 	 * used again for its reply, which may be equal in all else.
 	 */
-	isNat(before: number, after: number): boolean {
-		if ((this.kind(after) & Kind.noNat) !== 0) return false;
-		const tuples = this.#tuples;
+	function isNat(before: number, after: number): boolean {
+		if ((kind(after) & Kind.noNat) !== 0) return false;
 		if (tuples.family(before) !== tuples.family(after)) return false;
-		const protocol = this.kind(after) & 0xff;
+		const protocol = kind(after) & 0xff;
 		// Their answers are of another type, which is part of what identifies a packet.
 		if (protocol === ICMP || protocol === ICMPV6) return true;
 		if (tuples.destinationPort(after) !== tuples.sourcePort(before)) return true;
@@ -87,19 +83,19 @@ export class TupleFacts {
 	}
 
 	/** NAT made `after` of `before`. Returns the root that lost its standing, whose ranges move; 0: nothing new. */
-	alias(before: number, after: number): number {
-		const root = this.root(before);
-		const other = this.root(after);
-		if (root === other) return 0;
+	function alias(before: number, after: number): number {
+		const kept = root(before);
+		const other = root(after);
+		if (kept === other) return 0;
 		let member = other;
 		do {
-			this.#set(member, TupleAt.root, root);
-			member = this.#next(member);
+			set(member, TupleAt.root, kept);
+			member = next(member);
 		} while (member !== other);
-		const next = this.#next(root);
-		this.#set(root, TupleAt.ring, this.#next(other));
-		this.#set(other, TupleAt.ring, next);
-		this.#set(root, TupleAt.root, root);
+		const second = next(kept);
+		set(kept, TupleAt.ring, next(other));
+		set(other, TupleAt.ring, second);
+		set(kept, TupleAt.root, kept);
 		return other;
 	}
 
@@ -107,36 +103,36 @@ export class TupleFacts {
 	 * The id was retired from the table: what it means next is another story, and its direction is learned anew. Its ranges
 	 * are the caller's to take out before.
 	 */
-	forget(id: number): void {
+	function forget(id: number): void {
 		let member = id;
-		while (this.words[(member << TupleSize.shift) | TupleAt.root] !== 0) {
-			const next = this.#next(member);
-			this.#set(member, TupleAt.root, 0);
-			this.#set(member, TupleAt.ring, 0);
-			member = next;
+		while (words[(member << TupleSize.shift) | TupleAt.root] !== 0) {
+			const following = next(member);
+			set(member, TupleAt.root, 0);
+			set(member, TupleAt.ring, 0);
+			member = following;
 		}
-		this.words.fill(0, id << TupleSize.shift, (id + 1) << TupleSize.shift);
+		words.fill(0, id << TupleSize.shift, (id + 1) << TupleSize.shift);
 	}
 
-	#next(member: number): number {
-		const next = this.words[(member << TupleSize.shift) | TupleAt.ring] as number;
-		return next === 0 ? member : next;
+	function next(member: number): number {
+		const known = words[(member << TupleSize.shift) | TupleAt.ring] as number;
+		return known === 0 ? member : known;
 	}
 
-	#set(tuple: number, member: TupleAt, value: number): void {
-		this.words[(tuple << TupleSize.shift) | member] = value;
+	function set(tuple: number, member: TupleAt, value: number): void {
+		words[(tuple << TupleSize.shift) | member] = value;
 	}
 
-	#learn(tuple: number): number {
-		const protocol = this.#tuples.protocol(tuple);
-		const family = this.#tuples.family(tuple);
-		const port = this.#tuples.destinationPort(tuple);
+	function learn(tuple: number): number {
+		const protocol = tuples.protocol(tuple);
+		const family = tuples.family(tuple);
+		const port = tuples.destinationPort(tuple);
 		const isIp = family === Family.ipv4 || family === Family.ipv6;
 		const icmp = isIp && (protocol === ICMP || protocol === ICMPV6);
 		const type = icmp ? port >>> 8 : family === Family.arp ? port & 0xff : 0;
 		const isError = icmp && (protocol === ICMP ? ICMP_ERRORS.has(type) : type < 128);
 		const kind = protocol | (type << 8) | Kind.known | (isError ? Kind.icmpError : 0) | (isIp ? 0 : Kind.noNat);
-		this.#set(tuple, TupleAt.kind, kind);
+		set(tuple, TupleAt.kind, kind);
 		return kind;
 	}
 }

@@ -4,9 +4,9 @@ import type { Hook, HookId, NetnsCookie } from "../../src/packet/hook.js";
 import { Family } from "../../src/packet/sightings.js";
 import type { SourceId } from "../../src/packet/source.js";
 import { TupleTable } from "../../src/packet/tuples.js";
-import { DueCache, Next } from "../../src/path/due-cache.js";
+import { makeDueCache, Next } from "../../src/path/due-cache.js";
 import { HookTable } from "../../src/path/hook-table.js";
-import { TupleFacts } from "../../src/path/tuple-facts.js";
+import { makeTupleFacts } from "../../src/path/tuple-facts.js";
 import type { Due } from "../../src/wiring/model.js";
 
 const HOOKS = 40;
@@ -31,8 +31,8 @@ function setUp(count = TUPLES) {
 			return { kind: "leaves", node: null, address: null };
 		},
 	};
-	const facts = new TupleFacts(tuples);
-	const dues = new DueCache(expectation, hooks, tuples, facts);
+	const facts = makeTupleFacts(tuples);
+	const dues = makeDueCache(expectation, hooks, tuples, facts);
 	const right = (hook: number, n: number) =>
 		(hook + n + 1 + expectation.generation) % 2 === 0 ? Next.wait : Next.gone;
 	return { ids, expectation, facts, dues, right };

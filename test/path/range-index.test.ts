@@ -3,9 +3,9 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { Family } from "../../src/packet/sightings.js";
 import { TupleTable } from "../../src/packet/tuples.js";
-import { PathAt, PathTable } from "../../src/path/path-table.js";
-import { RangeIndex } from "../../src/path/range-index.js";
-import { TupleFacts } from "../../src/path/tuple-facts.js";
+import { allocatePath, makePathTable, PathAt } from "../../src/path/path-table.js";
+import { makeRangeIndex } from "../../src/path/range-index.js";
+import { makeTupleFacts } from "../../src/path/tuple-facts.js";
 
 const ROOTS = 3;
 
@@ -33,14 +33,14 @@ test("law: whatever is added, taken out and moved, a direction has the ranges th
 		fc.property(fc.array(operation, { maxLength: 60 }), (operations) => {
 			const tuples = new TupleTable(2 ** 8);
 			for (let n = 0; n < ROOTS; n++) tuples.intern({ ...TUPLE, sourcePort: n + 1 });
-			const paths = new PathTable(2 ** 6, 2 ** 10);
-			const index = new RangeIndex(paths, new TupleFacts(tuples));
+			const paths = makePathTable(2 ** 6, 2 ** 10);
+			const index = makeRangeIndex(paths, makeTupleFacts(tuples));
 			let model: { path: number; root: number; start: number; span: number }[] = [];
 			const sorted = (list: typeof model) => list.map(({ path }) => path).sort((a, b) => a - b);
 			for (const each of operations) {
 				switch (each.kind) {
 					case "add": {
-						const path = paths.allocate();
+						const path = allocatePath(paths);
 						paths.words[path | PathAt.rangeStart] = each.start >>> 0;
 						paths.words[path | PathAt.rangeSpan] = each.span;
 						index.add(each.root, path);
