@@ -55,15 +55,13 @@ export function makeAssembler(shop: Workshop, release: (rows: Sightings) => void
 	const byDatagram = makeByDatagram(shop, open);
 	return { now, begin, warm, row, compare, done, expire, finish };
 
-	function begin(source: number, rows: Sightings, offsetNs: number, time: number): void {
+	function begin(source: number, offsetNs: number, time: number): void {
 		sight.source = source;
-		sight.rows = rows;
 		crossings.setOffset(source, offsetNs, time);
 	}
 
 	function warm(from: number, to: number): void {
-		const { source, rows } = sight;
-		prefetch.warm(source, rows, from, to);
+		prefetch.warm(sight.source, from, to);
 	}
 
 	function row(i: number): void {

@@ -1,4 +1,3 @@
-import { allocateSightings } from "../packet/columns.js";
 import type { Hook } from "../packet/hook.js";
 import type { OuterTable } from "../packet/outers.js";
 import type { Sightings } from "../packet/sightings.js";
@@ -20,7 +19,7 @@ import { HopAt, makeHopTable } from "./hop-table.js";
 import type { DropReport } from "./judgement.js";
 import { makeKeyIndex } from "./key-index.js";
 import { Losses } from "./losses.js";
-import { Merge } from "./merge.js";
+import { type Merge, makeMerge } from "./merge.js";
 import { DEFAULT_LIMITS, type Limits } from "./options.js";
 import { makePathTable, PathAt, State } from "./path-table.js";
 import { type PathSink, PathView, type Tables } from "./path-view.js";
@@ -30,6 +29,7 @@ import { RecentPaths } from "./recent-paths.js";
 import { Sight } from "./sight.js";
 import { makeTupleFacts, type TupleFacts } from "./tuple-facts.js";
 import { makeWaitingList, type WaitingList } from "./waiting-list.js";
+import { makeWindow } from "./window.js";
 import type { Workshop } from "./workshop.js";
 
 export interface JoinerOptions {
@@ -72,7 +72,7 @@ interface SourceState {
 export class Joiner implements SourceSink {
 	readonly #hooks = new HookTable();
 	readonly #losses = new Losses();
-	readonly #merge = new Merge();
+	readonly #merge: Merge;
 	readonly #drops = new PendingDrops();
 	readonly #counters = zeroCounters();
 	readonly #limits: Limits;
@@ -118,9 +118,10 @@ export class Joiner implements SourceSink {
 		const lost = makeClosedRing(paths, limits.lostPaths, 2, alarm, lostNs);
 		const tables = { paths, hops, hooks, tuples, outers };
 		this.#tables = tables;
+		const window = makeWindow();
 		const workshop: Workshop = {
 			...tables,
-			sight: new Sight(allocateSightings(1)),
+			sight: new Sight(window.rows),
 			alarm,
 			carriers: makeCarrierTable(INITIAL_PATHS),
 			facts: this.#facts,
@@ -148,6 +149,7 @@ export class Joiner implements SourceSink {
 			sink,
 		};
 		this.#assembler = makeAssembler(workshop, this.#release);
+		this.#merge = makeMerge(window, this.#assembler);
 	}
 
 	/** The hook of an id that was announced. @throws RangeError for others. */
@@ -221,7 +223,7 @@ export class Joiner implements SourceSink {
 				state.lossy = false;
 			}
 		}
-		this.#merge.drain(Number.POSITIVE_INFINITY, this.#assembler);
+		this.#merge.drain(Number.POSITIVE_INFINITY);
 		this.#assembler.finish();
 	}
 
@@ -304,7 +306,7 @@ export class Joiner implements SourceSink {
 		let limit = Number.POSITIVE_INFINITY;
 		for (const { watermark } of this.#byIndex) limit = Math.min(limit, watermark);
 		if (limit === Number.NEGATIVE_INFINITY) return;
-		this.#merge.drain(limit, this.#assembler);
+		this.#merge.drain(limit);
 		if (limit === Number.POSITIVE_INFINITY) return;
 		this.#assembler.now[0] = limit;
 		this.#assembler.expire();

@@ -10,7 +10,7 @@ import { Kind } from "./tuple-facts.js";
  */
 
 /** ECN's echo bits are the peers' own; everything else stays from hook to hook. */
-const STEADY_SHAPE = ~(TcpFlag.ece | TcpFlag.cwr);
+export const STEADY_SHAPE = ~(TcpFlag.ece | TcpFlag.cwr);
 
 /** Does the path's packet equal the sighting's in every field? */
 export function isSamePacket(paths: PathTable, path: number, pathKind: number, sight: Sight): boolean {
@@ -38,7 +38,7 @@ export function isOtherSegment(paths: PathTable, path: number, segments: number,
 }
 
 /** TCP flags and window as a path keeps them. */
-function shapeOf(rows: Sightings, i: number): number {
+export function shapeOf(rows: Sightings, i: number): number {
 	return (rows.tcpFlags[i] as number) | ((rows.window[i] as number) << 8);
 }
 
@@ -67,31 +67,7 @@ export function setKey(paths: PathTable, path: number, kind: number): void {
 	paths.signed[path | PathAt.keyB] = mixB(sequence, acknowledgement, tsval, hash, id, payload, shape);
 }
 
-export function keyA({ rows, i, kind }: Sight): number {
-	return mixA(
-		rows.sequence[i] as number,
-		rows.acknowledgement[i] as number,
-		rows.tsval[i] as number,
-		(kind & Kind.icmpError) === 0 ? (rows.hash[i] as number) : 0,
-		(rows.ipId[i] as number) ^ (kind << 16),
-		rows.payload[i] as number,
-		shapeOf(rows, i) & STEADY_SHAPE,
-	);
-}
-
-export function keyB({ rows, i, kind }: Sight): number {
-	return mixB(
-		rows.sequence[i] as number,
-		rows.acknowledgement[i] as number,
-		rows.tsval[i] as number,
-		(kind & Kind.icmpError) === 0 ? (rows.hash[i] as number) : 0,
-		(rows.ipId[i] as number) ^ (kind << 16),
-		rows.payload[i] as number,
-		shapeOf(rows, i) & STEADY_SHAPE,
-	);
-}
-
-function mixA(
+export function mixA(
 	sequence: number,
 	acknowledgement: number,
 	tsval: number,
@@ -111,7 +87,7 @@ function mixA(
 	return sum ^ (sum >>> 15);
 }
 
-function mixB(
+export function mixB(
 	sequence: number,
 	acknowledgement: number,
 	tsval: number,

@@ -1,17 +1,20 @@
+import { allocateSightings, appendRows, capacityOf, copyRow } from "../packet/columns.js";
 import type { Sightings } from "../packet/sightings.js";
+import type { Window } from "./window.js";
 
 /** Takes rows in their one order. */
 export interface RowReader {
 	/** One cell: the time of the row on the joiner's line, ns, is set before `row` is called. */
 	readonly now: Float64Array;
-	/** The next ones are rows of this batch, moved by so much to the joiner's line; the first of them is at `time`. */
-	begin(source: number, rows: Sightings, offsetNs: number, time: number): void;
+	/** The next rows are this source's, moved by so much to the joiner's line; the first of them is at `time`. */
+	begin(source: number, offsetNs: number, time: number): void;
+	/** @param i its place in the window */
 	row(i: number): void;
-	/** These rows of it, WARM_ROWS at most, are read next: what they lead to may be fetched into the processor's cache. */
+	/** These rows, WARM_ROWS at most, are read next: what they lead to may be fetched into the processor's cache. */
 	warm(from: number, to: number): void;
 	/** The order of rows of equal time: by what is in them, never by how they came. Negative: a first. */
 	compare(a: TiedRow, b: TiedRow): number;
-	/** Every row of the batch was read: its memory is free again. */
+	/** Nothing of the batch is needed any more: its memory is free again. */
 	done(rows: Sightings): void;
 }
 
@@ -20,97 +23,80 @@ export interface TiedRow {
 	readonly rows: Sightings;
 	readonly offsetNs: number;
 	readonly i: number;
-	readonly time: number;
 }
 
 /** Rows that are announced at once: what they lead to has room in the first cache. */
 export const WARM_ROWS = 64;
 
-/** Batches of one ring, or of one source that merged its rings itself: rising times. The first of them is being read. */
-class Lane {
+/** Rows of one ring, or of one source that merged its rings itself: rising times. */
+interface Lane {
 	readonly source: number;
-	readonly batches: { readonly rows: Sightings; readonly offsetNs: number }[] = [];
-	/** Its next row in the first batch. */
-	at = 0;
-	/** Rows of the first batch before this one are warm. */
-	warmed = 0;
-
-	constructor(source: number) {
-		this.source = source;
-	}
-
-	/** Time of the next row on the joiner's line; Infinity: there is none yet. */
-	head(): number {
-		const batch = this.batches[0];
-		return batch === undefined ? Number.POSITIVE_INFINITY : (batch.rows.time[this.at] as number) + batch.offsetNs;
-	}
-
-	/** Time of the row behind the head; Infinity: there is none yet. */
-	second(): number {
-		const batch = this.batches[0];
-		if (batch === undefined) return Number.POSITIVE_INFINITY;
-		if (this.at + 1 < batch.rows.count) return (batch.rows.time[this.at + 1] as number) + batch.offsetNs;
-		const next = this.batches[1];
-		return next === undefined ? Number.POSITIVE_INFINITY : (next.rows.time[0] as number) + next.offsetNs;
-	}
-
-	/** Steps behind the head; returns the batch that this finished, if it did. */
-	step(): Sightings | null {
-		this.at++;
-		const batch = this.batches[0];
-		if (batch === undefined || this.at < batch.rows.count) return null;
-		this.batches.shift();
-		this.at = 0;
-		this.warmed = 0;
-		return batch.rows;
-	}
+	/** The first place of its pane in the window. */
+	readonly pane: number;
+	/** What is in the window and not read yet; they are equal: nothing. */
+	at: number;
+	end: number;
+	/** Rows before this place are warm. */
+	warmed: number;
+	/** Of the rows in the window. */
+	offsetNs: number;
+	/** What comes into the window behind them. */
+	readonly waiting: { readonly rows: Sightings; readonly offsetNs: number; from: number }[];
 }
+
+export type Merge = ReturnType<typeof makeMerge>;
 
 /**
  * Merges lanes by time up to a limit, so that any interleaving of batches that keeps each lane's order is read as one
  * and the same sequence.
  */
-export class Merge {
-	readonly #lanes: Lane[] = [];
-	/** Of each lane, see Lane.head. */
-	#heads = new Float64Array(0);
-	#queued = 0;
-
-	/** Rows that wait for a watermark. */
-	get queued(): number {
-		return this.#queued;
-	}
+export function makeMerge(window: Window, reader: RowReader) {
+	const { rows } = window;
+	const { now } = reader;
+	const lanes: Lane[] = [];
+	/** Of each lane the time of its next row on the joiner's line; Infinity: there is none yet. */
+	let heads = new Float64Array(0);
+	/** A place for rows of one time, which come one after the other. */
+	const alone = window.open();
+	const self = {
+		/** Rows that wait for a watermark. */
+		queued: 0,
+		open,
+		push,
+		forEachRow,
+		drain,
+	};
+	return self;
 
 	/** A lane for `push`. */
-	open(source: number): number {
-		const lane = this.#lanes.push(new Lane(source)) - 1;
-		const heads = new Float64Array(lane + 1).fill(Number.POSITIVE_INFINITY);
-		heads.set(this.#heads);
-		this.#heads = heads;
+	function open(source: number): number {
+		const pane = window.open();
+		const lane = lanes.push({ source, pane, at: pane, end: pane, warmed: pane, offsetNs: 0, waiting: [] }) - 1;
+		heads = Float64Array.from([...heads, Number.POSITIVE_INFINITY]);
 		return lane;
 	}
 
 	/** Takes the batch over until `done`. @param offsetNs from the source's clock to the joiner's line */
-	push(lane: number, rows: Sightings, offsetNs: number): void {
-		const batches = this.#lanes[lane]?.batches;
-		if (batches === undefined) return;
-		batches.push({ rows, offsetNs });
-		if (batches.length === 1) this.#heads[lane] = (rows.time[0] as number) + offsetNs;
-		this.#queued += rows.count;
+	function push(number: number, batch: Sightings, offsetNs: number): void {
+		const lane = lanes[number];
+		if (lane === undefined) return;
+		self.queued += batch.count;
+		lane.waiting.push({ rows: batch, offsetNs, from: 0 });
+		if (lane.at === lane.end) heads[number] = refill(lane);
 	}
 
 	/** Shows every row that waits, in no order. */
-	forEachRow(show: (rows: Sightings, i: number) => void): void {
-		for (const lane of this.#lanes) {
-			for (const [n, { rows }] of lane.batches.entries()) {
-				for (let i = n === 0 ? lane.at : 0; i < rows.count; i++) show(rows, i);
+	function forEachRow(show: (rows: Sightings, i: number) => void): void {
+		for (const lane of lanes) {
+			for (let i = lane.at; i < lane.end; i++) show(rows, i);
+			for (const batch of lane.waiting) {
+				for (let i = batch.from; i < batch.rows.count; i++) show(batch.rows, i);
 			}
 		}
 	}
 
 	/** Reads every row before `limit`. */
-	drain(limit: number, reader: RowReader): void {
-		const heads = this.#heads;
+	function drain(limit: number): void {
 		for (;;) {
 			let first = 0;
 			let least = Number.POSITIVE_INFINITY;
@@ -126,77 +112,91 @@ export class Merge {
 				}
 			}
 			if (least >= limit) return;
-			const lane = this.#lanes[first] as Lane;
-			if (least === rival || !this.#run(lane, Math.min(limit, rival), reader)) this.#tie(least, reader);
-			else heads[first] = lane.head();
+			const lane = lanes[first] as Lane;
+			const begun = lane.at;
+			if (least < rival) run(lane, least, Math.min(limit, rival));
+			if (lane.at === begun) tie(least);
+			else heads[first] = lane.at < lane.end ? timeAt(lane, lane.at) : refill(lane);
 		}
 	}
 
-	/** Reads rows of one lane while they stand alone before `end`. Returns false when not even the first does. */
-	#run(lane: Lane, end: number, reader: RowReader): boolean {
-		const batch = lane.batches[0];
-		if (batch === undefined) return false;
-		const { rows, offsetNs } = batch;
-		const { source } = lane;
-		const times = rows.time;
+	/** Reads rows of one lane while they stand alone before `end`, and are in the window. */
+	function run(lane: Lane, head: number, end: number): void {
+		const { offsetNs } = lane;
 		const begun = lane.at;
-		const last = rows.count - 1;
-		const { now } = reader;
+		const last = lane.end - 1;
+		let time = head;
 		let i = begun;
-		let time = (times[i] as number) + offsetNs;
-		let { warmed } = lane;
-		reader.begin(source, rows, offsetNs, time);
-		while (i < last && time < end) {
-			const next = (times[i + 1] as number) + offsetNs;
+		reader.begin(lane.source, offsetNs, time);
+		while (time < end) {
+			const next = i < last ? (rows.time[i + 1] as number) + offsetNs : behind(lane);
 			if (next === time) break;
-			if (i >= warmed) {
-				warmed = Math.min(i + WARM_ROWS, last + 1);
-				lane.warmed = warmed;
-				reader.warm(i, warmed);
+			if (i >= lane.warmed) {
+				lane.warmed = Math.min(i + WARM_ROWS, lane.end);
+				reader.warm(i, lane.warmed);
 			}
 			now[0] = time;
-			reader.row(i);
+			reader.row(i++);
+			if (i > last) break;
 			time = next;
-			i++;
 		}
-		this.#queued -= i - begun;
+		self.queued -= i - begun;
 		lane.at = i;
-		if (i === last && time < end && lane.second() !== time) {
-			now[0] = time;
-			reader.row(i);
-			this.#step(lane, reader);
-			return true;
-		}
-		return i > begun;
 	}
 
 	/** Reads all rows of one time, of all lanes, in the order of their content. */
-	#tie(time: number, reader: RowReader): void {
+	function tie(time: number): void {
 		const tied: TiedRow[] = [];
-		const finished: Sightings[] = [];
-		for (const [n, lane] of this.#lanes.entries()) {
-			while (lane.head() === time) {
-				const batch = lane.batches[0];
-				if (batch === undefined) break;
-				tied.push({ source: lane.source, rows: batch.rows, offsetNs: batch.offsetNs, i: lane.at, time });
-				const done = lane.step();
-				if (done !== null) finished.push(done);
+		let kept = allocateSightings(64);
+		lanes.forEach((lane, n) => {
+			for (; heads[n] === time; heads[n] = lane.at < lane.end ? timeAt(lane, lane.at) : refill(lane)) {
+				if (kept.count === capacityOf(kept)) kept = twiceAsLarge(kept);
+				const { source, offsetNs } = lane;
+				copyRow(rows, lane.at++, kept, kept.count);
+				tied.push({ source, rows: kept, offsetNs, i: kept.count++ });
 			}
-			this.#heads[n] = lane.head();
+		});
+		self.queued -= tied.length;
+		if (tied.length > 1) tied.sort((a, b) => reader.compare({ ...a, rows: kept }, { ...b, rows: kept }));
+		now[0] = time;
+		for (const { source, offsetNs, i } of tied) {
+			copyRow(kept, i, rows, alone);
+			reader.begin(source, offsetNs, time);
+			reader.row(alone);
 		}
-		this.#queued -= tied.length;
-		if (tied.length > 1) tied.sort((a, b) => reader.compare(a, b));
-		reader.now[0] = time;
-		for (const { source, rows, offsetNs, i } of tied) {
-			reader.begin(source, rows, offsetNs, time);
-			reader.row(i);
-		}
-		for (const rows of finished) reader.done(rows);
 	}
 
-	#step(lane: Lane, reader: RowReader): void {
-		this.#queued--;
-		const finished = lane.step();
-		if (finished !== null) reader.done(finished);
+	/** The lane's next rows take the place of those that were read; returns the time of the first, Infinity: none. */
+	function refill(lane: Lane): number {
+		const next = lane.waiting[0];
+		lane.at = lane.pane;
+		lane.end = lane.pane;
+		if (next === undefined) return Number.POSITIVE_INFINITY;
+		const taken = window.fill(lane.pane, next.rows, next.from);
+		next.from += taken;
+		lane.end += taken;
+		lane.warmed = lane.pane;
+		lane.offsetNs = next.offsetNs;
+		if (next.from === next.rows.count) {
+			lane.waiting.shift();
+			reader.done(next.rows);
+		}
+		return timeAt(lane, lane.at);
 	}
+
+	function timeAt(lane: Lane, i: number): number {
+		return (rows.time[i] as number) + lane.offsetNs;
+	}
+
+	/** Time of the row behind those in the window; Infinity: there is none yet. */
+	function behind(lane: Lane): number {
+		const next = lane.waiting[0];
+		return next === undefined ? Number.POSITIVE_INFINITY : (next.rows.time[next.from] as number) + next.offsetNs;
+	}
+}
+
+function twiceAsLarge(rows: Sightings): Sightings {
+	const larger = allocateSightings(2 * capacityOf(rows));
+	appendRows(rows, 0, rows.count, larger);
+	return larger;
 }
