@@ -2,7 +2,7 @@ import { CarrierAt } from "./carrier-table.js";
 import { highBits, lowBits, unitsOf } from "./coverage.js";
 import { Next } from "./due-cache.js";
 import { allocateHop, HopAt, HopF64 } from "./hop-table.js";
-import { isOtherSegment } from "./key.js";
+import { isOtherSegment, setFingerprint } from "./key.js";
 import type { OpenPaths } from "./open-paths.js";
 import { Mark, PathAt, PathF64, State, segmentsOf } from "./path-table.js";
 import { Protocol } from "./protocols.js";
@@ -61,7 +61,7 @@ export function makeAdoption(shop: Workshop, open: OpenPaths) {
 
 	/** An orphan with the same fields that this path can have become; 0: none. */
 	function equal(path: number): number {
-		let orphan = keys.find(paths.signed[path | PathAt.keyA] as number, paths.signed[path | PathAt.keyB] as number);
+		let orphan = keys.findEqual(path);
 		while (orphan !== 0 && !fits(path, orphan, true)) orphan = paths.words[orphan | PathAt.sameNext] as number;
 		return orphan;
 	}
@@ -111,7 +111,8 @@ export function makeAdoption(shop: Workshop, open: OpenPaths) {
 
 	/** Was a packet equal to it noted lately, besides itself and its orphan? */
 	function isRepeated(path: number): boolean {
-		return recent.count(paths.signed[path | PathAt.keyA] as number, paths.signed[path | PathAt.keyB] as number) > 2;
+		setFingerprint(paths, path);
+		return recent.count(paths.signed[path | PathAt.printA] as number, paths.signed[path | PathAt.printB] as number) > 2;
 	}
 
 	/** No other packet is equal to these two. */

@@ -43,6 +43,7 @@ export function makeAssembler(shop: Workshop, release: (rows: Sightings) => void
 		ordered,
 		orphans,
 		paths,
+		pointers,
 		sight,
 		suspects,
 	} = shop;
@@ -79,7 +80,7 @@ export function makeAssembler(shop: Workshop, release: (rows: Sightings) => void
 			return;
 		}
 		counters.joined++;
-		sight.show(i);
+		sight.i = i;
 		sight.hook = hook;
 		sight.rank = rank;
 		sight.tuple = tuple;
@@ -134,7 +135,7 @@ export function makeAssembler(shop: Workshop, release: (rows: Sightings) => void
 
 	function place(): void {
 		const { rows, i } = sight;
-		const carrier = carriers.find(sight.source, rows.skbLow[i] as number, rows.skbHigh[i] as number);
+		const carrier = pointers.find(sight.source, rows.skbLow[i] as number, rows.skbHigh[i] as number);
 		if (
 			carrier !== 0 &&
 			((paths.words[(carriers.words[carrier | CarrierAt.path] as number) | PathAt.marks] as number) &
@@ -188,7 +189,7 @@ export function makeAssembler(shop: Workshop, release: (rows: Sightings) => void
 	}
 
 	function end({ source, time, report }: PendingDrop): void {
-		const carrier = carriers.find(source, report.skbLow >>> 0, report.skbHigh >>> 0);
+		const carrier = pointers.find(source, report.skbLow >>> 0, report.skbHigh >>> 0);
 		if (carrier === 0 || (carriers.doubles[(carrier >> 1) | CarrierF64.time] as number) > time) {
 			counters.strayDrops++;
 			return;

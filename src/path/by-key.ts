@@ -23,7 +23,7 @@ export function makeByKey(shop: Workshop, open: OpenPaths) {
 
 	/** Joins the sighting to an equal packet that another node has seen leaving, or that got a new skb on this one. */
 	function joinAcross(): boolean {
-		const first = keys.find(sight.keyA, sight.keyB);
+		const first = keys.find();
 		if (first === 0) return false;
 		// Equal packets without an ID arrive in their order. With one they are 65,536 packets apart: the newest it is, and
 		// those before it were lost.
@@ -40,7 +40,7 @@ export function makeByKey(shop: Workshop, open: OpenPaths) {
 			const lastHook = hops.words[last | HopAt.hook] as number;
 			const reallocated = hooks.source[lastHook] === sight.source;
 			if (reallocated && !isReallocated(lastHook)) continue;
-			if (!isSamePacket(candidate) || !isAcross(candidate)) continue;
+			if (!isAcross(candidate)) continue;
 			if (reallocated) freed(candidate, lastHook);
 			const before = hops.words[last | HopAt.tuple] as number;
 			if (!facts.sameDirection(before, sight.tuple)) {
@@ -151,7 +151,7 @@ export function makeByKey(shop: Workshop, open: OpenPaths) {
 		const since = paths.doubles[(path >> 1) | PathF64.latest] as number;
 		if (paths.words[path | PathAt.hash] === 0 || sight.now - since > STACK_NS) return false;
 		const lastHook = (of: number) => hops.words[(paths.words[of | PathAt.lastHop] as number) | HopAt.hook];
-		let other = keys.find(sight.keyA, sight.keyB);
+		let other = keys.find();
 		while (other !== 0 && (other === path || lastHook(other) !== lastHook(path)))
 			other = paths.words[other | PathAt.sameNext] as number;
 		return other === 0;
@@ -159,7 +159,7 @@ export function makeByKey(shop: Workshop, open: OpenPaths) {
 
 	/** An equal path elsewhere is its own other half, read too early or too late: among those here there is no choice. */
 	function isOnlyHere(path: number): boolean {
-		let other = keys.find(sight.keyA, sight.keyB);
+		let other = keys.find();
 		for (; other !== 0; other = paths.words[other | PathAt.sameNext] as number) {
 			if (other === path) continue;
 			const last = paths.words[other | PathAt.lastHop] as number;

@@ -30,14 +30,9 @@ export function makeByPointer(shop: Workshop) {
 		return ingress === cameBy || hooks.ingressFits(hook, cameBy, ingress);
 	}
 
-	/** A carrier of a whole path carries that path's packet; others have a key of their own. @param kind of its tuple */
+	/** A carrier of a whole path carries that path's packet; others have one of their own. @param kind of its tuple */
 	function isSamePacket(carrier: number, kind: number): boolean {
-		if (carriers.words[carrier | CarrierAt.whole] === 0) {
-			return (
-				carriers.signed[carrier | CarrierAt.keyA] === sight.keyA &&
-				carriers.signed[carrier | CarrierAt.keyB] === sight.keyB
-			);
-		}
+		if (carriers.words[carrier | CarrierAt.whole] === 0) return isEqual(carriers, carrier, kind, sight);
 		const path = carriers.words[carrier | CarrierAt.path] as number;
 		return isEqual(paths, path, kind, sight);
 	}

@@ -1,4 +1,4 @@
-import { giveBack, makeRecords, take } from "./records.js";
+import { makeRecords, type Records } from "./records.js";
 
 /** Members of a carrier's record in doubles: see Records. */
 export const enum CarrierF64 {
@@ -23,97 +23,13 @@ export const enum CarrierAt {
 	branch = 12,
 	/** 1: carries one path's range exactly; 0: a part, or several (look the range up again). */
 	whole = 13,
-	/** Fingerprint, two signed words. */
-	keyA = 14,
-	keyB = 15,
+	/* From 16 on PacketAt: the packet of one that carries a part. */
 }
-const SIZE = 16; /* one cache line */
+const SIZE = 32; /* what every carrier needs stands in the first cache line */
 
-/**
- * One skb's life on one node: which pointer, which packet, where it was seen last, and whose path it carries.
- *
- *     buckets  [ 0 | 7 | 0 | 3 ]        hash of (source, pointer) → newest carrier of the bucket
- *     chain      7 → 2 → 0              by `next`
- *     of a path: PathTable.carrier → by `sibling` → … → 0
- *
- * A pointer alone identifies nothing: a flood of 650,000 packets used two. There is at most one carrier for a pointer;
- * whoever finds another packet under it takes it away from its path.
- */
-export type CarrierTable = ReturnType<typeof makeCarrierTable>;
+/** One skb's life on one node: which pointer, which packet, where it was seen last, and whose path it carries. */
+export type CarrierTable = Records;
 
-/** @param capacity carriers for which there is room from the start, a power of two */
-export function makeCarrierTable(capacity: number) {
-	const records = makeRecords(SIZE, CarrierAt.next, capacity);
-	const index = { buckets: new Uint32Array(capacity * 2) };
-	let mask = capacity * 2 - 1;
-	return Object.assign(records, { find, likely, add, remove });
-
-	/** 0: none. */
-	function find(source: number, low: number, high: number): number {
-		let id = index.buckets[bucketOf(source, low, high)] as number;
-		while (id !== 0) {
-			if (
-				records.words[id | CarrierAt.low] === low &&
-				records.words[id | CarrierAt.high] === high &&
-				records.words[id | CarrierAt.source] === source
-			)
-				return id;
-			id = records.words[id | CarrierAt.next] as number;
-		}
-		return 0;
-	}
-
-	/** The newest carrier of the bucket: the one, or another. */
-	function likely(source: number, low: number, high: number): number {
-		return index.buckets[bucketOf(source, low, high)] as number;
-	}
-
-	/** A new carrier for a pointer that has none; the caller sets what is not a parameter, `sibling` included. */
-	function add(source: number, low: number, high: number): number {
-		const before = records.capacity;
-		const id = take(records);
-		if (records.capacity !== before) enlarge(id);
-		records.words[id | CarrierAt.source] = source;
-		records.words[id | CarrierAt.low] = low;
-		records.words[id | CarrierAt.high] = high;
-		chain(id, bucketOf(source, low, high));
-		return id;
-	}
-
-	/** Forgets the pointer. Unlinking from the path is the caller's. */
-	function remove(id: number): void {
-		const bucket = bucketAt(id);
-		let at = index.buckets[bucket] as number;
-		if (at === id) index.buckets[bucket] = records.words[id | CarrierAt.next] as number;
-		else {
-			while (records.words[at | CarrierAt.next] !== id) at = records.words[at | CarrierAt.next] as number;
-			records.words[at | CarrierAt.next] = records.words[id | CarrierAt.next] as number;
-		}
-		giveBack(records, id);
-	}
-
-	function chain(id: number, bucket: number): void {
-		records.words[id | CarrierAt.next] = index.buckets[bucket] as number;
-		index.buckets[bucket] = id;
-	}
-
-	function bucketAt(id: number): number {
-		return bucketOf(
-			records.words[id | CarrierAt.source] as number,
-			records.words[id | CarrierAt.low] as number,
-			records.words[id | CarrierAt.high] as number,
-		);
-	}
-
-	function bucketOf(source: number, low: number, high: number): number {
-		const mixed = Math.imul(low ^ (low >>> 16) ^ (source << 7), 0x7feb352d) ^ high;
-		return (mixed ^ (mixed >>> 15)) & mask;
-	}
-
-	/** All were in use before `newest` was taken: the chains are made anew, of all that there were. */
-	function enlarge(newest: number): void {
-		index.buckets = new Uint32Array(records.capacity * 2);
-		mask = records.capacity * 2 - 1;
-		for (let id = SIZE; id < newest; id += SIZE) chain(id, bucketAt(id));
-	}
+export function makeCarrierTable(capacity: number): CarrierTable {
+	return makeRecords(SIZE, CarrierAt.next, capacity);
 }

@@ -1,4 +1,5 @@
 import { verdictIndex } from "./judgement.js";
+import { areEqual } from "./key.js";
 import type { OpenPaths } from "./open-paths.js";
 import { Mark, PathAt, PathF64 } from "./path-table.js";
 import type { Workshop } from "./workshop.js";
@@ -56,13 +57,9 @@ export function makeEquals(shop: Workshop, open: OpenPaths) {
 		}
 	}
 
-	/** By their keys, in either direction. */
+	/** In either direction. */
 	function areAlike(path: number, other: number): boolean {
-		const { signed } = paths;
-		return (
-			signed[path | PathAt.keyA] === signed[other | PathAt.keyA] &&
-			signed[path | PathAt.keyB] === signed[other | PathAt.keyB]
-		);
+		return areEqual(paths, path, other);
 	}
 
 	/** Did what left at `now` perhaps arrive where the path was taken for arriving, as wrong as the clocks may be? */

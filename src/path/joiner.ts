@@ -23,6 +23,7 @@ import { type Merge, makeMerge } from "./merge.js";
 import { DEFAULT_LIMITS, type Limits } from "./options.js";
 import { makePathTable, PathAt, State } from "./path-table.js";
 import { type PathSink, PathView, type Tables } from "./path-view.js";
+import { makePointerIndex } from "./pointer-index.js";
 import { makeRangeIndex, type RangeIndex } from "./range-index.js";
 import { RecentKeys } from "./recent-keys.js";
 import { RecentPaths } from "./recent-paths.js";
@@ -119,13 +120,16 @@ export class Joiner implements SourceSink {
 		const tables = { paths, hops, hooks, tuples, outers };
 		this.#tables = tables;
 		const window = makeWindow();
+		const carriers = makeCarrierTable(INITIAL_PATHS);
+		const sight = new Sight(window.rows);
 		const workshop: Workshop = {
 			...tables,
-			sight: new Sight(window.rows),
+			sight,
 			alarm,
-			carriers: makeCarrierTable(INITIAL_PATHS),
+			carriers,
+			pointers: makePointerIndex(carriers),
 			facts: this.#facts,
-			keys: makeKeyIndex(paths, INITIAL_PATHS),
+			keys: makeKeyIndex(paths, sight, INITIAL_PATHS),
 			ranges: this.#ranges,
 			recent: new RecentKeys(),
 			recentAt: new RecentPaths(),

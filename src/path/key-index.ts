@@ -1,4 +1,6 @@
+import { areEqual, isKeyOf, keyHash } from "./key.js";
 import { Mark, PathAt, type PathTable } from "./path-table.js";
+import type { Sight } from "./sight.js";
 
 /**
  * Open paths by their packet's fingerprint, for where the pointer cannot follow. Packets that are equal in every field
@@ -10,17 +12,24 @@ import { Mark, PathAt, type PathTable } from "./path-table.js";
 export type KeyIndex = ReturnType<typeof makeKeyIndex>;
 
 /** @param capacity groups for which there is room from the start, a power of two */
-export function makeKeyIndex(paths: PathTable, capacity: number) {
+export function makeKeyIndex(paths: PathTable, sight: Sight, capacity: number) {
 	const index = { buckets: new Uint32Array(capacity) };
-	let mask = capacity - 1;
 	let groups = 0;
-	return { find, add, remove };
+	return { find, findEqual, add, remove };
 
-	/** The path that was opened first among those with this key; 0: none. The others follow by `sameNext`. */
-	function find(keyA: number, keyB: number): number {
-		let head = index.buckets[keyA & mask] as number;
-		while (head !== 0 && (paths.signed[head | PathAt.keyA] !== keyA || paths.signed[head | PathAt.keyB] !== keyB))
+	/** The path that was opened first among those with the sighting's packet; 0: none. The others follow by `sameNext`. */
+	function find(): number {
+		const hash = keyHash(sight);
+		let head = index.buckets[bucketOf(hash)] as number;
+		while (head !== 0 && (paths.signed[head | PathAt.keyHash] !== hash || !isKeyOf(paths, head, sight)))
 			head = paths.words[head | PathAt.groupNext] as number;
+		return head;
+	}
+
+	/** The one that was opened first among those with the packet of a path that has a key. */
+	function findEqual(path: number): number {
+		let head = index.buckets[bucketAt(path)] as number;
+		while (head !== 0 && !areEqual(paths, head, path)) head = paths.words[head | PathAt.groupNext] as number;
 		return head;
 	}
 
@@ -28,7 +37,7 @@ export function makeKeyIndex(paths: PathTable, capacity: number) {
 	function add(path: number): void {
 		paths.words[path | PathAt.marks] = (paths.words[path | PathAt.marks] as number) | Mark.keyed;
 		paths.words[path | PathAt.sameNext] = 0;
-		const head = find(paths.signed[path | PathAt.keyA] as number, paths.signed[path | PathAt.keyB] as number);
+		const head = findEqual(path);
 		if (head !== 0) {
 			const tail = paths.words[head | PathAt.groupTail] as number;
 			paths.words[tail | PathAt.sameNext] = path;
@@ -40,11 +49,11 @@ export function makeKeyIndex(paths: PathTable, capacity: number) {
 		}
 		paths.words[path | PathAt.samePrevious] = 0;
 		paths.words[path | PathAt.groupTail] = path;
-		const bucket = (paths.signed[path | PathAt.keyA] as number) & mask;
+		const bucket = bucketAt(path);
 		paths.words[path | PathAt.groupNext] = index.buckets[bucket] as number;
 		index.buckets[bucket] = path;
 		groups++;
-		if (groups > mask) grow();
+		if (groups === index.buckets.length) grow();
 	}
 
 	function remove(path: number): void {
@@ -54,11 +63,7 @@ export function makeKeyIndex(paths: PathTable, capacity: number) {
 		if (previous !== 0) {
 			paths.words[previous | PathAt.sameNext] = next;
 			if (next !== 0) paths.words[next | PathAt.samePrevious] = previous;
-			else
-				paths.words[
-					find(paths.signed[path | PathAt.keyA] as number, paths.signed[path | PathAt.keyB] as number) +
-						PathAt.groupTail
-				] = previous;
+			else paths.words[findEqual(path) | PathAt.groupTail] = previous;
 			return;
 		}
 		const follower = paths.words[path | PathAt.groupNext] as number;
@@ -75,7 +80,7 @@ export function makeKeyIndex(paths: PathTable, capacity: number) {
 
 	/** Whoever points to the head of a group points to `to` from now on. */
 	function relink(head: number, to: number): void {
-		const bucket = (paths.signed[head | PathAt.keyA] as number) & mask;
+		const bucket = bucketAt(head);
 		let at = index.buckets[bucket] as number;
 		if (at === head) {
 			index.buckets[bucket] = to;
@@ -85,14 +90,21 @@ export function makeKeyIndex(paths: PathTable, capacity: number) {
 		paths.words[at | PathAt.groupNext] = to;
 	}
 
+	function bucketAt(path: number): number {
+		return bucketOf(paths.signed[path | PathAt.keyHash] as number);
+	}
+
+	function bucketOf(hash: number): number {
+		return hash & (index.buckets.length - 1);
+	}
+
 	function grow(): void {
 		const old = index.buckets;
 		index.buckets = new Uint32Array(old.length * 2);
-		mask = index.buckets.length - 1;
 		for (let head of old) {
 			while (head !== 0) {
 				const next = paths.words[head | PathAt.groupNext] as number;
-				const bucket = (paths.signed[head | PathAt.keyA] as number) & mask;
+				const bucket = bucketAt(head);
 				paths.words[head | PathAt.groupNext] = index.buckets[bucket] as number;
 				index.buckets[bucket] = head;
 				head = next;

@@ -1,29 +1,29 @@
 import { type Sightings, TcpFlag } from "../packet/sightings.js";
 import { PathAt, type PathTable, segmentsOf } from "./path-table.js";
+import { PacketAt, type Records } from "./records.js";
 import type { Sight } from "./sight.js";
 import { Kind } from "./tuple-facts.js";
 
 /**
- * What neither NAT, routing nor encapsulation changes in a packet, compared field by field, or as a key of 64 bits in
- * two signed words where it must be looked up: equal packets have equal keys, others differ but for 2^-64. Segment sizes
- * are left out: a wire may change them and leave the packet.
+ * What neither NAT, routing nor encapsulation changes in a packet, compared field by field; as a hash of 32 bits where it
+ * must be looked up, and as a fingerprint of 64 where it must be remembered: equal packets have equal ones, others differ
+ * but for 2^-64. Segment sizes are left out: a wire may change them and leave the packet.
  */
 
 /** ECN's echo bits are the peers' own; everything else stays from hook to hook. */
-export const STEADY_SHAPE = ~(TcpFlag.ece | TcpFlag.cwr);
+const STEADY_SHAPE = ~(TcpFlag.ece | TcpFlag.cwr);
 
-/** Does the path's packet equal the sighting's in every field? */
-export function isSamePacket(paths: PathTable, path: number, pathKind: number, sight: Sight): boolean {
-	const { rows, i, kind } = sight;
+/** Does the packet of a path, or of a carrier, equal the sighting's in every field? @param otherKind of its tuple */
+export function isSamePacket({ words }: Records, id: number, otherKind: number, { rows, i, kind }: Sight): boolean {
 	return (
-		paths.words[path | PathAt.ipId] === rows.ipId[i] &&
-		paths.words[path | PathAt.sequence] === rows.sequence[i] &&
-		paths.words[path | PathAt.payload] === rows.payload[i] &&
-		paths.words[path | PathAt.acknowledgement] === rows.acknowledgement[i] &&
-		paths.words[path | PathAt.tsval] === rows.tsval[i] &&
-		(((paths.words[path | PathAt.shape] as number) ^ shapeOf(rows, i)) & STEADY_SHAPE) === 0 &&
-		(paths.words[path | PathAt.hash] === rows.hash[i] || (kind & Kind.icmpError) !== 0) &&
-		((pathKind ^ kind) & Kind.packet) === 0
+		words[id | PacketAt.ipId] === rows.ipId[i] &&
+		words[id | PacketAt.sequence] === rows.sequence[i] &&
+		words[id | PacketAt.payload] === rows.payload[i] &&
+		words[id | PacketAt.acknowledgement] === rows.acknowledgement[i] &&
+		words[id | PacketAt.tsval] === rows.tsval[i] &&
+		(((words[id | PacketAt.shape] as number) ^ shapeOf(rows, i)) & STEADY_SHAPE) === 0 &&
+		(words[id | PacketAt.hash] === rows.hash[i] || (kind & Kind.icmpError) !== 0) &&
+		((otherKind ^ kind) & Kind.packet) === 0
 	);
 }
 
@@ -42,32 +42,100 @@ export function shapeOf(rows: Sightings, i: number): number {
 	return (rows.tcpFlags[i] as number) | ((rows.window[i] as number) << 8);
 }
 
-/** The fields of a sighting as a path keeps them, in place. */
-export function setPacket(paths: PathTable, path: number, sight: Sight): void {
-	const { rows, i } = sight;
-	paths.words[path | PathAt.ipId] = rows.ipId[i] as number;
-	paths.words[path | PathAt.sequence] = rows.sequence[i] as number;
-	paths.words[path | PathAt.payload] = rows.payload[i] as number;
-	paths.words[path | PathAt.acknowledgement] = rows.acknowledgement[i] as number;
-	paths.words[path | PathAt.tsval] = rows.tsval[i] as number;
-	paths.words[path | PathAt.shape] = shapeOf(rows, i);
-	paths.words[path | PathAt.hash] = rows.hash[i] as number;
+/** The fields of a sighting as a path keeps them, or a carrier, in place. */
+export function setPacket({ words }: Records, id: number, { rows, i }: Sight): void {
+	words[id | PacketAt.ipId] = rows.ipId[i] as number;
+	words[id | PacketAt.sequence] = rows.sequence[i] as number;
+	words[id | PacketAt.payload] = rows.payload[i] as number;
+	words[id | PacketAt.acknowledgement] = rows.acknowledgement[i] as number;
+	words[id | PacketAt.tsval] = rows.tsval[i] as number;
+	words[id | PacketAt.shape] = shapeOf(rows, i);
+	words[id | PacketAt.hash] = rows.hash[i] as number;
 }
 
-/** Sets the key of a path from its fields. @param kind of its tuple */
+/** Are the packets of two keyed paths equal in every field? */
+export function areEqual({ words }: PathTable, a: number, b: number): boolean {
+	return (
+		words[a | PathAt.keyId] === words[b | PathAt.keyId] &&
+		words[a | PathAt.sequence] === words[b | PathAt.sequence] &&
+		words[a | PathAt.payload] === words[b | PathAt.payload] &&
+		words[a | PathAt.acknowledgement] === words[b | PathAt.acknowledgement] &&
+		words[a | PathAt.tsval] === words[b | PathAt.tsval] &&
+		(((words[a | PathAt.shape] as number) ^ (words[b | PathAt.shape] as number)) & STEADY_SHAPE) === 0 &&
+		words[a | PathAt.keyContent] === words[b | PathAt.keyContent]
+	);
+}
+
+/** Is the packet of a keyed path the sighting's? */
+export function isKeyOf({ words }: PathTable, path: number, { rows, i, kind }: Sight): boolean {
+	return (
+		words[path | PathAt.keyId] === keyId(rows.ipId[i] as number, kind) &&
+		words[path | PathAt.sequence] === rows.sequence[i] &&
+		words[path | PathAt.payload] === rows.payload[i] &&
+		words[path | PathAt.acknowledgement] === rows.acknowledgement[i] &&
+		words[path | PathAt.tsval] === rows.tsval[i] &&
+		(((words[path | PathAt.shape] as number) ^ shapeOf(rows, i)) & STEADY_SHAPE) === 0 &&
+		words[path | PathAt.keyContent] === contentOf(rows.hash[i] as number, kind)
+	);
+}
+
+/** Makes it a keyed path, from its fields. @param kind of its tuple */
 export function setKey(paths: PathTable, path: number, kind: number): void {
+	const id = keyId(paths.words[path | PathAt.ipId] as number, kind);
+	const content = contentOf(paths.words[path | PathAt.hash] as number, kind);
+	paths.words[path | PathAt.keyId] = id;
+	paths.words[path | PathAt.keyContent] = content;
+	paths.signed[path | PathAt.keyHash] = mix(
+		paths.words[path | PathAt.sequence] as number,
+		paths.words[path | PathAt.acknowledgement] as number,
+		content,
+		id,
+		paths.words[path | PathAt.payload] as number,
+	);
+}
+
+/** Signed; that of a keyed path with an equal packet is the same. */
+export function keyHash({ rows, i, kind }: Sight): number {
+	return mix(
+		rows.sequence[i] as number,
+		rows.acknowledgement[i] as number,
+		contentOf(rows.hash[i] as number, kind),
+		keyId(rows.ipId[i] as number, kind),
+		rows.payload[i] as number,
+	);
+}
+
+/** Sets the fingerprint of a keyed path. */
+export function setFingerprint(paths: PathTable, path: number): void {
 	const sequence = paths.words[path | PathAt.sequence] as number;
 	const acknowledgement = paths.words[path | PathAt.acknowledgement] as number;
 	const tsval = paths.words[path | PathAt.tsval] as number;
-	const hash = (kind & Kind.icmpError) === 0 ? (paths.words[path | PathAt.hash] as number) : 0;
-	const id = (paths.words[path | PathAt.ipId] as number) ^ (kind << 16);
+	const content = paths.words[path | PathAt.keyContent] as number;
+	const id = paths.words[path | PathAt.keyId] as number;
 	const payload = paths.words[path | PathAt.payload] as number;
 	const shape = (paths.words[path | PathAt.shape] as number) & STEADY_SHAPE;
-	paths.signed[path | PathAt.keyA] = mixA(sequence, acknowledgement, tsval, hash, id, payload, shape);
-	paths.signed[path | PathAt.keyB] = mixB(sequence, acknowledgement, tsval, hash, id, payload, shape);
+	paths.signed[path | PathAt.printA] = mixA(sequence, acknowledgement, tsval, content, id, payload, shape);
+	paths.signed[path | PathAt.printB] = mixB(sequence, acknowledgement, tsval, content, id, payload, shape);
 }
 
-export function mixA(
+/** The IP ID, and what the tuple has that no NAT changes. */
+function keyId(ipId: number, kind: number): number {
+	return (ipId ^ (kind << 16)) >>> 0;
+}
+
+/** ICMP's errors quote headers, which NAT rewrites. */
+function contentOf(hash: number, kind: number): number {
+	return (kind & Kind.icmpError) === 0 ? hash : 0;
+}
+
+function mix(sequence: number, acknowledgement: number, content: number, id: number, payload: number): number {
+	let sum = Math.imul(sequence ^ content, 0x85ebca6b);
+	sum = (sum + Math.imul(acknowledgement ^ (payload << 8), 0x165667b1)) | 0;
+	sum = (sum + Math.imul(id, 0x9e3779b1)) | 0;
+	return sum ^ (sum >>> 15);
+}
+
+function mixA(
 	sequence: number,
 	acknowledgement: number,
 	tsval: number,
@@ -87,7 +155,7 @@ export function mixA(
 	return sum ^ (sum >>> 15);
 }
 
-export function mixB(
+function mixB(
 	sequence: number,
 	acknowledgement: number,
 	tsval: number,

@@ -1,7 +1,7 @@
 import { EventFlag, Family } from "../packet/sightings.js";
 import { Next } from "./due-cache.js";
 import { Rank } from "./hook-table.js";
-import { setKey } from "./key.js";
+import { setFingerprint, setKey } from "./key.js";
 import { gsoSizeOf, Mark, PathAt, segmentsOf } from "./path-table.js";
 import { Protocol } from "./protocols.js";
 import type { Workshop } from "./workshop.js";
@@ -100,9 +100,10 @@ export function makeListing(shop: Workshop, repeated: (path: number) => void) {
 	/** Remembers packets that have nothing of their own, so that equal ones know of each other even when one is gone. */
 	function noteWeak(path: number, protocol: number): void {
 		if (isStrong(path, protocol)) return;
+		setFingerprint(paths, path);
 		const seen = recent.note(
-			paths.signed[path | PathAt.keyA] as number,
-			paths.signed[path | PathAt.keyB] as number,
+			paths.signed[path | PathAt.printA] as number,
+			paths.signed[path | PathAt.printB] as number,
 			sight.now,
 			limits.suspectNs,
 		);

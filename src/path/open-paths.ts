@@ -40,6 +40,7 @@ export function makeOpenPaths(shop: Workshop) {
 		ordered,
 		orphans,
 		paths,
+		pointers,
 		ranges,
 		rings,
 		sight,
@@ -151,7 +152,7 @@ export function makeOpenPaths(shop: Workshop) {
 	/** The sighting's pointer carries this path from now on. Returns the carrier. */
 	function carry(path: number): number {
 		const { rows, i, hook } = sight;
-		const carrier = sight.vacant || carriers.add(sight.source, rows.skbLow[i] as number, rows.skbHigh[i] as number);
+		const carrier = sight.vacant || pointers.add(sight.source, rows.skbLow[i] as number, rows.skbHigh[i] as number);
 		sight.vacant = 0;
 		const sibling = paths.words[path | PathAt.carrier] as number;
 		carriers.words[carrier | CarrierAt.path] = path;
@@ -173,8 +174,7 @@ export function makeOpenPaths(shop: Workshop) {
 	function carryPart(path: number): void {
 		const carrier = carry(path);
 		carriers.words[carrier | CarrierAt.whole] = 0;
-		carriers.signed[carrier | CarrierAt.keyA] = sight.keyA;
-		carriers.signed[carrier | CarrierAt.keyB] = sight.keyB;
+		setPacket(carriers, carrier, sight);
 	}
 
 	/** The carrier's packet is seen further on. */
@@ -204,7 +204,7 @@ export function makeOpenPaths(shop: Workshop) {
 	/** The pointer carries nothing any more. */
 	function dropCarrier(carrier: number): void {
 		unload(carrier);
-		carriers.remove(carrier);
+		pointers.remove(carrier);
 	}
 
 	/** Takes the carrier from its path. A closed path that nothing carries any more is forgotten. */
@@ -415,7 +415,7 @@ export function makeOpenPaths(shop: Workshop) {
 			rings[ringOf(paths.words[path | PathAt.closedAt] as number)]?.forget(path);
 		for (let carrier = paths.words[path | PathAt.carrier] as number; carrier !== 0; ) {
 			const next = carriers.words[carrier | CarrierAt.sibling] as number;
-			carriers.remove(carrier);
+			pointers.remove(carrier);
 			carrier = next;
 		}
 		release(path);

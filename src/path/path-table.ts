@@ -60,12 +60,12 @@ export const enum PathAt {
 	subscribers = 14,
 	/** Index into VERDICTS, once closed. */
 	verdict = 15,
+	/** The next seven as PacketAt has them. */
 	ipId = 16,
 	sequence = 17,
 	payload = 18,
 	acknowledgement = 19,
 	tsval = 20,
-	/** TCP flags | window << 8. */
 	shape = 21,
 	hash = 22,
 	length = 23,
@@ -80,9 +80,9 @@ export const enum PathAt {
 	newer = 30,
 	/** Its place in a ring of closed paths, and which: see ClosedRing. */
 	closedAt = 31,
-	/** Signed. */
-	keyA = 32,
-	keyB = 33,
+	/** Of a keyed path, see key.ts. Signed. */
+	keyHash = 32,
+	keyId = 33,
 	/** Same key, in order of opening. */
 	sameNext = 34,
 	samePrevious = 35,
@@ -96,6 +96,10 @@ export const enum PathAt {
 	unit = 40,
 	/** Bytes behind the IP header that a hop has to see of a datagram, when fragments told; 0: unknown. */
 	total = 41,
+	/** See key.ts; the last two signed, and of paths alone that have nothing of their own. */
+	keyContent = 42,
+	printA = 43,
+	printB = 44,
 }
 const SIZE = 64;
 

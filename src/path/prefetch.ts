@@ -17,7 +17,7 @@ const FEW_TUPLES = 1024;
 export type Prefetch = ReturnType<typeof makePrefetch>;
 
 export function makePrefetch(shop: Workshop) {
-	const { carriers, facts, hops, paths, sight, tuples } = shop;
+	const { carriers, facts, hops, paths, pointers, sight, tuples } = shop;
 	const { rows } = sight;
 	const ids = new Uint32Array(WARM_ROWS);
 	/** Of all that was read: without a use the compiler would leave the reads out. */
@@ -29,7 +29,7 @@ export function makePrefetch(shop: Workshop) {
 		if (carriers.last <= FEW_CARRIERS * carriers.size && tuples.used <= FEW_TUPLES) return;
 		let sum = 0;
 		for (let i = from; i < to; i++) {
-			ids[i & LAST] = carriers.likely(source, rows.skbLow[i] as number, rows.skbHigh[i] as number);
+			ids[i & LAST] = pointers.likely(source, rows.skbLow[i] as number, rows.skbHigh[i] as number);
 			sum ^= facts.words[((rows.tuple[i] as number) << TupleSize.shift) | TupleAt.kind] as number;
 		}
 		for (let i = from; i < to; i++)

@@ -1,3 +1,15 @@
+/** Where the fields of a packet stand in the records of those that have one. */
+export const enum PacketAt {
+	ipId = 16,
+	sequence = 17,
+	payload = 18,
+	acknowledgement = 19,
+	tsval = 20,
+	/** TCP flags | window << 8. */
+	shape = 21,
+	hash = 22,
+}
+
 /**
  * Records of one size side by side in one block of memory. The members of a record share cache lines and one bound to be
  * checked against, where columns have a line and a bound each.

@@ -1,6 +1,4 @@
 import type { Sightings } from "../packet/sightings.js";
-import { mixA, mixB, STEADY_SHAPE, shapeOf } from "./key.js";
-import { Kind } from "./tuple-facts.js";
 
 /** The sighting that is being read: its row, and what was worked out of it. One object for all rows. */
 export class Sight {
@@ -18,42 +16,9 @@ export class Sight {
 	kind = 0;
 	/** A carrier of its pointer that lost its path and waits for this sighting's; 0: none. */
 	vacant = 0;
-	#keyed = false;
-	#keyA = 0;
-	#keyB = 0;
 
 	constructor(rows: Sightings) {
 		this.rows = rows;
-	}
-
-	/** Shows the next row; the caller sets the other fields. */
-	show(i: number): void {
-		this.i = i;
-		this.#keyed = false;
-	}
-
-	/** What identifies its packet: see key.ts. Most rows are placed without. */
-	get keyA(): number {
-		if (!this.#keyed) this.#makeKey();
-		return this.#keyA;
-	}
-	get keyB(): number {
-		if (!this.#keyed) this.#makeKey();
-		return this.#keyB;
-	}
-
-	#makeKey(): void {
-		const { rows, i, kind } = this;
-		const sequence = rows.sequence[i] as number;
-		const acknowledgement = rows.acknowledgement[i] as number;
-		const tsval = rows.tsval[i] as number;
-		const hash = (kind & Kind.icmpError) === 0 ? (rows.hash[i] as number) : 0;
-		const id = (rows.ipId[i] as number) ^ (kind << 16);
-		const payload = rows.payload[i] as number;
-		const shape = shapeOf(rows, i) & STEADY_SHAPE;
-		this.#keyA = mixA(sequence, acknowledgement, tsval, hash, id, payload, shape);
-		this.#keyB = mixB(sequence, acknowledgement, tsval, hash, id, payload, shape);
-		this.#keyed = true;
 	}
 
 	get protocol(): number {

@@ -13,6 +13,7 @@ import type { KeyIndex } from "./key-index.js";
 import type { Losses } from "./losses.js";
 import type { Limits } from "./options.js";
 import type { PathSink, PathView, Tables } from "./path-view.js";
+import type { PointerIndex } from "./pointer-index.js";
 import type { RangeIndex } from "./range-index.js";
 import type { RecentKeys } from "./recent-keys.js";
 import type { RecentPaths } from "./recent-paths.js";
@@ -26,6 +27,7 @@ export interface Workshop extends Tables {
 	/** Of all that waits here. */
 	readonly alarm: Alarm;
 	readonly carriers: CarrierTable;
+	readonly pointers: PointerIndex;
 	readonly facts: TupleFacts;
 	readonly keys: KeyIndex;
 	readonly ranges: RangeIndex;
