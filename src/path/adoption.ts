@@ -1,10 +1,10 @@
 import { CarrierAt } from "./carrier-table.js";
-import { highBits, lowBits, unitsOf } from "./coverage.js";
+import { highBits, lowBits } from "./coverage.js";
 import { Next } from "./due-cache.js";
 import { allocateHop, HopAt, HopF64 } from "./hop-table.js";
 import { isOtherSegment, setFingerprint } from "./key.js";
 import type { OpenPaths } from "./open-paths.js";
-import { Mark, PathAt, PathF64, State, segmentsOf } from "./path-table.js";
+import { Mark, PathAt, PathF64, protocolOf, State, segmentsOf } from "./path-table.js";
 import { Protocol } from "./protocols.js";
 import type { Workshop } from "./workshop.js";
 
@@ -86,7 +86,7 @@ export function makeAdoption(shop: Workshop, open: OpenPaths) {
 		const alone = isAlone(orphan, path) || isAlone(path, orphan);
 		if (alone && !isRepeated(path)) noteCrossing(path, orphan);
 		else open.mark(path, Mark.order);
-		open.crossed(path, facts.kind(paths.words[path | PathAt.tuple] as number) & 0xff);
+		open.crossed(path, protocolOf(paths, path));
 		open.mark(path, Mark.manifold | (marks & (Mark.order | Mark.ambiguous | Mark.flooded)));
 		hops.words[(paths.words[path | PathAt.lastHop] as number) | HopAt.next] = paths.words[
 			orphan | PathAt.firstHop
@@ -157,8 +157,7 @@ export function makeAdoption(shop: Workshop, open: OpenPaths) {
 
 	function isPart(path: number, orphan: number): boolean {
 		if (!fits(path, orphan, false)) return false;
-		if ((facts.kind(paths.words[path | PathAt.tuple] as number) & 0xff) !== Protocol.tcp)
-			return paths.words[path | PathAt.ipId] !== 0;
+		if (protocolOf(paths, path) !== Protocol.tcp) return paths.words[path | PathAt.ipId] !== 0;
 		if (paths.words[path | PathAt.tsval] !== paths.words[orphan | PathAt.tsval]) return false;
 		const [segments, ipId] = [segmentsOf(paths, orphan), paths.words[orphan | PathAt.ipId]];
 		return !isOtherSegment(paths, path, segments, ipId as number);
@@ -229,7 +228,7 @@ export function makeAdoption(shop: Workshop, open: OpenPaths) {
 	function coverUnits(path: number, hop: number, from: number, to: number): void {
 		const low = ((hops.words[hop | HopAt.coverLow] as number) | lowBits(from, to)) >>> 0;
 		const high = ((hops.words[hop | HopAt.coverHigh] as number) | highBits(from, to)) >>> 0;
-		const units = unitsOf(paths.words[path | PathAt.rangeSpan] as number, paths.words[path | PathAt.unit] as number);
+		const units = paths.words[path | PathAt.units] as number;
 		const complete = low === lowBits(0, units) && high === highBits(0, units);
 		hops.words[hop | HopAt.coverLow] = complete ? 0xffffffff : low;
 		hops.words[hop | HopAt.coverHigh] = complete ? 0xffffffff : high;

@@ -227,7 +227,10 @@ export function makeByDatagram(shop: Workshop, open: OpenPaths) {
 			paths.words[datagram.path | PathAt.payload] =
 				(hops.words[hop | HopAt.leadingBytes] as number) - (HEADER_BYTES[datagram.protocol] ?? 0);
 			paths.words[datagram.path | PathAt.length] = hops.words[hop | HopAt.bytes] as number;
-			if (offset === 0) paths.words[datagram.path | PathAt.tuple] = sight.tuple;
+			if (offset === 0) {
+				paths.words[datagram.path | PathAt.tuple] = sight.tuple;
+				paths.words[datagram.path | PathAt.kind] = sight.kind;
+			}
 		}
 	}
 

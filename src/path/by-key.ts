@@ -121,7 +121,7 @@ export function makeByKey(shop: Workshop, open: OpenPaths) {
 	}
 
 	function isSamePacket(path: number): boolean {
-		return isEqual(paths, path, facts.kind(paths.words[path | PathAt.tuple] as number), sight);
+		return isEqual(paths, path, paths.words[path | PathAt.kind] as number, sight);
 	}
 
 	/** Can the path, last seen elsewhere, have come to this hook? */

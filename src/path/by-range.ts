@@ -1,4 +1,4 @@
-import { highBits, lowBits, unitsOf } from "./coverage.js";
+import { highBits, lowBits } from "./coverage.js";
 import { Next } from "./due-cache.js";
 import { HopAt, HopF64 } from "./hop-table.js";
 import { isOtherSegment } from "./key.js";
@@ -21,8 +21,12 @@ export function makeByRange(shop: Workshop, open: OpenPaths) {
 	/** Range of the sighting at hand. */
 	let start = 0;
 	let span = 0;
+	/** A path, its hop here (0: none yet), and which units of its range the sighting holds: [from, to). 0: none. */
+	let measured = 0;
+	let hop = 0;
+	let from = 0;
+	let to = 0;
 	return { join };
-	/** Range of the sighting at hand. */
 
 	/** @param carried the sighting's pointer has a carrier */
 	function join(carried: boolean): boolean {
@@ -32,6 +36,7 @@ export function makeByRange(shop: Workshop, open: OpenPaths) {
 		const root = facts.root(sight.tuple);
 		if (ranges.count(root) === 0) return false;
 		setRange();
+		measured = 0;
 		const count = choose(ranges.overlapping(root, start, span));
 		if (count === 0) return false;
 		const { found } = ranges;
@@ -69,12 +74,15 @@ export function makeByRange(shop: Workshop, open: OpenPaths) {
 	}
 
 	function mayBePart(path: number): boolean {
-		const hop = open.hopAt(path, sight.hook, 0);
 		if (sight.protocol === Protocol.tcp) {
 			if (paths.words[path | PathAt.tsval] !== sight.tsval) return false;
 			if (isOtherSegment(paths, path, sight.segments, sight.ipId)) return false;
-		} else if (!isDatagramPart(path, hop)) return false;
-		if (hop !== 0) return hasRoom(path, hop);
+			measure(path);
+		} else {
+			measure(path);
+			if (!isDatagramPart(path)) return false;
+		}
+		if (hop !== 0) return hasRoom();
 		const lastHop = paths.words[path | PathAt.lastHop] as number;
 		const last = hops.words[lastHop | HopAt.hook] as number;
 		if (hooks.source[last] !== sight.source) {
@@ -86,12 +94,12 @@ export function makeByRange(shop: Workshop, open: OpenPaths) {
 	}
 
 	/** Segments of UDP have the size that the socket asked for, the last one less. */
-	function isDatagramPart(path: number, hop: number): boolean {
+	function isDatagramPart(path: number): boolean {
 		const numbered = paths.words[path | PathAt.ipId] !== 0;
 		if (!numbered && sight.ipId !== 0) return false;
 		const gsoSize = gsoSizeOf(paths, path);
 		if (sight.segments > 1) return sight.gsoSize === gsoSize;
-		const place = numbered ? (sight.ipId - (paths.words[path | PathAt.ipId] as number)) & 0xffff : unitsSeen(hop);
+		const place = numbered ? (sight.ipId - (paths.words[path | PathAt.ipId] as number)) & 0xffff : unitsSeen();
 		const isLast = place === segmentsOf(paths, path) - 1;
 		return sight.payload === (isLast ? (paths.words[path | PathAt.payload] as number) - place * gsoSize : gsoSize);
 	}
@@ -140,10 +148,8 @@ export function makeByRange(shop: Workshop, open: OpenPaths) {
 		return ahead < (words[a | PathAt.rangeSpan] as number) && ahead + (words[b | PathAt.rangeSpan] as number) > 0;
 	}
 
-	/** Has the hop not seen all of these units yet? */
-	function hasRoom(path: number, hop: number): boolean {
-		const from = fromUnit(path, hop);
-		const to = toUnit(path, from);
+	/** Has the hop not seen all of the units yet? */
+	function hasRoom(): boolean {
 		const low = lowBits(from, to);
 		const high = highBits(from, to);
 		return (
@@ -152,19 +158,19 @@ export function makeByRange(shop: Workshop, open: OpenPaths) {
 		);
 	}
 
-	/** First unit of the path that the sighting holds. @param hop 0: the path has none here yet */
-	function fromUnit(path: number, hop: number): number {
-		if (isUnnumbered(path)) return unitsSeen(hop);
-		const ahead = (start - (paths.words[path | PathAt.rangeStart] as number)) | 0;
-		return ahead <= 0 ? 0 : Math.floor(ahead / (paths.words[path | PathAt.unit] as number));
-	}
-
-	/** The unit behind the last that it holds. */
-	function toUnit(path: number, from: number): number {
+	function measure(path: number): void {
+		measured = path;
+		hop = open.hopAt(path, sight.hook, 0);
+		if (isUnnumbered(path)) {
+			from = unitsSeen();
+			to = from + 1;
+			return;
+		}
 		const unit = paths.words[path | PathAt.unit] as number;
-		if (isUnnumbered(path)) return from + 1;
 		const ahead = (start - (paths.words[path | PathAt.rangeStart] as number)) | 0;
-		return Math.ceil(Math.min(paths.words[path | PathAt.rangeSpan] as number, ahead + span) / unit);
+		const behind = Math.min(paths.words[path | PathAt.rangeSpan] as number, ahead + span);
+		from = ahead <= 0 ? 0 : (ahead / unit) | 0;
+		to = ((behind + unit - 1) / unit) | 0;
 	}
 
 	/** UDP GSO without IP IDs: its segments come in order. */
@@ -176,15 +182,13 @@ export function makeByRange(shop: Workshop, open: OpenPaths) {
 		);
 	}
 
-	function unitsSeen(hop: number): number {
+	function unitsSeen(): number {
 		return hop === 0 ? 0 : (hops.words[hop | HopAt.packets] as number);
 	}
 
 	/** Adds the sighting to the path's hop here; returns whether that has seen the whole range now. */
 	function cover(path: number): boolean {
-		let hop = open.hopAt(path, sight.hook, 0);
-		const from = fromUnit(path, hop);
-		const to = toUnit(path, from);
+		if (path !== measured) measure(path);
 		if (isUnnumbered(path)) open.mark(path, Mark.order);
 		if (hop === 0) {
 			hop = open.append(path, 0);
@@ -201,10 +205,11 @@ export function makeByRange(shop: Workshop, open: OpenPaths) {
 		}
 		const low = ((hops.words[hop | HopAt.coverLow] as number) | lowBits(from, to)) >>> 0;
 		const high = ((hops.words[hop | HopAt.coverHigh] as number) | highBits(from, to)) >>> 0;
-		const units = unitsOf(paths.words[path | PathAt.rangeSpan] as number, paths.words[path | PathAt.unit] as number);
+		const units = paths.words[path | PathAt.units] as number;
 		const complete = low === lowBits(0, units) && high === highBits(0, units);
 		hops.words[hop | HopAt.coverLow] = complete ? 0xffffffff : low;
 		hops.words[hop | HopAt.coverHigh] = complete ? 0xffffffff : high;
+		measured = 0;
 		return complete;
 	}
 }

@@ -29,6 +29,8 @@ const MOST_NODES = 2 ** 16;
 const ANSWER_SHIFT = 16;
 const ANSWER_MASK = 0x7 << ANSWER_SHIFT;
 const ROUND_SHIFT = 19;
+/** A hook's own place is one of the first eight, so that no division is needed. */
+const OWN_MASK = 0x7;
 const LAST_ROUND = 2 ** 13 - 1;
 
 /** Answers of the Expectation per (hook, tuple), until wiring or hooks change: asked for every sighting. */
@@ -58,7 +60,7 @@ export function makeDueCache(expectation: Expectation | null, hooks: HookTable, 
 	function lookUp(hook: number, tuple: number): number {
 		const start = (tuple << TupleSize.shift) + TupleAt.dues;
 		const wanted = hook | (round << ROUND_SHIFT);
-		const own = hook % TupleSize.dues;
+		const own = hook & OWN_MASK;
 		let place = own;
 		do {
 			const entry = (words[start + place] as number) | 0;

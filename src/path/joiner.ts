@@ -9,7 +9,7 @@ import { makeCarrierTable } from "./carrier-table.js";
 import { type ClosedRing, makeClosedRing } from "./closed-ring.js";
 import { makeClosing } from "./closing.js";
 import { type Accounts, byVerdict, zeroCounters } from "./counters.js";
-import { Crossings } from "./crossings.js";
+import { type Crossings, makeCrossings } from "./crossings.js";
 import { DatagramIndex } from "./datagram-index.js";
 import { PendingDrops } from "./drops.js";
 import { type DueCache, makeDueCache } from "./due-cache.js";
@@ -290,8 +290,8 @@ export class Joiner implements SourceSink {
 	}
 
 	#crossings(sink: PathSink): Crossings {
-		if (sink.crossing === undefined) return new Crossings(null);
-		return new Crossings((from, to, sentNs, receivedNs) => {
+		if (sink.crossing === undefined) return makeCrossings(null);
+		return makeCrossings((from, to, sentNs, receivedNs) => {
 			const [sender, receiver] = [this.#byIndex[from], this.#byIndex[to]];
 			if (sender === undefined || receiver === undefined) return;
 			sink.crossing?.(sender.name, receiver.name, sentNs, receivedNs);
@@ -319,7 +319,9 @@ export class Joiner implements SourceSink {
 	/** A ring that was full says so with the next record that fits: something before it is missing. */
 	#noteLosses(state: SourceState, rows: Sightings, offsetNs: number): void {
 		const { lost, count } = rows;
-		for (let i = 0; i < count; i++) {
+		let any = 0;
+		for (let i = 0; i < count; i++) any |= lost[i] as number;
+		for (let i = 0; i < count && any !== 0; i++) {
 			if (lost[i] !== 0) this.#losses.add(state.index, state.watermark, (rows.time[i] as number) + offsetNs);
 		}
 	}

@@ -79,8 +79,9 @@ export function isKeyOf({ words }: PathTable, path: number, { rows, i, kind }: S
 	);
 }
 
-/** Makes it a keyed path, from its fields. @param kind of its tuple */
-export function setKey(paths: PathTable, path: number, kind: number): void {
+/** Makes it a keyed path, from its fields. */
+export function setKey(paths: PathTable, path: number): void {
+	const kind = paths.words[path | PathAt.kind] as number;
 	const id = keyId(paths.words[path | PathAt.ipId] as number, kind);
 	const content = contentOf(paths.words[path | PathAt.hash] as number, kind);
 	paths.words[path | PathAt.keyId] = id;

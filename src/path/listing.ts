@@ -1,8 +1,9 @@
 import { EventFlag, Family } from "../packet/sightings.js";
+import { unitsOf } from "./coverage.js";
 import { Next } from "./due-cache.js";
 import { Rank } from "./hook-table.js";
 import { setFingerprint, setKey } from "./key.js";
-import { gsoSizeOf, Mark, PathAt, segmentsOf } from "./path-table.js";
+import { gsoSizeOf, Mark, PathAt, protocolOf, segmentsOf } from "./path-table.js";
 import { Protocol } from "./protocols.js";
 import type { Workshop } from "./workshop.js";
 
@@ -19,19 +20,19 @@ export function makeListing(shop: Workshop, repeated: (path: number) => void) {
 	 * @param next what is due, one of Next
 	 * @returns a path whose range has to be given up for this one's; 0: none
 	 */
-	function list(path: number, next: number, hook: number, kind: number): number {
+	function list(path: number, next: number, hook: number): number {
 		const rank = hooks.rank[hook] as number;
 		const egress = hooks.egress[hook] === 1;
 		if (rank === Rank.bridgeEgress || (!egress && hooks.master[hook] !== 0)) recentAt.note(hook, path);
 		const leaving = next === Next.across || (egress && rank >= Rank.tunnelEgress);
 		const marks = paths.words[path | PathAt.marks] as number;
 		if ((marks & Mark.keyed) === 0 && (leaving || mayBeReallocated(path, hook, rank))) {
-			setKey(paths, path, facts.kind(paths.words[path | PathAt.tuple] as number));
+			setKey(paths, path);
 			keys.add(path);
-			noteWeak(path, kind & 0xff);
+			noteWeak(path, protocolOf(paths, path));
 		}
 		if ((marks & Mark.ranged) !== 0) return 0;
-		return leaving || mayBeRecut(path, hook, rank) ? listRange(path, kind & 0xff) : 0;
+		return leaving || mayBeRecut(path, hook, rank) ? listRange(path, protocolOf(paths, path)) : 0;
 	}
 
 	function unlist(path: number): void {
@@ -56,6 +57,10 @@ export function makeListing(shop: Workshop, repeated: (path: number) => void) {
 			paths.words[path | PathAt.rangeSpan] = (segments << 16) >>> 0;
 			paths.words[path | PathAt.unit] = (each << 16) >>> 0;
 		}
+		paths.words[path | PathAt.units] = unitsOf(
+			paths.words[path | PathAt.rangeSpan] as number,
+			paths.words[path | PathAt.unit] as number,
+		);
 	}
 
 	/**

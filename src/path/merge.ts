@@ -1,6 +1,6 @@
-import { allocateSightings, appendRows, capacityOf, copyRow } from "../packet/columns.js";
+import { allocateSightings, copyRow } from "../packet/columns.js";
 import type { Sightings } from "../packet/sightings.js";
-import type { Window } from "./window.js";
+import { PANE_ROWS, type Window } from "./window.js";
 
 /** Takes rows in their one order. */
 export interface RowReader {
@@ -146,24 +146,36 @@ export function makeMerge(window: Window, reader: RowReader) {
 
 	/** Reads all rows of one time, of all lanes, in the order of their content. */
 	function tie(time: number): void {
-		const tied: TiedRow[] = [];
-		let kept = allocateSightings(64);
+		let tied: TiedRow[] = [];
 		lanes.forEach((lane, n) => {
-			for (; heads[n] === time; heads[n] = lane.at < lane.end ? timeAt(lane, lane.at) : refill(lane)) {
-				if (kept.count === capacityOf(kept)) kept = twiceAsLarge(kept);
-				const { source, offsetNs } = lane;
-				copyRow(rows, lane.at++, kept, kept.count);
-				tied.push({ source, rows: kept, offsetNs, i: kept.count++ });
+			while (heads[n] === time) {
+				tied.push({ source: lane.source, rows, offsetNs: lane.offsetNs, i: lane.at++ });
+				if (lane.at < lane.end) heads[n] = timeAt(lane, lane.at);
+				else if (behind(lane) > time) break;
+				else {
+					// Others of this time follow where these stand.
+					tied = tied.map((row) => takenOut(row, lane));
+					heads[n] = refill(lane);
+				}
 			}
 		});
 		self.queued -= tied.length;
-		if (tied.length > 1) tied.sort((a, b) => reader.compare({ ...a, rows: kept }, { ...b, rows: kept }));
+		if (tied.length > 1) tied.sort(reader.compare);
 		now[0] = time;
-		for (const { source, offsetNs, i } of tied) {
-			copyRow(kept, i, rows, alone);
+		for (const { source, rows: from, offsetNs, i } of tied) {
+			if (from !== rows) copyRow(from, i, rows, alone);
 			reader.begin(source, offsetNs, time);
-			reader.row(alone);
+			reader.row(from === rows ? i : alone);
 		}
+		for (const [n, lane] of lanes.entries()) if (lane.at === lane.end) heads[n] = refill(lane);
+	}
+
+	/** A copy of a row that stands in the lane's pane. */
+	function takenOut(row: TiedRow, { pane }: Lane): TiedRow {
+		if (row.rows !== rows || row.i < pane || row.i >= pane + PANE_ROWS) return row;
+		const copy = allocateSightings(1);
+		copyRow(rows, row.i, copy, 0);
+		return { ...row, rows: copy, i: 0 };
 	}
 
 	/** The lane's next rows take the place of those that were read; returns the time of the first, Infinity: none. */
@@ -193,10 +205,4 @@ export function makeMerge(window: Window, reader: RowReader) {
 		const next = lane.waiting[0];
 		return next === undefined ? Number.POSITIVE_INFINITY : (next.rows.time[next.from] as number) + next.offsetNs;
 	}
-}
-
-function twiceAsLarge(rows: Sightings): Sightings {
-	const larger = allocateSightings(2 * capacityOf(rows));
-	appendRows(rows, 0, rows.count, larger);
-	return larger;
 }

@@ -104,7 +104,7 @@ export function makeOpenPaths(shop: Workshop) {
 	function waitForSender(path: number): void {
 		mark(path, Mark.orphan);
 		orphans.add(path, sight.now);
-		const crowded = listing.list(path, Next.across, sight.hook, sight.kind);
+		const crowded = listing.list(path, Next.across, sight.hook);
 		if (crowded !== 0) giveUp(crowded);
 	}
 
@@ -135,6 +135,7 @@ export function makeOpenPaths(shop: Workshop) {
 		paths.doubles[(path >> 1) | PathF64.serial] = ++serial;
 		paths.doubles[(path >> 1) | PathF64.first] = sight.now;
 		paths.words[path | PathAt.tuple] = tuple;
+		paths.words[path | PathAt.kind] = sight.kind;
 		setPacket(paths, path, sight);
 		paths.words[path | PathAt.length] = rows.length[i] as number;
 		paths.words[path | PathAt.gso] = (rows.gsoSize[i] as number) | ((rows.segments[i] as number) << 16);
@@ -284,7 +285,7 @@ export function makeOpenPaths(shop: Workshop) {
 		const marks = paths.words[path | PathAt.marks] as number;
 		if (next === Next.wait || next === Next.across) {
 			if ((marks & Mark.fragments) !== 0) return;
-			const crowded = listing.list(path, next, hook, facts.kind(tuple));
+			const crowded = listing.list(path, next, hook);
 			if (crowded !== 0) giveUp(crowded);
 			if (next === Next.across) adoption.adopt(path);
 			if ((marks & (Mark.arrived | Mark.flooded)) === Mark.arrived) finishIfSeen(path);
@@ -423,7 +424,7 @@ export function makeOpenPaths(shop: Workshop) {
 
 	function wait(path: number, next: number): void {
 		suspects.add(path, sight.now);
-		const crowded = listing.list(path, next, sight.hook, sight.kind);
+		const crowded = listing.list(path, next, sight.hook);
 		if (crowded !== 0) giveUp(crowded);
 		if (next === Next.across) adoption.adopt(path);
 	}

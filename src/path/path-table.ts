@@ -100,6 +100,10 @@ export const enum PathAt {
 	keyContent = 42,
 	printA = 43,
 	printB = 44,
+	/** Of its tuple: see Kind. */
+	kind = 45,
+	/** How many units the range has: see coverage.ts. */
+	units = 46,
 }
 const SIZE = 64;
 
@@ -138,4 +142,8 @@ export function gsoSizeOf(paths: PathTable, id: number): number {
 
 export function segmentsOf(paths: PathTable, id: number): number {
 	return (paths.words[id | PathAt.gso] as number) >>> 16;
+}
+
+export function protocolOf(paths: PathTable, id: number): number {
+	return (paths.words[id | PathAt.kind] as number) & 0xff;
 }
