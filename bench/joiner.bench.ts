@@ -1,3 +1,5 @@
+import { execFileSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
 import { inlineDeeply } from "../src/collector/inlining.js";
 import { allocateSightings, copyRow } from "../src/packet/columns.js";
 import type { HookId } from "../src/packet/hook.js";
@@ -16,7 +18,10 @@ import { row, title } from "./table.js";
 /**
  * What joining costs a sighting, all in: merge, paths, verdicts, the sink's call. Rounds, median; not an assertion.
  *
- *     node dist/bench/joiner.bench.js [rounds] [million sightings]
+ * A process for each load, as each trace has a thread: V8 takes what one Joiner works on for constants, and that of several
+ * not.
+ *
+ *     node dist/bench/joiner.bench.js [rounds] [million sightings] [flood|flows|across]
  */
 
 const ROUNDS = Number(process.argv[2] ?? 7);
@@ -176,11 +181,22 @@ class Run {
 	}
 }
 
-inlineDeeply();
-title(`Joining a sighting, all in, CPU time, ${ROUNDS} rounds behind one that warms up, median (min–max)`);
-for (const make of [flood, flows, across]) {
+const LOADS: Readonly<Record<string, () => Load>> = { flood, flows, across };
+
+function measure(make: () => Load): void {
+	inlineDeeply();
 	const run = new Run(make());
 	run.round();
 	row(run.name, spread(Array.from({ length: ROUNDS }, () => run.round())), "ns each", "≤ 150");
 	run.check();
+}
+
+const make = LOADS[process.argv[4] ?? ""];
+if (make !== undefined) measure(make);
+else {
+	title(`Joining a sighting, all in, CPU time, ${ROUNDS} rounds behind one that warms up, median (min–max)`);
+	const program = fileURLToPath(import.meta.url);
+	for (const load of Object.keys(LOADS)) {
+		execFileSync(process.execPath, [program, `${ROUNDS}`, `${SIGHTINGS / 1e6}`, load], { stdio: "inherit" });
+	}
 }
