@@ -3,7 +3,7 @@ import { CarrierAt } from "./carrier-table.js";
 import { type Datagram, MAX_OPTIONS } from "./datagram-index.js";
 import { HopAt, HopF64 } from "./hop-table.js";
 import type { OpenPaths } from "./open-paths.js";
-import { Mark, PathAt } from "./path-table.js";
+import { Mark, PathAt, setKind } from "./path-table.js";
 import { Protocol } from "./protocols.js";
 import type { Sight } from "./sight.js";
 import type { Workshop } from "./workshop.js";
@@ -229,7 +229,7 @@ export function makeByDatagram(shop: Workshop, open: OpenPaths) {
 			paths.words[datagram.path | PathAt.length] = hops.words[hop | HopAt.bytes] as number;
 			if (offset === 0) {
 				paths.words[datagram.path | PathAt.tuple] = sight.tuple;
-				paths.words[datagram.path | PathAt.kind] = sight.kind;
+				setKind(paths, datagram.path, sight.kind);
 			}
 		}
 	}

@@ -5,7 +5,7 @@ import { Rank } from "./hook-table.js";
 import { HopAt, HopF64 } from "./hop-table.js";
 import { isSamePacket as isEqual } from "./key.js";
 import type { OpenPaths } from "./open-paths.js";
-import { Mark, PathAt, PathF64, State } from "./path-table.js";
+import { kindOf, Mark, PathAt, PathF64, State } from "./path-table.js";
 import { Protocol } from "./protocols.js";
 import type { Workshop } from "./workshop.js";
 
@@ -121,7 +121,7 @@ export function makeByKey(shop: Workshop, open: OpenPaths) {
 	}
 
 	function isSamePacket(path: number): boolean {
-		return isEqual(paths, path, paths.words[path | PathAt.kind] as number, sight);
+		return isEqual(paths, path, kindOf(paths, path), sight);
 	}
 
 	/** Can the path, last seen elsewhere, have come to this hook? */

@@ -1,5 +1,5 @@
-import { areEqual, isKeyOf, keyHash } from "./key.js";
-import { Mark, PathAt, type PathTable } from "./path-table.js";
+import { areEqual, isSamePacket, keyHash } from "./key.js";
+import { kindOf, Mark, PathAt, type PathTable } from "./path-table.js";
 import type { Sight } from "./sight.js";
 
 /**
@@ -21,7 +21,10 @@ export function makeKeyIndex(paths: PathTable, sight: Sight, capacity: number) {
 	function find(): number {
 		const hash = keyHash(sight);
 		let head = index.buckets[bucketOf(hash)] as number;
-		while (head !== 0 && (paths.signed[head | PathAt.keyHash] !== hash || !isKeyOf(paths, head, sight)))
+		while (
+			head !== 0 &&
+			(paths.signed[head | PathAt.keyHash] !== hash || !isSamePacket(paths, head, kindOf(paths, head), sight))
+		)
 			head = paths.words[head | PathAt.groupNext] as number;
 		return head;
 	}

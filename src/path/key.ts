@@ -1,5 +1,5 @@
 import { type Sightings, TcpFlag } from "../packet/sightings.js";
-import { PathAt, type PathTable, segmentsOf } from "./path-table.js";
+import { kindOf, PathAt, type PathTable, segmentsOf } from "./path-table.js";
 import { PacketAt, type Records } from "./records.js";
 import type { Sight } from "./sight.js";
 import { Kind } from "./tuple-facts.js";
@@ -22,7 +22,7 @@ export function isSamePacket({ words }: Records, id: number, otherKind: number, 
 		words[id | PacketAt.acknowledgement] === rows.acknowledgement[i] &&
 		words[id | PacketAt.tsval] === rows.tsval[i] &&
 		(((words[id | PacketAt.shape] as number) ^ shapeOf(rows, i)) & STEADY_SHAPE) === 0 &&
-		(words[id | PacketAt.hash] === rows.hash[i] || (kind & Kind.icmpError) !== 0) &&
+		words[id | PacketAt.hash] === contentOf(rows.hash[i] as number, kind) &&
 		((otherKind ^ kind) & Kind.packet) === 0
 	);
 }
@@ -43,59 +43,43 @@ export function shapeOf(rows: Sightings, i: number): number {
 }
 
 /** The fields of a sighting as a path keeps them, or a carrier, in place. */
-export function setPacket({ words }: Records, id: number, { rows, i }: Sight): void {
+export function setPacket({ words }: Records, id: number, { rows, i, kind }: Sight): void {
 	words[id | PacketAt.ipId] = rows.ipId[i] as number;
 	words[id | PacketAt.sequence] = rows.sequence[i] as number;
 	words[id | PacketAt.payload] = rows.payload[i] as number;
 	words[id | PacketAt.acknowledgement] = rows.acknowledgement[i] as number;
 	words[id | PacketAt.tsval] = rows.tsval[i] as number;
 	words[id | PacketAt.shape] = shapeOf(rows, i);
-	words[id | PacketAt.hash] = rows.hash[i] as number;
+	words[id | PacketAt.hash] = contentOf(rows.hash[i] as number, kind);
 }
 
-/** Are the packets of two keyed paths equal in every field? */
-export function areEqual({ words }: PathTable, a: number, b: number): boolean {
+/** Are the packets of two paths equal in every field? */
+export function areEqual(paths: PathTable, a: number, b: number): boolean {
+	const { words } = paths;
 	return (
-		words[a | PathAt.keyId] === words[b | PathAt.keyId] &&
+		words[a | PathAt.ipId] === words[b | PathAt.ipId] &&
 		words[a | PathAt.sequence] === words[b | PathAt.sequence] &&
 		words[a | PathAt.payload] === words[b | PathAt.payload] &&
 		words[a | PathAt.acknowledgement] === words[b | PathAt.acknowledgement] &&
 		words[a | PathAt.tsval] === words[b | PathAt.tsval] &&
 		(((words[a | PathAt.shape] as number) ^ (words[b | PathAt.shape] as number)) & STEADY_SHAPE) === 0 &&
-		words[a | PathAt.keyContent] === words[b | PathAt.keyContent]
+		words[a | PathAt.hash] === words[b | PathAt.hash] &&
+		kindOf(paths, a) === kindOf(paths, b)
 	);
 }
 
-/** Is the packet of a keyed path the sighting's? */
-export function isKeyOf({ words }: PathTable, path: number, { rows, i, kind }: Sight): boolean {
-	return (
-		words[path | PathAt.keyId] === keyId(rows.ipId[i] as number, kind) &&
-		words[path | PathAt.sequence] === rows.sequence[i] &&
-		words[path | PathAt.payload] === rows.payload[i] &&
-		words[path | PathAt.acknowledgement] === rows.acknowledgement[i] &&
-		words[path | PathAt.tsval] === rows.tsval[i] &&
-		(((words[path | PathAt.shape] as number) ^ shapeOf(rows, i)) & STEADY_SHAPE) === 0 &&
-		words[path | PathAt.keyContent] === contentOf(rows.hash[i] as number, kind)
-	);
-}
-
-/** Makes it a keyed path, from its fields. */
+/** Makes it a path that can be looked up, from its fields. */
 export function setKey(paths: PathTable, path: number): void {
-	const kind = paths.words[path | PathAt.kind] as number;
-	const id = keyId(paths.words[path | PathAt.ipId] as number, kind);
-	const content = contentOf(paths.words[path | PathAt.hash] as number, kind);
-	paths.words[path | PathAt.keyId] = id;
-	paths.words[path | PathAt.keyContent] = content;
 	paths.signed[path | PathAt.keyHash] = mix(
 		paths.words[path | PathAt.sequence] as number,
 		paths.words[path | PathAt.acknowledgement] as number,
-		content,
-		id,
+		paths.words[path | PathAt.hash] as number,
+		keyId(paths.words[path | PathAt.ipId] as number, kindOf(paths, path)),
 		paths.words[path | PathAt.payload] as number,
 	);
 }
 
-/** Signed; that of a keyed path with an equal packet is the same. */
+/** Signed; that of a path with an equal packet is the same. */
 export function keyHash({ rows, i, kind }: Sight): number {
 	return mix(
 		rows.sequence[i] as number,
@@ -106,13 +90,13 @@ export function keyHash({ rows, i, kind }: Sight): number {
 	);
 }
 
-/** Sets the fingerprint of a keyed path. */
+/** Sets the fingerprint of a path. */
 export function setFingerprint(paths: PathTable, path: number): void {
 	const sequence = paths.words[path | PathAt.sequence] as number;
 	const acknowledgement = paths.words[path | PathAt.acknowledgement] as number;
 	const tsval = paths.words[path | PathAt.tsval] as number;
-	const content = paths.words[path | PathAt.keyContent] as number;
-	const id = paths.words[path | PathAt.keyId] as number;
+	const content = paths.words[path | PathAt.hash] as number;
+	const id = keyId(paths.words[path | PathAt.ipId] as number, kindOf(paths, path));
 	const payload = paths.words[path | PathAt.payload] as number;
 	const shape = (paths.words[path | PathAt.shape] as number) & STEADY_SHAPE;
 	paths.signed[path | PathAt.printA] = mixA(sequence, acknowledgement, tsval, content, id, payload, shape);
@@ -121,7 +105,7 @@ export function setFingerprint(paths: PathTable, path: number): void {
 
 /** The IP ID, and what the tuple has that no NAT changes. */
 function keyId(ipId: number, kind: number): number {
-	return (ipId ^ (kind << 16)) >>> 0;
+	return ipId ^ (kind << 16);
 }
 
 /** ICMP's errors quote headers, which NAT rewrites. */

@@ -135,11 +135,10 @@ export function makeOpenPaths(shop: Workshop) {
 		paths.doubles[(path >> 1) | PathF64.serial] = ++serial;
 		paths.doubles[(path >> 1) | PathF64.first] = sight.now;
 		paths.words[path | PathAt.tuple] = tuple;
-		paths.words[path | PathAt.kind] = sight.kind;
 		setPacket(paths, path, sight);
 		paths.words[path | PathAt.length] = rows.length[i] as number;
 		paths.words[path | PathAt.gso] = (rows.gsoSize[i] as number) | ((rows.segments[i] as number) << 16);
-		paths.words[path | PathAt.flags] = flags;
+		paths.words[path | PathAt.flags] = flags | (sight.kind << 16);
 		paths.words[path | PathAt.subscribers] = 0;
 		paths.words[path | PathAt.firstHop] = 0;
 		paths.words[path | PathAt.lastHop] = 0;

@@ -71,6 +71,7 @@ export const enum PathAt {
 	length = 23,
 	/** gso_size | segments << 16: see PathTable.gsoSize and segments. */
 	gso = 24,
+	/** EventFlag bits | Kind.packet of its tuple << 16. */
 	flags = 25,
 	revision = 26,
 	branches = 27,
@@ -82,7 +83,6 @@ export const enum PathAt {
 	closedAt = 31,
 	/** Of a keyed path, see key.ts. Signed. */
 	keyHash = 32,
-	keyId = 33,
 	/** Same key, in order of opening. */
 	sameNext = 34,
 	samePrevious = 35,
@@ -96,14 +96,11 @@ export const enum PathAt {
 	unit = 40,
 	/** Bytes behind the IP header that a hop has to see of a datagram, when fragments told; 0: unknown. */
 	total = 41,
-	/** See key.ts; the last two signed, and of paths alone that have nothing of their own. */
-	keyContent = 42,
+	/** How many units the range has: see coverage.ts. */
+	units = 42,
+	/** Of paths alone that have nothing of their own, see key.ts. Signed. */
 	printA = 43,
 	printB = 44,
-	/** Of its tuple: see Kind. */
-	kind = 45,
-	/** How many units the range has: see coverage.ts. */
-	units = 46,
 }
 const SIZE = 64;
 
@@ -144,6 +141,15 @@ export function segmentsOf(paths: PathTable, id: number): number {
 	return (paths.words[id | PathAt.gso] as number) >>> 16;
 }
 
+/** See Kind.packet. */
+export function kindOf(paths: PathTable, id: number): number {
+	return (paths.words[id | PathAt.flags] as number) >>> 16;
+}
+
+export function setKind(paths: PathTable, id: number, kind: number): void {
+	paths.words[id | PathAt.flags] = ((paths.words[id | PathAt.flags] as number) & 0xffff) | (kind << 16);
+}
+
 export function protocolOf(paths: PathTable, id: number): number {
-	return (paths.words[id | PathAt.kind] as number) & 0xff;
+	return kindOf(paths, id) & 0xff;
 }

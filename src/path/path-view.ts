@@ -148,7 +148,7 @@ export class PathView {
 	}
 	/** EventFlag bits of the first sighting. */
 	get flags(): number {
-		return this.#tables.paths.words[this.#path | PathAt.flags] as number;
+		return (this.#tables.paths.words[this.#path | PathAt.flags] as number) & 0xffff;
 	}
 	/** Bytes of the skb at the first hop. */
 	get length(): number {

@@ -1,3 +1,5 @@
+import { alignedWords } from "../packet/lines.js";
+
 /** Where the fields of a packet stand in the records of those that have one. */
 export const enum PacketAt {
 	ipId = 16,
@@ -45,10 +47,7 @@ export interface Records {
  */
 export function makeRecords(size: number, link: number, capacity: number, limit = Number.POSITIVE_INFINITY): Records {
 	const room = Math.min(capacity, limit);
-	const words = new Uint32Array((room + 1) * size);
-	const signed = new Int32Array(words.buffer);
-	const doubles = new Float64Array(words.buffer);
-	return { words, signed, doubles, size, capacity: room, last: 0, free: 0, limit, link };
+	return { ...views(alignedWords((room + 1) * size)), size, capacity: room, last: 0, free: 0, limit, link };
 }
 
 /** All that may be are in use. */
@@ -86,8 +85,16 @@ function grow(records: Records): void {
 	const { words } = records;
 	const capacity = Math.min(records.capacity * 2, records.limit);
 	records.capacity = capacity;
-	records.words = new Uint32Array((capacity + 1) * records.size);
-	records.words.set(words);
-	records.signed = new Int32Array(records.words.buffer);
-	records.doubles = new Float64Array(records.words.buffer);
+	const larger = alignedWords((capacity + 1) * records.size);
+	larger.set(words);
+	Object.assign(records, views(larger));
+}
+
+function views(words: Uint32Array<ArrayBuffer>): Pick<Records, "words" | "signed" | "doubles"> {
+	const { buffer, byteOffset, length } = words;
+	return {
+		words,
+		signed: new Int32Array(buffer, byteOffset, length),
+		doubles: new Float64Array(buffer, byteOffset, length / 2),
+	};
 }

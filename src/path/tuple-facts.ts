@@ -1,3 +1,4 @@
+import { alignedWords } from "../packet/lines.js";
 import { Family } from "../packet/sightings.js";
 import type { TupleTable } from "../packet/tuples.js";
 
@@ -47,7 +48,7 @@ export const enum TupleSize {
 export type TupleFacts = ReturnType<typeof makeTupleFacts>;
 
 export function makeTupleFacts(tuples: TupleTable) {
-	const words = new Uint32Array((tuples.capacity + 1) << TupleSize.shift);
+	const words = alignedWords((tuples.capacity + 1) << TupleSize.shift);
 	return { words, kind, root, sameDirection, isNat, alias, forget };
 
 	/** See Kind. */
