@@ -71,7 +71,8 @@ export class Pipeline {
 	readonly #thinning = new Thinning();
 	readonly #verdicts = new VerdictCount();
 	readonly #flows = new FlowCount(this.tuples);
-	readonly #faces = new ViewFaces(this.tuples);
+	/* Written once, see ViewFaces. */
+	declare private readonly faces: ViewFaces;
 	/** What `#placeName` is asked about: a closure of its own for each path would be garbage by the million. */
 	#shown: PathView | null = null;
 	readonly #placeName = () => this.#placeOf(this.#shown);
@@ -88,6 +89,7 @@ export class Pipeline {
 			{ tuples, outers, expectation: this.#expectations, ...(options.release && { release: options.release }) },
 			{ path: (view) => this.#path(view), revise: (view) => this.#revise(view) },
 		);
+		this.faces = new ViewFaces(tuples, this.#joiner.view);
 		const forget = (id: number) => {
 			this.#joiner.forgetTuple(id);
 			this.#flows.forget(id);
@@ -174,9 +176,8 @@ export class Pipeline {
 	}
 
 	#path(view: PathView): void {
-		const faces = this.#faces.over(view);
 		if (this.#tests === null) return;
-		for (const memo of this.#tests) if (!memo.test(faces)) return;
+		for (const memo of this.#tests) if (!memo.test(this.faces)) return;
 		const { verdict } = view;
 		this.#options.seen?.(view);
 		if (!this.#begun) return;

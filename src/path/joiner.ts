@@ -71,6 +71,8 @@ interface SourceState {
  * into batches and in whatever order the batches of different rings came.
  */
 export class Joiner implements SourceSink {
+	/** What the sink is shown; between its calls, the last of it. */
+	readonly view: PathView;
 	readonly #hooks = new HookTable();
 	readonly #losses = new Losses();
 	readonly #merge: Merge;
@@ -119,6 +121,7 @@ export class Joiner implements SourceSink {
 		const lost = makeClosedRing(paths, limits.lostPaths, 2, alarm, lostNs);
 		const tables = { paths, hops, hooks, tuples, outers };
 		this.#tables = tables;
+		this.view = new PathView(tables, (source) => this.#byIndex[source]?.clock.errorNs ?? 0);
 		const window = makeWindow();
 		const carriers = makeCarrierTable(INITIAL_PATHS);
 		const sight = new Sight(window.rows);
@@ -149,7 +152,7 @@ export class Joiner implements SourceSink {
 			crossings: this.#crossings(sink),
 			counters: this.#counters,
 			limits,
-			view: new PathView(tables, (source) => this.#byIndex[source]?.clock.errorNs ?? 0),
+			view: this.view,
 			sink,
 		};
 		this.#assembler = makeAssembler(workshop, this.#release);

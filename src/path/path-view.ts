@@ -63,8 +63,9 @@ export interface Tables {
 
 /** One path over the Joiner's own columns, valid during a PathSink call. `n` is a hop's place, 0…hopCount - 1. */
 export class PathView {
-	readonly #tables: Tables;
-	readonly #clockErrorOf: (source: number) => number;
+	/* Written once, see Sight. */
+	declare private readonly tables: Tables;
+	declare private readonly clockErrorOf: (source: number) => number;
 	#path = 0;
 	#judgement: Judgement = delivered();
 	#order = new Uint32Array(32);
@@ -72,13 +73,13 @@ export class PathView {
 
 	/** @param clockErrorOf give or take of a source's clock, ns */
 	constructor(tables: Tables, clockErrorOf: (source: number) => number) {
-		this.#tables = tables;
-		this.#clockErrorOf = clockErrorOf;
+		this.tables = tables;
+		this.clockErrorOf = clockErrorOf;
 	}
 
 	/** For the Joiner: shows another path. */
 	show(path: number, judgement: Judgement): this {
-		const { paths, hops } = this.#tables;
+		const { paths, hops } = this.tables;
 		this.#path = path;
 		this.#judgement = judgement;
 		let count = 0;
@@ -96,16 +97,16 @@ export class PathView {
 
 	/** Rises with every path of a Joiner; with the revision it names what was said. */
 	get serial(): number {
-		return this.#tables.paths.doubles[(this.#path >> 1) | PathF64.serial] as number;
+		return this.tables.paths.doubles[(this.#path >> 1) | PathF64.serial] as number;
 	}
 	get revision(): number {
-		return this.#tables.paths.words[this.#path | PathAt.revision] as number;
+		return this.tables.paths.words[this.#path | PathAt.revision] as number;
 	}
 	get verdict(): Verdict {
 		return this.#judgement.verdict;
 	}
 	get evidence(): Evidence {
-		const marks = this.#tables.paths.words[this.#path | PathAt.marks] as number;
+		const marks = this.tables.paths.words[this.#path | PathAt.marks] as number;
 		if ((marks & Mark.ambiguous) !== 0) return "ambiguous";
 		return (marks & Mark.order) !== 0 ? "order" : "exact";
 	}
@@ -121,47 +122,47 @@ export class PathView {
 	}
 	/** Bits of the subscribers for whom any of its sightings was. */
 	get subscribers(): number {
-		return this.#tables.paths.words[this.#path | PathAt.subscribers] as number;
+		return this.tables.paths.words[this.#path | PathAt.subscribers] as number;
 	}
 	/** As it was first seen. */
 	get tuple(): number {
-		return this.#tables.paths.words[this.#path | PathAt.tuple] as number;
+		return this.tables.paths.words[this.#path | PathAt.tuple] as number;
 	}
 	get ipId(): number {
-		return this.#tables.paths.words[this.#path | PathAt.ipId] as number;
+		return this.tables.paths.words[this.#path | PathAt.ipId] as number;
 	}
 	get sequence(): number {
-		return this.#tables.paths.words[this.#path | PathAt.sequence] as number;
+		return this.tables.paths.words[this.#path | PathAt.sequence] as number;
 	}
 	get acknowledgement(): number {
-		return this.#tables.paths.words[this.#path | PathAt.acknowledgement] as number;
+		return this.tables.paths.words[this.#path | PathAt.acknowledgement] as number;
 	}
 	get tsval(): number {
-		return this.#tables.paths.words[this.#path | PathAt.tsval] as number;
+		return this.tables.paths.words[this.#path | PathAt.tsval] as number;
 	}
 	/** TCP, unscaled. */
 	get window(): number {
-		return (this.#tables.paths.words[this.#path | PathAt.shape] as number) >>> 8;
+		return (this.tables.paths.words[this.#path | PathAt.shape] as number) >>> 8;
 	}
 	get tcpFlags(): number {
-		return (this.#tables.paths.words[this.#path | PathAt.shape] as number) & 0xff;
+		return (this.tables.paths.words[this.#path | PathAt.shape] as number) & 0xff;
 	}
 	/** EventFlag bits of the first sighting. */
 	get flags(): number {
-		return (this.#tables.paths.words[this.#path | PathAt.flags] as number) & 0xffff;
+		return (this.tables.paths.words[this.#path | PathAt.flags] as number) & 0xffff;
 	}
 	/** Bytes of the skb at the first hop. */
 	get length(): number {
-		return this.#tables.paths.words[this.#path | PathAt.length] as number;
+		return this.tables.paths.words[this.#path | PathAt.length] as number;
 	}
 	get payload(): number {
-		return this.#tables.paths.words[this.#path | PathAt.payload] as number;
+		return this.tables.paths.words[this.#path | PathAt.payload] as number;
 	}
 	get gsoSize(): number {
-		return gsoSizeOf(this.#tables.paths, this.#path);
+		return gsoSizeOf(this.tables.paths, this.#path);
 	}
 	get segments(): number {
-		return segmentsOf(this.#tables.paths, this.#path);
+		return segmentsOf(this.tables.paths, this.#path);
 	}
 	/** Joiner time, ns. */
 	get firstNs(): number {
@@ -174,53 +175,53 @@ export class PathView {
 	/** How far `latencyNs` may be off because the ends have different clocks, ns. */
 	get clockErrorNs(): number {
 		if (this.#count < 2) return 0;
-		const { hooks } = this.#tables;
+		const { hooks } = this.tables;
 		const from = hooks.source[this.hook(0)] as number;
 		const to = hooks.source[this.hook(this.#count - 1)] as number;
-		return from === to ? 0 : this.#clockErrorOf(from) + this.#clockErrorOf(to);
+		return from === to ? 0 : this.clockErrorOf(from) + this.clockErrorOf(to);
 	}
 
 	hook(n: number): number {
-		return this.#tables.hops.words[this.#hop(n) | HopAt.hook] as number;
+		return this.tables.hops.words[this.#hop(n) | HopAt.hook] as number;
 	}
 	/** Joiner time, ns. */
 	first(n: number): number {
-		return this.#tables.hops.doubles[(this.#hop(n) >> 1) | HopF64.first] as number;
+		return this.tables.hops.doubles[(this.#hop(n) >> 1) | HopF64.first] as number;
 	}
 	last(n: number): number {
-		return this.#tables.hops.doubles[(this.#hop(n) >> 1) | HopF64.last] as number;
+		return this.tables.hops.doubles[(this.#hop(n) >> 1) | HopF64.last] as number;
 	}
 	packets(n: number): number {
-		return this.#tables.hops.words[this.#hop(n) | HopAt.packets] as number;
+		return this.tables.hops.words[this.#hop(n) | HopAt.packets] as number;
 	}
 	bytes(n: number): number {
-		return this.#tables.hops.words[this.#hop(n) | HopAt.bytes] as number;
+		return this.tables.hops.words[this.#hop(n) | HopAt.bytes] as number;
 	}
 	/** Id in the TupleTable. */
 	tupleAt(n: number): number {
-		return this.#tables.hops.words[this.#hop(n) | HopAt.tuple] as number;
+		return this.tables.hops.words[this.#hop(n) | HopAt.tuple] as number;
 	}
 	/** Id in the OuterTable; 0: no tunnel header. */
 	outerAt(n: number): number {
-		return this.#tables.hops.words[this.#hop(n) | HopAt.outer] as number;
+		return this.tables.hops.words[this.#hop(n) | HopAt.outer] as number;
 	}
 	face(n: number): Tuple {
-		return this.#tables.tuples.get(this.tupleAt(n));
+		return this.tables.tuples.get(this.tupleAt(n));
 	}
 	tunnel(n: number): Outer | null {
 		const id = this.outerAt(n);
-		return id === 0 ? null : this.#tables.outers.get(id);
+		return id === 0 ? null : this.tables.outers.get(id);
 	}
 	/** TTL or hop limit of the first skb there. */
 	ttl(n: number): number {
-		return (this.#tables.hops.words[this.#hop(n) | HopAt.header] as number) & 0xff;
+		return (this.tables.hops.words[this.#hop(n) | HopAt.header] as number) & 0xff;
 	}
 	/** VLAN id of the first skb there; 0: untagged. */
 	vlan(n: number): number {
-		return (this.#tables.hops.words[this.#hop(n) | HopAt.header] as number) >>> 8;
+		return (this.tables.hops.words[this.#hop(n) | HopAt.header] as number) >>> 8;
 	}
 	branch(n: number): number {
-		return this.#tables.hops.words[this.#hop(n) | HopAt.branch] as number;
+		return this.tables.hops.words[this.#hop(n) | HopAt.branch] as number;
 	}
 
 	toPath(): JoinedPath {
@@ -258,7 +259,7 @@ export class PathView {
 	#blame(): Blame {
 		const judgement = this.#judgement;
 		const { hop, due, drop } = judgement;
-		const hook = hop === 0 ? null : this.#tables.hooks.get(this.#tables.hops.words[hop | HopAt.hook] as number);
+		const hook = hop === 0 ? null : this.tables.hooks.get(this.tables.hops.words[hop | HopAt.hook] as number);
 		const narrow = this.#tooNarrow();
 		return {
 			node: hook?.node ?? null,
