@@ -4,7 +4,7 @@ import { Next } from "./due-cache.js";
 import { allocateHop, HopAt, HopF64 } from "./hop-table.js";
 import { isOtherSegment, setFingerprint } from "./key.js";
 import type { OpenPaths } from "./open-paths.js";
-import { Mark, PathAt, PathF64, protocolOf, State, segmentsOf } from "./path-table.js";
+import { Mark, PathAt, PathF64, PathMore, protocolOf, State, segmentsOf } from "./path-table.js";
 import { Protocol } from "./protocols.js";
 import type { Workshop } from "./workshop.js";
 
@@ -62,7 +62,7 @@ export function makeAdoption(shop: Workshop, open: OpenPaths) {
 	/** An orphan with the same fields that this path can have become; 0: none. */
 	function equal(path: number): number {
 		let orphan = keys.findEqual(path);
-		while (orphan !== 0 && !fits(path, orphan, true)) orphan = paths.words[orphan | PathAt.sameNext] as number;
+		while (orphan !== 0 && !fits(path, orphan, true)) orphan = paths.more[(orphan >> 1) | PathMore.sameNext] as number;
 		return orphan;
 	}
 
@@ -112,15 +112,20 @@ export function makeAdoption(shop: Workshop, open: OpenPaths) {
 	/** Was a packet equal to it noted lately, besides itself and its orphan? */
 	function isRepeated(path: number): boolean {
 		setFingerprint(paths, path);
-		return recent.count(paths.signed[path | PathAt.printA] as number, paths.signed[path | PathAt.printB] as number) > 2;
+		return (
+			recent.count(
+				paths.moreSigned[(path >> 1) | PathMore.printA] as number,
+				paths.moreSigned[(path >> 1) | PathMore.printB] as number,
+			) > 2
+		);
 	}
 
 	/** No other packet is equal to these two. */
 	function isAlone(first: number, second: number): boolean {
 		return (
-			paths.words[first | PathAt.samePrevious] === 0 &&
-			paths.words[first | PathAt.sameNext] === second &&
-			paths.words[second | PathAt.sameNext] === 0
+			paths.more[(first >> 1) | PathMore.samePrevious] === 0 &&
+			paths.more[(first >> 1) | PathMore.sameNext] === second &&
+			paths.more[(second >> 1) | PathMore.sameNext] === 0
 		);
 	}
 
@@ -139,14 +144,14 @@ export function makeAdoption(shop: Workshop, open: OpenPaths) {
 
 	/** Copies the hops of every orphan that holds a part of the path. Returns whether there were any. */
 	function gather(path: number): boolean {
-		const start = paths.words[path | PathAt.rangeStart] as number;
-		const span = paths.words[path | PathAt.rangeSpan] as number;
+		const start = paths.more[(path >> 1) | PathMore.rangeStart] as number;
+		const span = paths.more[(path >> 1) | PathMore.rangeSpan] as number;
 		const count = ranges.overlapping(facts.root(paths.words[path | PathAt.tuple] as number), start, span);
 		const orphans = Array.from(ranges.found.subarray(0, count)).filter((other) => isPart(path, other));
 		for (const orphan of orphans) {
 			copyHops(orphan, path);
-			const ahead = ((paths.words[orphan | PathAt.rangeStart] as number) - start) | 0;
-			const inside = ahead >= 0 && ahead + (paths.words[orphan | PathAt.rangeSpan] as number) <= span;
+			const ahead = ((paths.more[(orphan >> 1) | PathMore.rangeStart] as number) - start) | 0;
+			const inside = ahead >= 0 && ahead + (paths.more[(orphan >> 1) | PathMore.rangeSpan] as number) <= span;
 			handOver(orphan, inside ? path : orphan, 0);
 			if (inside) passDrop(orphan, path, false);
 			if (inside) discard(orphan);
@@ -165,13 +170,15 @@ export function makeAdoption(shop: Workshop, open: OpenPaths) {
 
 	function copyHops(orphan: number, path: number): void {
 		const ahead =
-			((paths.words[orphan | PathAt.rangeStart] as number) - (paths.words[path | PathAt.rangeStart] as number)) | 0;
-		const unit = paths.words[path | PathAt.unit] as number;
+			((paths.more[(orphan >> 1) | PathMore.rangeStart] as number) -
+				(paths.more[(path >> 1) | PathMore.rangeStart] as number)) |
+			0;
+		const unit = paths.more[(path >> 1) | PathMore.unit] as number;
 		const from = Math.max(0, Math.floor(ahead / unit));
 		const to = Math.ceil(
 			Math.min(
-				paths.words[path | PathAt.rangeSpan] as number,
-				ahead + (paths.words[orphan | PathAt.rangeSpan] as number),
+				paths.more[(path >> 1) | PathMore.rangeSpan] as number,
+				ahead + (paths.more[(orphan >> 1) | PathMore.rangeSpan] as number),
 			) / unit,
 		);
 		for (
@@ -228,7 +235,7 @@ export function makeAdoption(shop: Workshop, open: OpenPaths) {
 	function coverUnits(path: number, hop: number, from: number, to: number): void {
 		const low = ((hops.words[hop | HopAt.coverLow] as number) | lowBits(from, to)) >>> 0;
 		const high = ((hops.words[hop | HopAt.coverHigh] as number) | highBits(from, to)) >>> 0;
-		const units = paths.words[path | PathAt.units] as number;
+		const units = paths.more[(path >> 1) | PathMore.units] as number;
 		const complete = low === lowBits(0, units) && high === highBits(0, units);
 		hops.words[hop | HopAt.coverLow] = complete ? 0xffffffff : low;
 		hops.words[hop | HopAt.coverHigh] = complete ? 0xffffffff : high;

@@ -3,7 +3,7 @@ import { CarrierAt } from "./carrier-table.js";
 import { type Datagram, MAX_OPTIONS } from "./datagram-index.js";
 import { HopAt, HopF64 } from "./hop-table.js";
 import type { OpenPaths } from "./open-paths.js";
-import { Mark, PathAt, setKind } from "./path-table.js";
+import { Mark, PathAt, PathMore, setKind } from "./path-table.js";
 import { Protocol } from "./protocols.js";
 import type { Sight } from "./sight.js";
 import type { Workshop } from "./workshop.js";
@@ -100,7 +100,7 @@ export function makeByDatagram(shop: Workshop, open: OpenPaths) {
 		const total = (paths.words[path | PathAt.payload] as number) + (HEADER_BYTES[sight.protocol] ?? 0);
 		const datagram = datagramOf(path, sight, paths.words[path | PathAt.tuple] as number, total);
 		open.becomeFragments(path);
-		paths.words[path | PathAt.total] = leastOf(datagram);
+		paths.more[(path >> 1) | PathMore.total] = leastOf(datagram);
 		for (
 			let hop = paths.words[path | PathAt.firstHop] as number;
 			hop !== 0;
@@ -221,7 +221,7 @@ export function makeByDatagram(shop: Workshop, open: OpenPaths) {
 		else hops.words[hop | HopAt.coverHigh] = ((hops.words[hop | HopAt.coverHigh] as number) | (1 << (unit & 31))) >>> 0;
 		hops.words[hop | HopAt.leadingBytes] = (hops.words[hop | HopAt.leadingBytes] as number) + bytesOf(sight);
 		if (isLast(sight)) datagram.total = Math.max(datagram.total, offset + bytesOf(sight));
-		paths.words[datagram.path | PathAt.total] = leastOf(datagram);
+		paths.more[(datagram.path >> 1) | PathMore.total] = leastOf(datagram);
 		if (offset === 0 && datagram.head === null) datagrams.setHead(datagram, hashOf(sight), sight.sequence);
 		if (hop === paths.words[datagram.path | PathAt.firstHop]) {
 			paths.words[datagram.path | PathAt.payload] =

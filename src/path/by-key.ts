@@ -5,7 +5,7 @@ import { Rank } from "./hook-table.js";
 import { HopAt, HopF64 } from "./hop-table.js";
 import { isSamePacket as isEqual } from "./key.js";
 import type { OpenPaths } from "./open-paths.js";
-import { kindOf, Mark, PathAt, PathF64, State } from "./path-table.js";
+import { kindOf, Mark, PathAt, PathF64, PathMore, State } from "./path-table.js";
 import { Protocol } from "./protocols.js";
 import type { Workshop } from "./workshop.js";
 
@@ -30,12 +30,14 @@ export function makeByKey(shop: Workshop, open: OpenPaths) {
 		const counted = sight.ipId !== 0;
 		let tries = MAX_CANDIDATES;
 		for (
-			let path = counted ? (paths.words[first | PathAt.groupTail] as number) : first;
+			let path = counted ? (paths.more[(first >> 1) | PathMore.groupTail] as number) : first;
 			path !== 0 && tries > 0;
 			tries--
 		) {
 			const candidate = path;
-			path = (counted ? paths.words[path | PathAt.samePrevious] : paths.words[path | PathAt.sameNext]) as number;
+			path = (
+				counted ? paths.more[(path >> 1) | PathMore.samePrevious] : paths.more[(path >> 1) | PathMore.sameNext]
+			) as number;
 			const last = paths.words[candidate | PathAt.lastHop] as number;
 			const lastHook = hops.words[last | HopAt.hook] as number;
 			const reallocated = hooks.source[lastHook] === sight.source;
@@ -121,7 +123,7 @@ export function makeByKey(shop: Workshop, open: OpenPaths) {
 	}
 
 	function isSamePacket(path: number): boolean {
-		return isEqual(paths, path, kindOf(paths, path), sight);
+		return isEqual(paths.words, path | PathAt.ipId, kindOf(paths, path), sight);
 	}
 
 	/** Can the path, last seen elsewhere, have come to this hook? */
@@ -153,14 +155,14 @@ export function makeByKey(shop: Workshop, open: OpenPaths) {
 		const lastHook = (of: number) => hops.words[(paths.words[of | PathAt.lastHop] as number) | HopAt.hook];
 		let other = keys.find();
 		while (other !== 0 && (other === path || lastHook(other) !== lastHook(path)))
-			other = paths.words[other | PathAt.sameNext] as number;
+			other = paths.more[(other >> 1) | PathMore.sameNext] as number;
 		return other === 0;
 	}
 
 	/** An equal path elsewhere is its own other half, read too early or too late: among those here there is no choice. */
 	function isOnlyHere(path: number): boolean {
 		let other = keys.find();
-		for (; other !== 0; other = paths.words[other | PathAt.sameNext] as number) {
+		for (; other !== 0; other = paths.more[(other >> 1) | PathMore.sameNext] as number) {
 			if (other === path) continue;
 			const last = paths.words[other | PathAt.lastHop] as number;
 			if (isReallocated(hops.words[last | HopAt.hook] as number)) return false;

@@ -32,9 +32,9 @@ export function makeByPointer(shop: Workshop) {
 
 	/** A carrier of a whole path carries that path's packet; others have one of their own. @param kind of its tuple */
 	function isSamePacket(carrier: number, kind: number): boolean {
-		if (carriers.words[carrier | CarrierAt.whole] === 0) return isEqual(carriers, carrier, kind, sight);
+		if (carriers.words[carrier | CarrierAt.whole] === 0) return isEqual(carriers.more, carrier >> 1, kind, sight);
 		const path = carriers.words[carrier | CarrierAt.path] as number;
-		return isEqual(paths, path, kind, sight);
+		return isEqual(paths.words, path | PathAt.ipId, kind, sight);
 	}
 
 	/** Is this another face of the same packet? Not of one that has arrived, nor did the node make what came to it. */

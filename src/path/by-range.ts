@@ -3,7 +3,7 @@ import { Next } from "./due-cache.js";
 import { HopAt, HopF64 } from "./hop-table.js";
 import { isOtherSegment } from "./key.js";
 import type { OpenPaths } from "./open-paths.js";
-import { gsoSizeOf, Mark, PathAt, PathF64, State, segmentsOf } from "./path-table.js";
+import { gsoSizeOf, Mark, PathAt, PathF64, PathMore, State, segmentsOf } from "./path-table.js";
 import { Protocol } from "./protocols.js";
 import type { Workshop } from "./workshop.js";
 
@@ -143,9 +143,14 @@ export function makeByRange(shop: Workshop, open: OpenPaths) {
 	}
 
 	function overlap(a: number, b: number): boolean {
-		const { words } = paths;
-		const ahead = ((words[b | PathAt.rangeStart] as number) - (words[a | PathAt.rangeStart] as number)) | 0;
-		return ahead < (words[a | PathAt.rangeSpan] as number) && ahead + (words[b | PathAt.rangeSpan] as number) > 0;
+		const ahead =
+			((paths.more[(b >> 1) | PathMore.rangeStart] as number) -
+				(paths.more[(a >> 1) | PathMore.rangeStart] as number)) |
+			0;
+		return (
+			ahead < (paths.more[(a >> 1) | PathMore.rangeSpan] as number) &&
+			ahead + (paths.more[(b >> 1) | PathMore.rangeSpan] as number) > 0
+		);
 	}
 
 	/** Has the hop not seen all of the units yet? */
@@ -166,9 +171,9 @@ export function makeByRange(shop: Workshop, open: OpenPaths) {
 			to = from + 1;
 			return;
 		}
-		const unit = paths.words[path | PathAt.unit] as number;
-		const ahead = (start - (paths.words[path | PathAt.rangeStart] as number)) | 0;
-		const behind = Math.min(paths.words[path | PathAt.rangeSpan] as number, ahead + span);
+		const unit = paths.more[(path >> 1) | PathMore.unit] as number;
+		const ahead = (start - (paths.more[(path >> 1) | PathMore.rangeStart] as number)) | 0;
+		const behind = Math.min(paths.more[(path >> 1) | PathMore.rangeSpan] as number, ahead + span);
 		from = ahead <= 0 ? 0 : (ahead / unit) | 0;
 		to = ((behind + unit - 1) / unit) | 0;
 	}
@@ -177,8 +182,8 @@ export function makeByRange(shop: Workshop, open: OpenPaths) {
 	function isUnnumbered(path: number): boolean {
 		return (
 			paths.words[path | PathAt.ipId] === 0 &&
-			paths.words[path | PathAt.unit] === ONE_ID &&
-			paths.words[path | PathAt.rangeStart] === 0
+			paths.more[(path >> 1) | PathMore.unit] === ONE_ID &&
+			paths.more[(path >> 1) | PathMore.rangeStart] === 0
 		);
 	}
 
@@ -199,13 +204,13 @@ export function makeByRange(shop: Workshop, open: OpenPaths) {
 			if (from === 0 && ((hops.words[hop | HopAt.coverLow] as number) & 1) === 0)
 				hops.doubles[(hop >> 1) | HopF64.first] = sight.now;
 		}
-		if (((start - (paths.words[path | PathAt.rangeStart] as number)) | 0) < 0) {
+		if (((start - (paths.more[(path >> 1) | PathMore.rangeStart] as number)) | 0) < 0) {
 			hops.words[hop | HopAt.leadingPackets] = (hops.words[hop | HopAt.leadingPackets] as number) + 1;
 			hops.words[hop | HopAt.leadingBytes] = (hops.words[hop | HopAt.leadingBytes] as number) + sight.length;
 		}
 		const low = ((hops.words[hop | HopAt.coverLow] as number) | lowBits(from, to)) >>> 0;
 		const high = ((hops.words[hop | HopAt.coverHigh] as number) | highBits(from, to)) >>> 0;
-		const units = paths.words[path | PathAt.units] as number;
+		const units = paths.more[(path >> 1) | PathMore.units] as number;
 		const complete = low === lowBits(0, units) && high === highBits(0, units);
 		hops.words[hop | HopAt.coverLow] = complete ? 0xffffffff : low;
 		hops.words[hop | HopAt.coverHigh] = complete ? 0xffffffff : high;

@@ -23,9 +23,8 @@ export const enum CarrierAt {
 	branch = 12,
 	/** 1: carries one path's range exactly; 0: a part, or several (look the range up again). */
 	whole = 13,
-	/* From 16 on PacketAt: the packet of one that carries a part. */
 }
-const SIZE = 32; /* what every carrier needs stands in the first cache line */
+const SIZE = 16; /* one cache line; the packet of one that carries a part is in `more`, as PacketAt has it */
 
 /** One skb's life on one node: which pointer, which packet, where it was seen last, and whose path it carries. */
 export type CarrierTable = Records;

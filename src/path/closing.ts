@@ -3,7 +3,7 @@ import { type HookTable, Rank } from "./hook-table.js";
 import { HopAt, type HopTable } from "./hop-table.js";
 import { type DropReport, delivered, type Judgement } from "./judgement.js";
 import type { Losses } from "./losses.js";
-import { Mark, PathAt, PathF64, type PathTable } from "./path-table.js";
+import { Mark, PathAt, PathF64, PathMore, type PathTable } from "./path-table.js";
 
 /** When a path is judged: it has waited its time, the table is full, or the trace is over. */
 export type Occasion = "due" | "full" | "end";
@@ -142,7 +142,7 @@ export function makeClosing(paths: PathTable, hops: HopTable, hooks: HookTable, 
 		if (((paths.words[path | PathAt.marks] as number) & Mark.fragments) === 0) {
 			return words[hop | HopAt.coverLow] === 0xffffffff && words[hop | HopAt.coverHigh] === 0xffffffff;
 		}
-		const total = paths.words[path | PathAt.total] as number;
+		const total = paths.more[(path >> 1) | PathMore.total] as number;
 		return total > 0 && (words[hop | HopAt.leadingBytes] as number) >= total;
 	}
 

@@ -1,5 +1,5 @@
 import { areEqual, isSamePacket, keyHash } from "./key.js";
-import { kindOf, Mark, PathAt, type PathTable } from "./path-table.js";
+import { kindOf, Mark, PathAt, PathMore, type PathTable } from "./path-table.js";
 import type { Sight } from "./sight.js";
 
 /**
@@ -23,37 +23,38 @@ export function makeKeyIndex(paths: PathTable, sight: Sight, capacity: number) {
 		let head = index.buckets[bucketOf(hash)] as number;
 		while (
 			head !== 0 &&
-			(paths.signed[head | PathAt.keyHash] !== hash || !isSamePacket(paths, head, kindOf(paths, head), sight))
+			(paths.moreSigned[(head >> 1) | PathMore.keyHash] !== hash ||
+				!isSamePacket(paths.words, head | PathAt.ipId, kindOf(paths, head), sight))
 		)
-			head = paths.words[head | PathAt.groupNext] as number;
+			head = paths.more[(head >> 1) | PathMore.groupNext] as number;
 		return head;
 	}
 
 	/** The one that was opened first among those with the packet of a path that has a key. */
 	function findEqual(path: number): number {
 		let head = index.buckets[bucketAt(path)] as number;
-		while (head !== 0 && !areEqual(paths, head, path)) head = paths.words[head | PathAt.groupNext] as number;
+		while (head !== 0 && !areEqual(paths, head, path)) head = paths.more[(head >> 1) | PathMore.groupNext] as number;
 		return head;
 	}
 
 	/** Marks the path, and those before it, as `shared` when there are equal ones. */
 	function add(path: number): void {
 		paths.words[path | PathAt.marks] = (paths.words[path | PathAt.marks] as number) | Mark.keyed;
-		paths.words[path | PathAt.sameNext] = 0;
+		paths.more[(path >> 1) | PathMore.sameNext] = 0;
 		const head = findEqual(path);
 		if (head !== 0) {
-			const tail = paths.words[head | PathAt.groupTail] as number;
-			paths.words[tail | PathAt.sameNext] = path;
-			paths.words[path | PathAt.samePrevious] = tail;
-			paths.words[head | PathAt.groupTail] = path;
+			const tail = paths.more[(head >> 1) | PathMore.groupTail] as number;
+			paths.more[(tail >> 1) | PathMore.sameNext] = path;
+			paths.more[(path >> 1) | PathMore.samePrevious] = tail;
+			paths.more[(head >> 1) | PathMore.groupTail] = path;
 			paths.words[tail | PathAt.marks] = (paths.words[tail | PathAt.marks] as number) | Mark.shared;
 			paths.words[path | PathAt.marks] = (paths.words[path | PathAt.marks] as number) | Mark.shared;
 			return;
 		}
-		paths.words[path | PathAt.samePrevious] = 0;
-		paths.words[path | PathAt.groupTail] = path;
+		paths.more[(path >> 1) | PathMore.samePrevious] = 0;
+		paths.more[(path >> 1) | PathMore.groupTail] = path;
 		const bucket = bucketAt(path);
-		paths.words[path | PathAt.groupNext] = index.buckets[bucket] as number;
+		paths.more[(path >> 1) | PathMore.groupNext] = index.buckets[bucket] as number;
 		index.buckets[bucket] = path;
 		groups++;
 		if (groups === index.buckets.length) grow();
@@ -61,23 +62,23 @@ export function makeKeyIndex(paths: PathTable, sight: Sight, capacity: number) {
 
 	function remove(path: number): void {
 		paths.words[path | PathAt.marks] = (paths.words[path | PathAt.marks] as number) & ~Mark.keyed;
-		const previous = paths.words[path | PathAt.samePrevious] as number;
-		const next = paths.words[path | PathAt.sameNext] as number;
+		const previous = paths.more[(path >> 1) | PathMore.samePrevious] as number;
+		const next = paths.more[(path >> 1) | PathMore.sameNext] as number;
 		if (previous !== 0) {
-			paths.words[previous | PathAt.sameNext] = next;
-			if (next !== 0) paths.words[next | PathAt.samePrevious] = previous;
-			else paths.words[findEqual(path) | PathAt.groupTail] = previous;
+			paths.more[(previous >> 1) | PathMore.sameNext] = next;
+			if (next !== 0) paths.more[(next >> 1) | PathMore.samePrevious] = previous;
+			else paths.more[(findEqual(path) >> 1) | PathMore.groupTail] = previous;
 			return;
 		}
-		const follower = paths.words[path | PathAt.groupNext] as number;
+		const follower = paths.more[(path >> 1) | PathMore.groupNext] as number;
 		if (next === 0) {
 			relink(path, follower);
 			groups--;
 			return;
 		}
-		paths.words[next | PathAt.samePrevious] = 0;
-		paths.words[next | PathAt.groupTail] = paths.words[path | PathAt.groupTail] as number;
-		paths.words[next | PathAt.groupNext] = follower;
+		paths.more[(next >> 1) | PathMore.samePrevious] = 0;
+		paths.more[(next >> 1) | PathMore.groupTail] = paths.more[(path >> 1) | PathMore.groupTail] as number;
+		paths.more[(next >> 1) | PathMore.groupNext] = follower;
 		relink(path, next);
 	}
 
@@ -89,12 +90,13 @@ export function makeKeyIndex(paths: PathTable, sight: Sight, capacity: number) {
 			index.buckets[bucket] = to;
 			return;
 		}
-		while (paths.words[at | PathAt.groupNext] !== head) at = paths.words[at | PathAt.groupNext] as number;
-		paths.words[at | PathAt.groupNext] = to;
+		while (paths.more[(at >> 1) | PathMore.groupNext] !== head)
+			at = paths.more[(at >> 1) | PathMore.groupNext] as number;
+		paths.more[(at >> 1) | PathMore.groupNext] = to;
 	}
 
 	function bucketAt(path: number): number {
-		return bucketOf(paths.signed[path | PathAt.keyHash] as number);
+		return bucketOf(paths.moreSigned[(path >> 1) | PathMore.keyHash] as number);
 	}
 
 	function bucketOf(hash: number): number {
@@ -106,9 +108,9 @@ export function makeKeyIndex(paths: PathTable, sight: Sight, capacity: number) {
 		index.buckets = new Uint32Array(old.length * 2);
 		for (let head of old) {
 			while (head !== 0) {
-				const next = paths.words[head | PathAt.groupNext] as number;
+				const next = paths.more[(head >> 1) | PathMore.groupNext] as number;
 				const bucket = bucketAt(head);
-				paths.words[head | PathAt.groupNext] = index.buckets[bucket] as number;
+				paths.more[(head >> 1) | PathMore.groupNext] = index.buckets[bucket] as number;
 				index.buckets[bucket] = head;
 				head = next;
 			}

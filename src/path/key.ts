@@ -1,6 +1,6 @@
 import { type Sightings, TcpFlag } from "../packet/sightings.js";
-import { kindOf, PathAt, type PathTable, segmentsOf } from "./path-table.js";
-import { PacketAt, type Records } from "./records.js";
+import { kindOf, PathAt, PathMore, type PathTable, segmentsOf } from "./path-table.js";
+import { PacketAt } from "./records.js";
 import type { Sight } from "./sight.js";
 import { Kind } from "./tuple-facts.js";
 
@@ -13,16 +13,16 @@ import { Kind } from "./tuple-facts.js";
 /** ECN's echo bits are the peers' own; everything else stays from hook to hook. */
 const STEADY_SHAPE = ~(TcpFlag.ece | TcpFlag.cwr);
 
-/** Does the packet of a path, or of a carrier, equal the sighting's in every field? @param otherKind of its tuple */
-export function isSamePacket({ words }: Records, id: number, otherKind: number, { rows, i, kind }: Sight): boolean {
+/** Does the packet at `words[at]` equal the sighting's in every field? @param otherKind of its tuple */
+export function isSamePacket(words: Uint32Array, at: number, otherKind: number, { rows, i, kind }: Sight): boolean {
 	return (
-		words[id | PacketAt.ipId] === rows.ipId[i] &&
-		words[id | PacketAt.sequence] === rows.sequence[i] &&
-		words[id | PacketAt.payload] === rows.payload[i] &&
-		words[id | PacketAt.acknowledgement] === rows.acknowledgement[i] &&
-		words[id | PacketAt.tsval] === rows.tsval[i] &&
-		(((words[id | PacketAt.shape] as number) ^ shapeOf(rows, i)) & STEADY_SHAPE) === 0 &&
-		words[id | PacketAt.hash] === contentOf(rows.hash[i] as number, kind) &&
+		words[at | PacketAt.ipId] === rows.ipId[i] &&
+		words[at | PacketAt.sequence] === rows.sequence[i] &&
+		words[at | PacketAt.payload] === rows.payload[i] &&
+		words[at | PacketAt.acknowledgement] === rows.acknowledgement[i] &&
+		words[at | PacketAt.tsval] === rows.tsval[i] &&
+		(((words[at | PacketAt.shape] as number) ^ shapeOf(rows, i)) & STEADY_SHAPE) === 0 &&
+		words[at | PacketAt.hash] === contentOf(rows.hash[i] as number, kind) &&
 		((otherKind ^ kind) & Kind.packet) === 0
 	);
 }
@@ -42,15 +42,15 @@ export function shapeOf(rows: Sightings, i: number): number {
 	return (rows.tcpFlags[i] as number) | ((rows.window[i] as number) << 8);
 }
 
-/** The fields of a sighting as a path keeps them, or a carrier, in place. */
-export function setPacket({ words }: Records, id: number, { rows, i, kind }: Sight): void {
-	words[id | PacketAt.ipId] = rows.ipId[i] as number;
-	words[id | PacketAt.sequence] = rows.sequence[i] as number;
-	words[id | PacketAt.payload] = rows.payload[i] as number;
-	words[id | PacketAt.acknowledgement] = rows.acknowledgement[i] as number;
-	words[id | PacketAt.tsval] = rows.tsval[i] as number;
-	words[id | PacketAt.shape] = shapeOf(rows, i);
-	words[id | PacketAt.hash] = contentOf(rows.hash[i] as number, kind);
+/** The fields of a sighting as a path keeps them, or a carrier, to `words[at]`. */
+export function setPacket(words: Uint32Array, at: number, { rows, i, kind }: Sight): void {
+	words[at | PacketAt.ipId] = rows.ipId[i] as number;
+	words[at | PacketAt.sequence] = rows.sequence[i] as number;
+	words[at | PacketAt.payload] = rows.payload[i] as number;
+	words[at | PacketAt.acknowledgement] = rows.acknowledgement[i] as number;
+	words[at | PacketAt.tsval] = rows.tsval[i] as number;
+	words[at | PacketAt.shape] = shapeOf(rows, i);
+	words[at | PacketAt.hash] = contentOf(rows.hash[i] as number, kind);
 }
 
 /** Are the packets of two paths equal in every field? */
@@ -70,7 +70,7 @@ export function areEqual(paths: PathTable, a: number, b: number): boolean {
 
 /** Makes it a path that can be looked up, from its fields. */
 export function setKey(paths: PathTable, path: number): void {
-	paths.signed[path | PathAt.keyHash] = mix(
+	paths.moreSigned[(path >> 1) | PathMore.keyHash] = mix(
 		paths.words[path | PathAt.sequence] as number,
 		paths.words[path | PathAt.acknowledgement] as number,
 		paths.words[path | PathAt.hash] as number,
@@ -99,8 +99,8 @@ export function setFingerprint(paths: PathTable, path: number): void {
 	const id = keyId(paths.words[path | PathAt.ipId] as number, kindOf(paths, path));
 	const payload = paths.words[path | PathAt.payload] as number;
 	const shape = (paths.words[path | PathAt.shape] as number) & STEADY_SHAPE;
-	paths.signed[path | PathAt.printA] = mixA(sequence, acknowledgement, tsval, content, id, payload, shape);
-	paths.signed[path | PathAt.printB] = mixB(sequence, acknowledgement, tsval, content, id, payload, shape);
+	paths.moreSigned[(path >> 1) | PathMore.printA] = mixA(sequence, acknowledgement, tsval, content, id, payload, shape);
+	paths.moreSigned[(path >> 1) | PathMore.printB] = mixB(sequence, acknowledgement, tsval, content, id, payload, shape);
 }
 
 /** The IP ID, and what the tuple has that no NAT changes. */

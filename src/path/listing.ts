@@ -3,7 +3,7 @@ import { unitsOf } from "./coverage.js";
 import { Next } from "./due-cache.js";
 import { Rank } from "./hook-table.js";
 import { setFingerprint, setKey } from "./key.js";
-import { gsoSizeOf, Mark, PathAt, protocolOf, segmentsOf } from "./path-table.js";
+import { gsoSizeOf, Mark, PathAt, PathMore, protocolOf, segmentsOf } from "./path-table.js";
 import { Protocol } from "./protocols.js";
 import type { Workshop } from "./workshop.js";
 
@@ -49,17 +49,17 @@ export function makeListing(shop: Workshop, repeated: (path: number) => void) {
 		const payload = paths.words[path | PathAt.payload] as number;
 		const each = Math.ceil(segments / 64);
 		if (protocol === Protocol.tcp) {
-			paths.words[path | PathAt.rangeStart] = paths.words[path | PathAt.sequence] as number;
-			paths.words[path | PathAt.rangeSpan] = payload;
-			paths.words[path | PathAt.unit] = gsoSize > 0 && segments > 1 ? gsoSize * each : payload;
+			paths.more[(path >> 1) | PathMore.rangeStart] = paths.words[path | PathAt.sequence] as number;
+			paths.more[(path >> 1) | PathMore.rangeSpan] = payload;
+			paths.more[(path >> 1) | PathMore.unit] = gsoSize > 0 && segments > 1 ? gsoSize * each : payload;
 		} else {
-			paths.words[path | PathAt.rangeStart] = ((paths.words[path | PathAt.ipId] as number) << 16) >>> 0;
-			paths.words[path | PathAt.rangeSpan] = (segments << 16) >>> 0;
-			paths.words[path | PathAt.unit] = (each << 16) >>> 0;
+			paths.more[(path >> 1) | PathMore.rangeStart] = ((paths.words[path | PathAt.ipId] as number) << 16) >>> 0;
+			paths.more[(path >> 1) | PathMore.rangeSpan] = (segments << 16) >>> 0;
+			paths.more[(path >> 1) | PathMore.unit] = (each << 16) >>> 0;
 		}
-		paths.words[path | PathAt.units] = unitsOf(
-			paths.words[path | PathAt.rangeSpan] as number,
-			paths.words[path | PathAt.unit] as number,
+		paths.more[(path >> 1) | PathMore.units] = unitsOf(
+			paths.more[(path >> 1) | PathMore.rangeSpan] as number,
+			paths.more[(path >> 1) | PathMore.unit] as number,
 		);
 	}
 
@@ -107,8 +107,8 @@ export function makeListing(shop: Workshop, repeated: (path: number) => void) {
 		if (isStrong(path, protocol)) return;
 		setFingerprint(paths, path);
 		const seen = recent.note(
-			paths.signed[path | PathAt.printA] as number,
-			paths.signed[path | PathAt.printB] as number,
+			paths.moreSigned[(path >> 1) | PathMore.printA] as number,
+			paths.moreSigned[(path >> 1) | PathMore.printB] as number,
 			sight.now,
 			limits.suspectNs,
 		);

@@ -9,7 +9,7 @@ import { allocateHop, freeHops, HopAt, HopF64 } from "./hop-table.js";
 import { type DropReport, type Judgement, verdictIndex } from "./judgement.js";
 import { setPacket } from "./key.js";
 import { makeListing } from "./listing.js";
-import { allocatePath, freePath, Mark, PathAt, PathF64, State } from "./path-table.js";
+import { allocatePath, freePath, Mark, PathAt, PathF64, PathMore, State } from "./path-table.js";
 import { Protocol } from "./protocols.js";
 import { isFull } from "./records.js";
 import type { Workshop } from "./workshop.js";
@@ -117,7 +117,7 @@ export function makeOpenPaths(shop: Workshop) {
 	function openFragments(): number {
 		const path = begin();
 		mark(path, Mark.fragments);
-		paths.words[path | PathAt.total] = 0;
+		paths.more[(path >> 1) | PathMore.total] = 0;
 		suspects.add(path, sight.now);
 		return path;
 	}
@@ -135,7 +135,7 @@ export function makeOpenPaths(shop: Workshop) {
 		paths.doubles[(path >> 1) | PathF64.serial] = ++serial;
 		paths.doubles[(path >> 1) | PathF64.first] = sight.now;
 		paths.words[path | PathAt.tuple] = tuple;
-		setPacket(paths, path, sight);
+		setPacket(paths.words, path | PathAt.ipId, sight);
 		paths.words[path | PathAt.length] = rows.length[i] as number;
 		paths.words[path | PathAt.gso] = (rows.gsoSize[i] as number) | ((rows.segments[i] as number) << 16);
 		paths.words[path | PathAt.flags] = flags | (sight.kind << 16);
@@ -174,7 +174,7 @@ export function makeOpenPaths(shop: Workshop) {
 	function carryPart(path: number): void {
 		const carrier = carry(path);
 		carriers.words[carrier | CarrierAt.whole] = 0;
-		setPacket(carriers, carrier, sight);
+		setPacket(carriers.more, carrier >> 1, sight);
 	}
 
 	/** The carrier's packet is seen further on. */

@@ -81,28 +81,30 @@ export const enum PathAt {
 	newer = 30,
 	/** Its place in a ring of closed paths, and which: see ClosedRing. */
 	closedAt = 31,
-	/** Of a keyed path, see key.ts. Signed. */
-	keyHash = 32,
-	/** Same key, in order of opening. */
-	sameNext = 34,
-	samePrevious = 35,
-	/** Of the first of its key: the next key in the bucket, and the last of its own. */
-	groupNext = 36,
-	groupTail = 37,
-	/** Range on a circle of 2^32: TCP bytes, or UDP IPv4 IDs << 16. */
-	rangeStart = 38,
-	rangeSpan = 39,
-	/** Span of one bit of a hop's coverage. */
-	unit = 40,
-	/** Bytes behind the IP header that a hop has to see of a datagram, when fragments told; 0: unknown. */
-	total = 41,
-	/** How many units the range has: see coverage.ts. */
-	units = 42,
-	/** Of paths alone that have nothing of their own, see key.ts. Signed. */
-	printA = 43,
-	printB = 44,
 }
-const SIZE = 64;
+/** … and of what some paths need, in `more`. */
+export const enum PathMore {
+	/** See key.ts. Signed. */
+	keyHash = 0,
+	/** Same packet, in order of opening. */
+	sameNext = 1,
+	samePrevious = 2,
+	/** Of the first with its packet: the next such in the bucket, and the last of its own. */
+	groupNext = 3,
+	groupTail = 4,
+	/** Range on a circle of 2^32: TCP bytes, or UDP IPv4 IDs << 16. */
+	rangeStart = 5,
+	rangeSpan = 6,
+	/** Span of one bit of a hop's coverage, and how many units the range has: see coverage.ts. */
+	unit = 7,
+	units = 8,
+	/** Bytes behind the IP header that a hop has to see of a datagram, when fragments told; 0: unknown. */
+	total = 9,
+	/** Of paths alone that have nothing of their own, see key.ts. Signed. */
+	printA = 10,
+	printB = 11,
+}
+const SIZE = 32;
 
 /**
  * Paths as records. A closed path stays (state `closed`) until its pointer carries another packet or newer closed ones

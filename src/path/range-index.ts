@@ -1,4 +1,4 @@
-import { PathAt, type PathTable } from "./path-table.js";
+import { PathMore, type PathTable } from "./path-table.js";
 import { TupleAt, type TupleFacts, TupleSize } from "./tuple-facts.js";
 
 /**
@@ -75,8 +75,8 @@ export function makeRangeIndex(paths: PathTable, facts: TupleFacts) {
 	}
 
 	function addTo(list: RangeList, path: number): void {
-		const start = paths.words[path | PathAt.rangeStart] as number;
-		list.longest = Math.max(list.longest, paths.words[path | PathAt.rangeSpan] as number);
+		const start = paths.more[(path >> 1) | PathMore.rangeStart] as number;
+		list.longest = Math.max(list.longest, paths.more[(path >> 1) | PathMore.rangeSpan] as number);
 		insert(list, lowerBound(list, start, true), path);
 	}
 
@@ -94,7 +94,7 @@ export function makeRangeIndex(paths: PathTable, facts: TupleFacts) {
 	}
 
 	function takeOut(list: RangeList, path: number): void {
-		let at = lowerBound(list, paths.words[path | PathAt.rangeStart] as number, false);
+		let at = lowerBound(list, paths.more[(path >> 1) | PathMore.rangeStart] as number, false);
 		const end = list.first + list.count;
 		while (at < end && list.items[at] !== path) at++;
 		if (at === end) return;
@@ -134,17 +134,17 @@ export function makeRangeIndex(paths: PathTable, facts: TupleFacts) {
 		if (held === 0) return 0;
 		if (held < LIST) {
 			self.found[0] = held;
-			const ahead = ((paths.words[held | PathAt.rangeStart] as number) - start) | 0;
-			return ahead < span && ahead + (paths.words[held | PathAt.rangeSpan] as number) > 0 ? 1 : 0;
+			const ahead = ((paths.more[(held >> 1) | PathMore.rangeStart] as number) - start) | 0;
+			return ahead < span && ahead + (paths.more[(held >> 1) | PathMore.rangeSpan] as number) > 0 ? 1 : 0;
 		}
 		const list = listOf(held);
 		const end = list.first + list.count;
 		let n = 0;
 		for (let at = lowerBound(list, (start - list.longest) >>> 0, false); at < end; at++) {
 			const path = list.items[at] as number;
-			const ahead = ((paths.words[path | PathAt.rangeStart] as number) - start) | 0;
+			const ahead = ((paths.more[(path >> 1) | PathMore.rangeStart] as number) - start) | 0;
 			if (ahead >= span) break;
-			if (ahead + (paths.words[path | PathAt.rangeSpan] as number) <= 0) continue;
+			if (ahead + (paths.more[(path >> 1) | PathMore.rangeSpan] as number) <= 0) continue;
 			if (n === self.found.length) self.found = enlarged(self.found);
 			self.found[n++] = path;
 		}
@@ -175,12 +175,12 @@ export function makeRangeIndex(paths: PathTable, facts: TupleFacts) {
 		const bar = after ? 1 : 0;
 		if (
 			high > low &&
-			(((paths.words[(list.items[high - 1] as number) | PathAt.rangeStart] as number) - start) | 0) < bar
+			(((paths.more[((list.items[high - 1] as number) >> 1) | PathMore.rangeStart] as number) - start) | 0) < bar
 		)
 			return high;
 		while (low < high) {
 			const middle = (low + high) >>> 1;
-			if ((((paths.words[(list.items[middle] as number) | PathAt.rangeStart] as number) - start) | 0) < bar)
+			if ((((paths.more[((list.items[middle] as number) >> 1) | PathMore.rangeStart] as number) - start) | 0) < bar)
 				low = middle + 1;
 			else high = middle;
 		}

@@ -1,15 +1,15 @@
 import { alignedWords } from "../packet/lines.js";
 
-/** Where the fields of a packet stand in the records of those that have one. */
+/** Where the fields of a packet stand behind its place in a record. */
 export const enum PacketAt {
-	ipId = 16,
-	sequence = 17,
-	payload = 18,
-	acknowledgement = 19,
-	tsval = 20,
+	ipId = 0,
+	sequence = 1,
+	payload = 2,
+	acknowledgement = 3,
+	tsval = 4,
 	/** TCP flags | window << 8. */
-	shape = 21,
-	hash = 22,
+	shape = 5,
+	hash = 6,
 }
 
 /**
@@ -19,6 +19,7 @@ export const enum PacketAt {
  *     id = 2 · size          words[id | n]            the record's nth word
  *                            signed[id | n]           the same, signed
  *                            doubles[(id >> 1) | n]   the record's nth double
+ *                            more[(id >> 1) | n]      the nth word of what few need: half as many, elsewhere
  *
  * An id is where its record begins, in words; 0 is no record. The size is a power of two: or-ing cannot overflow, so that
  * no check of V8's stands before the one for the bound. What was given back last is taken next: it is in the cache.
@@ -28,6 +29,8 @@ export interface Records {
 	words: Uint32Array<ArrayBuffer>;
 	signed: Int32Array<ArrayBuffer>;
 	doubles: Float64Array<ArrayBuffer>;
+	more: Uint32Array<ArrayBuffer>;
+	moreSigned: Int32Array<ArrayBuffer>;
 	/** Words of a record: a power of two. */
 	readonly size: number;
 	/** Records for which there is room. */
@@ -47,7 +50,15 @@ export interface Records {
  */
 export function makeRecords(size: number, link: number, capacity: number, limit = Number.POSITIVE_INFINITY): Records {
 	const room = Math.min(capacity, limit);
-	return { ...views(alignedWords((room + 1) * size)), size, capacity: room, last: 0, free: 0, limit, link };
+	return {
+		...views(alignedWords((room + 1) * size), alignedWords(((room + 1) * size) / 2)),
+		size,
+		capacity: room,
+		last: 0,
+		free: 0,
+		limit,
+		link,
+	};
 }
 
 /** All that may be are in use. */
@@ -82,19 +93,25 @@ function takeNew(records: Records): number {
 }
 
 function grow(records: Records): void {
-	const { words } = records;
+	const { words, more } = records;
 	const capacity = Math.min(records.capacity * 2, records.limit);
 	records.capacity = capacity;
 	const larger = alignedWords((capacity + 1) * records.size);
 	larger.set(words);
-	Object.assign(records, views(larger));
+	const muchMore = alignedWords(larger.length / 2);
+	muchMore.set(more);
+	Object.assign(records, views(larger, muchMore));
 }
 
-function views(words: Uint32Array<ArrayBuffer>): Pick<Records, "words" | "signed" | "doubles"> {
+type Views = Pick<Records, "words" | "signed" | "doubles" | "more" | "moreSigned">;
+
+function views(words: Uint32Array<ArrayBuffer>, more: Uint32Array<ArrayBuffer>): Views {
 	const { buffer, byteOffset, length } = words;
 	return {
 		words,
 		signed: new Int32Array(buffer, byteOffset, length),
 		doubles: new Float64Array(buffer, byteOffset, length / 2),
+		more,
+		moreSigned: new Int32Array(more.buffer, more.byteOffset, more.length),
 	};
 }

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { Family } from "../../src/packet/sightings.js";
 import { TupleTable } from "../../src/packet/tuples.js";
-import { allocatePath, makePathTable, PathAt } from "../../src/path/path-table.js";
+import { allocatePath, makePathTable, PathMore } from "../../src/path/path-table.js";
 import { makeRangeIndex } from "../../src/path/range-index.js";
 import { makeTupleFacts } from "../../src/path/tuple-facts.js";
 
@@ -41,8 +41,8 @@ test("law: whatever is added, taken out and moved, a direction has the ranges th
 				switch (each.kind) {
 					case "add": {
 						const path = allocatePath(paths);
-						paths.words[path | PathAt.rangeStart] = each.start >>> 0;
-						paths.words[path | PathAt.rangeSpan] = each.span;
+						paths.more[(path >> 1) | PathMore.rangeStart] = each.start >>> 0;
+						paths.more[(path >> 1) | PathMore.rangeSpan] = each.span;
 						index.add(each.root, path);
 						model.push({ ...each, path });
 						break;
