@@ -29,9 +29,9 @@ const batch: fc.Arbitrary<Batch> = fc.record({
 	gap: fc.constantFrom(0, 1, 3),
 	spare: fc.constantFrom(0, 5, 2000),
 });
-const lanes = fc.array(fc.array(batch, { minLength: 1, maxLength: 6 }), { minLength: 1, maxLength: 24 });
+const lanes = fc.array(fc.array(batch, { minLength: 1, maxLength: 6 }), { minLength: 1, maxLength: 24, size: "max" });
 /** When which lane gets its next batch, and whether all that may be read is read then. */
-const turns = fc.array(fc.record({ lane: fc.nat(23), reads: fc.boolean() }), { maxLength: 60 });
+const turns = fc.array(fc.record({ lane: fc.nat(23), reads: fc.boolean() }), { maxLength: 60, size: "max" });
 
 test("law: rows come in the order of their time, those of one time by what is in them, however they were given", () => {
 	fc.assert(
