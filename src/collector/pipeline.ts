@@ -40,6 +40,9 @@ export interface PipelineOptions {
 	readonly forget?: (tuple: number) => void;
 }
 
+/** More are not open or remembered at any rate that a node's hooks keep up with, unless they wait for what is lost. */
+const RESERVED_PATHS = 2 ** 16;
+
 /** What is known only where the events come from. */
 export interface Totals {
 	readonly durationMs: number;
@@ -86,7 +89,13 @@ export class Pipeline {
 		this.#begun = options.awaitsBegin !== true;
 		const { tuples, outers } = this;
 		this.#joiner = new Joiner(
-			{ tuples, outers, expectation: this.#expectations, ...(options.release && { release: options.release }) },
+			{
+				tuples,
+				outers,
+				expectation: this.#expectations,
+				limits: { reservedPaths: RESERVED_PATHS },
+				...(options.release && { release: options.release }),
+			},
 			{ path: (view) => this.#path(view), revise: (view) => this.#revise(view) },
 		);
 		this.faces = new ViewFaces(tuples, this.#joiner.view);

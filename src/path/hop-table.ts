@@ -34,7 +34,7 @@ const SIZE = 16; /* one cache line */
 export type HopTable = Records;
 
 export function makeHopTable(capacity: number): HopTable {
-	return makeRecords(SIZE, HopAt.next, capacity);
+	return makeRecords(SIZE, HopAt.next, capacity, { more: false });
 }
 
 /** A hop with every member to be set by the caller, except next and leading*, which are 0. */

@@ -51,7 +51,6 @@ const BATCH_DELAY_NS = 200e6;
 const ORPHAN_NS = 1e6;
 /** Clocks of which nothing is known yet are not waited for longer. */
 const MAX_ORPHAN_NS = 500e6;
-const INITIAL_PATHS = 2 ** 12;
 
 interface SourceState {
 	readonly index: number;
@@ -104,8 +103,8 @@ export class Joiner implements SourceSink {
 		this.#suspectNs = this.#limits.suspectNs;
 		this.#release = options.release ?? (() => {});
 		const limits = this.#limits;
-		const paths = makePathTable(INITIAL_PATHS, limits.maxPaths);
-		const hops = makeHopTable(INITIAL_PATHS * 2);
+		const paths = makePathTable(limits.reservedPaths, limits.maxPaths);
+		const hops = makeHopTable(limits.reservedPaths * 2);
 		const hooks = this.#hooks;
 		const losses = this.#losses;
 		this.#facts = makeTupleFacts(tuples);
@@ -123,7 +122,7 @@ export class Joiner implements SourceSink {
 		this.#tables = tables;
 		this.view = new PathView(tables, (source) => this.#byIndex[source]?.clock.errorNs ?? 0);
 		const window = makeWindow();
-		const carriers = makeCarrierTable(INITIAL_PATHS);
+		const carriers = makeCarrierTable(limits.reservedPaths);
 		const sight = new Sight(window.rows);
 		const workshop: Workshop = {
 			...tables,
@@ -132,7 +131,7 @@ export class Joiner implements SourceSink {
 			carriers,
 			pointers: makePointerIndex(carriers),
 			facts: this.#facts,
-			keys: makeKeyIndex(paths, sight, INITIAL_PATHS),
+			keys: makeKeyIndex(paths, sight),
 			ranges: this.#ranges,
 			recent: new RecentKeys(),
 			recentAt: new RecentPaths(),

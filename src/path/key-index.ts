@@ -2,6 +2,10 @@ import { areEqual, isSamePacket, keyHash } from "./key.js";
 import { kindOf, Mark, PathAt, PathMore, type PathTable } from "./path-table.js";
 import type { Sight } from "./sight.js";
 
+/** A power of two; more when there are FULL groups for each. */
+const FIRST_BUCKETS = 2 ** 12;
+const FULL = 4;
+
 /**
  * Open paths by their packet's fingerprint, for where the pointer cannot follow. Packets that are equal in every field
  * stand in one group, in order of opening:
@@ -11,9 +15,8 @@ import type { Sight } from "./sight.js";
  */
 export type KeyIndex = ReturnType<typeof makeKeyIndex>;
 
-/** @param capacity groups for which there is room from the start, a power of two */
-export function makeKeyIndex(paths: PathTable, sight: Sight, capacity: number) {
-	const index = { buckets: new Uint32Array(capacity) };
+export function makeKeyIndex(paths: PathTable, sight: Sight) {
+	const index = { buckets: new Uint32Array(FIRST_BUCKETS) };
 	let groups = 0;
 	return { find, findEqual, add, remove };
 
@@ -57,7 +60,7 @@ export function makeKeyIndex(paths: PathTable, sight: Sight, capacity: number) {
 		paths.more[(path >> 1) | PathMore.groupNext] = index.buckets[bucket] as number;
 		index.buckets[bucket] = path;
 		groups++;
-		if (groups === index.buckets.length) grow();
+		if (groups === index.buckets.length * FULL) grow();
 	}
 
 	function remove(path: number): void {
@@ -105,7 +108,7 @@ export function makeKeyIndex(paths: PathTable, sight: Sight, capacity: number) {
 
 	function grow(): void {
 		const old = index.buckets;
-		index.buckets = new Uint32Array(old.length * 2);
+		index.buckets = new Uint32Array(old.length * FULL);
 		for (let head of old) {
 			while (head !== 0) {
 				const next = paths.more[(head >> 1) | PathMore.groupNext] as number;

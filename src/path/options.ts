@@ -2,6 +2,11 @@
 export interface Limits {
 	/** Open and remembered paths; beyond it the oldest goes as `incomplete`. */
 	readonly maxPaths: number;
+	/**
+	 * Paths for which there is room from the start, a power of two. More find room, too, but tables that grow are none of
+	 * V8's constants any more; what is never used takes no memory.
+	 */
+	readonly reservedPaths: number;
 	/** Open paths with a range, per direction of a connection. */
 	readonly rangesPerDirection: number;
 	/** Closed paths that a late report can still revise: a power of two. */
@@ -22,6 +27,7 @@ export interface Limits {
 
 export const DEFAULT_LIMITS: Limits = {
 	maxPaths: 2 ** 18,
+	reservedPaths: 2 ** 12,
 	rangesPerDirection: 2 ** 12,
 	closedPaths: 2 ** 13,
 	orderedPaths: 2 ** 11,

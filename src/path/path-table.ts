@@ -114,7 +114,7 @@ export type PathTable = Records;
 
 /** @param limit paths at the most */
 export function makePathTable(capacity: number, limit: number): PathTable {
-	return makeRecords(SIZE, PathAt.newer, capacity, limit);
+	return makeRecords(SIZE, PathAt.newer, capacity, { limit });
 }
 
 /** 0 when full. The caller sets every member but state, marks, revision, carrier and branches. */

@@ -1,6 +1,10 @@
 import { CarrierAt, type CarrierTable } from "./carrier-table.js";
 import { giveBack, take } from "./records.js";
 
+/** A power of two. So few that they stay in the cache; chains are short enough until there are FULL carriers for each. */
+const FIRST_BUCKETS = 2 ** 13;
+const FULL = 4;
+
 /**
  * Carriers by pointer.
  *
@@ -14,8 +18,7 @@ import { giveBack, take } from "./records.js";
 export type PointerIndex = ReturnType<typeof makePointerIndex>;
 
 export function makePointerIndex(carriers: CarrierTable) {
-	/** A power of two of them. */
-	const index = { buckets: new Uint32Array(carriers.capacity * 2) };
+	const index = { buckets: new Uint32Array(FIRST_BUCKETS), mostIds: FIRST_BUCKETS * FULL * carriers.size };
 	return { find, likely, add, remove };
 
 	/** 0: none. */
@@ -40,9 +43,8 @@ export function makePointerIndex(carriers: CarrierTable) {
 
 	/** A new carrier for a pointer that has none; the caller sets what is not a parameter, `sibling` included. */
 	function add(source: number, low: number, high: number): number {
-		const before = carriers.capacity;
 		const id = take(carriers);
-		if (carriers.capacity !== before) enlarge(id);
+		if (id > index.mostIds) enlarge(id);
 		carriers.words[id | CarrierAt.source] = source;
 		carriers.words[id | CarrierAt.low] = low;
 		carriers.words[id | CarrierAt.high] = high;
@@ -82,7 +84,8 @@ export function makePointerIndex(carriers: CarrierTable) {
 
 	/** All were in use before `newest` was taken: the chains are made anew, of all that there were. */
 	function enlarge(newest: number): void {
-		index.buckets = new Uint32Array(carriers.capacity * 2);
+		index.buckets = new Uint32Array(index.buckets.length * FULL);
+		index.mostIds *= FULL;
 		for (let id = carriers.size; id < newest; id += carriers.size) chain(id, bucketAt(id));
 	}
 }

@@ -47,11 +47,18 @@ export interface Records {
  * @param link the word that names the next free record, in one that is free
  * @param capacity records for which there is room from the start: memory is taken when it is used first
  * @param limit records at the most
+ * @param more false: nobody needs it
  */
-export function makeRecords(size: number, link: number, capacity: number, limit = Number.POSITIVE_INFINITY): Records {
+export function makeRecords(
+	size: number,
+	link: number,
+	capacity: number,
+	{ limit = Number.POSITIVE_INFINITY, more = true } = {},
+): Records {
 	const room = Math.min(capacity, limit);
+	const words = (room + 1) * size;
 	return {
-		...views(alignedWords((room + 1) * size), alignedWords(((room + 1) * size) / 2)),
+		...views(alignedWords(words), alignedWords(more ? words / 2 : 0)),
 		size,
 		capacity: room,
 		last: 0,
@@ -98,7 +105,7 @@ function grow(records: Records): void {
 	records.capacity = capacity;
 	const larger = alignedWords((capacity + 1) * records.size);
 	larger.set(words);
-	const muchMore = alignedWords(larger.length / 2);
+	const muchMore = alignedWords(more.length === 0 ? 0 : larger.length / 2);
 	muchMore.set(more);
 	Object.assign(records, views(larger, muchMore));
 }

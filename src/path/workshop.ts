@@ -21,7 +21,14 @@ import type { Sight } from "./sight.js";
 import type { TupleFacts } from "./tuple-facts.js";
 import type { WaitingList } from "./waiting-list.js";
 
-/** All that joining works on; the Joiner makes and owns it. */
+/**
+ * All that joining works on; the Joiner makes and owns it.
+ *
+ * Whatever works here is made by a function that takes what it needs of it once, by name, and gives back what others may
+ * call. A thread has one Joiner, so each of these names means one object for as long as the thread lives, and V8 compiles
+ * it as a constant: a look at a table is a bound and a load, where a member of `this` takes three more loads and as many
+ * checks. It holds for whatever is written once: a table that grows, or a second Joiner, is as right and slower.
+ */
 export interface Workshop extends Tables {
 	readonly sight: Sight;
 	/** Of all that waits here. */
