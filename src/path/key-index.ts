@@ -7,7 +7,7 @@ const FIRST_BUCKETS = 2 ** 12;
 const FULL = 4;
 
 /**
- * Open paths by their packet's fingerprint, for where the pointer cannot follow. Packets that are equal in every field
+ * Open paths by their packet, for where the pointer cannot follow. Packets that are equal in every field
  * stand in one group, in order of opening:
  *
  *     bucket → group A (head, …, tail) → group B (head) → 0

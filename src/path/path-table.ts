@@ -69,7 +69,7 @@ export const enum PathAt {
 	shape = 21,
 	hash = 22,
 	length = 23,
-	/** gso_size | segments << 16: see PathTable.gsoSize and segments. */
+	/** gso_size | segments << 16: see gsoSizeOf and segmentsOf. */
 	gso = 24,
 	/** EventFlag bits | Kind.packet of its tuple << 16. */
 	flags = 25,
