@@ -2,7 +2,7 @@ import { CarrierAt } from "./carrier-table.js";
 import { highBits, lowBits } from "./coverage.js";
 import { Next } from "./due-cache.js";
 import { allocateHop, HopAt, HopF64 } from "./hop-table.js";
-import { isOtherSegment, setFingerprint } from "./key.js";
+import { isOtherSegment } from "./key.js";
 import type { OpenPaths } from "./open-paths.js";
 import { Mark, PathAt, PathF64, PathMore, protocolOf, State, segmentsOf } from "./path-table.js";
 import { Protocol } from "./protocols.js";
@@ -13,8 +13,6 @@ import type { Workshop } from "./workshop.js";
  * comes off the wire unexpected is an orphan: it waits for as long as the clocks may be wrong, and a path that is seen
  * leaving then takes its hops over. Afterwards it is a path of its own.
  */
-export type Adoption = ReturnType<typeof makeAdoption>;
-
 export function makeAdoption(shop: Workshop, open: OpenPaths) {
 	const {
 		carriers,
@@ -86,7 +84,7 @@ export function makeAdoption(shop: Workshop, open: OpenPaths) {
 		const alone = isAlone(orphan, path) || isAlone(path, orphan);
 		if (alone && !isRepeated(path)) noteCrossing(path, orphan);
 		else open.mark(path, Mark.order);
-		open.crossed(path, protocolOf(paths, path));
+		open.crossed(path);
 		open.mark(path, Mark.manifold | (marks & (Mark.order | Mark.ambiguous | Mark.flooded)));
 		hops.words[(paths.words[path | PathAt.lastHop] as number) | HopAt.next] = paths.words[
 			orphan | PathAt.firstHop
@@ -111,13 +109,7 @@ export function makeAdoption(shop: Workshop, open: OpenPaths) {
 
 	/** Was a packet equal to it noted lately, besides itself and its orphan? */
 	function isRepeated(path: number): boolean {
-		setFingerprint(paths, path);
-		return (
-			recent.count(
-				paths.moreSigned[(path >> 1) | PathMore.printA] as number,
-				paths.moreSigned[(path >> 1) | PathMore.printB] as number,
-			) > 2
-		);
+		return recent.count(path) > 2;
 	}
 
 	/** No other packet is equal to these two. */

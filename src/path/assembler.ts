@@ -54,15 +54,11 @@ export function makeAssembler(shop: Workshop, release: (rows: Sightings) => void
 	const byKey = makeByKey(shop, open);
 	const byRange = makeByRange(shop, open);
 	const byDatagram = makeByDatagram(shop, open);
-	return { now, begin, warm, row, compare, done, expire, finish };
+	return { now, begin, warm: prefetch.warm, row, compare, done: release, expire, finish };
 
 	function begin(source: number, offsetNs: number, time: number): void {
 		sight.source = source;
 		crossings.setOffset(source, offsetNs, time);
-	}
-
-	function warm(from: number, to: number): void {
-		prefetch.warm(sight.source, from, to);
 	}
 
 	function row(i: number): void {
@@ -90,10 +86,6 @@ export function makeAssembler(shop: Workshop, release: (rows: Sightings) => void
 
 	function compare(a: TiedRow, b: TiedRow): number {
 		return compareRows(hooks, a, b);
-	}
-
-	function done(rows: Sightings): void {
-		release(rows);
 	}
 
 	/** Judges what has waited its time by now, in the order in which it began to wait. */

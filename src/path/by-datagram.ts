@@ -26,8 +26,6 @@ const MAX_CUT_CANDIDATES = 256;
  * again (nf_defrag_ipv4, nf_ct_frag6_gather, ip_do_fragment). Only its first fragment tells ports; what all have is the
  * source, the protocol and the ID, and often the pointer. Datagrams in fragments are few: objects will do.
  */
-export type ByDatagram = ReturnType<typeof makeByDatagram>;
-
 export function makeByDatagram(shop: Workshop, open: OpenPaths) {
 	const { carriers, datagrams, facts, hooks, hops, paths, sight, suspects, tuples } = shop;
 	return { follow, join, begin };

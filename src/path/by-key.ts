@@ -3,9 +3,9 @@ import { CarrierAt } from "./carrier-table.js";
 import { Next } from "./due-cache.js";
 import { Rank } from "./hook-table.js";
 import { HopAt, HopF64 } from "./hop-table.js";
-import { isSamePacket as isEqual } from "./key.js";
+import { isPacketOf } from "./key.js";
 import type { OpenPaths } from "./open-paths.js";
-import { kindOf, Mark, PathAt, PathF64, PathMore, State } from "./path-table.js";
+import { Mark, PathAt, PathF64, PathMore, State } from "./path-table.js";
 import { Protocol } from "./protocols.js";
 import type { Workshop } from "./workshop.js";
 
@@ -15,8 +15,6 @@ const MAX_CANDIDATES = 64;
 const STACK_NS = 5e6;
 
 /** Joins by equal fields, where the pointer cannot be the same: over the wire, in the copies of a flooded frame. */
-export type ByKey = ReturnType<typeof makeByKey>;
-
 export function makeByKey(shop: Workshop, open: OpenPaths) {
 	const { carriers, crossings, dues, facts, flooded, hooks, hops, keys, paths, recentAt, sight, suspects } = shop;
 	return { joinAcross, joinFlood };
@@ -59,7 +57,7 @@ export function makeByKey(shop: Workshop, open: OpenPaths) {
 					sight.source,
 					sight.now,
 				);
-			if (!reallocated) open.crossed(candidate, sight.protocol);
+			if (!reallocated) open.crossed(candidate);
 			open.carry(candidate);
 			open.mark(candidate, Mark.manifold);
 			open.append(candidate, 0);
@@ -77,7 +75,7 @@ export function makeByKey(shop: Workshop, open: OpenPaths) {
 			const path = recentAt.at(before, n);
 			if (path === 0) return false;
 			if (paths.words[path | PathAt.state] !== State.open) continue;
-			if (!isSamePacket(path) || !isBranch(path, before)) continue;
+			if (!isPacketOf(paths, path, sight) || !isBranch(path, before)) continue;
 			branchOff(path);
 			return true;
 		}
@@ -120,10 +118,6 @@ export function makeByKey(shop: Workshop, open: OpenPaths) {
 					facts.sameDirection(hops.words[hop | HopAt.tuple] as number, sight.tuple));
 		}
 		return passed;
-	}
-
-	function isSamePacket(path: number): boolean {
-		return isEqual(paths.words, path | PathAt.ipId, kindOf(paths, path), sight);
 	}
 
 	/** Can the path, last seen elsewhere, have come to this hook? */

@@ -1,6 +1,6 @@
 import { CarrierAt } from "./carrier-table.js";
 import { Rank } from "./hook-table.js";
-import { isSamePacket as isEqual } from "./key.js";
+import { isSamePacket } from "./key.js";
 import { PathAt, State } from "./path-table.js";
 import type { Workshop } from "./workshop.js";
 
@@ -8,8 +8,6 @@ import type { Workshop } from "./workshop.js";
  * Whether a pointer that is seen again carries the packet that it carried before. The pointer and the fingerprint must
  * agree, the hook must be one to which the packet can have gone from where it was, by the device that it came by.
  */
-export type ByPointer = ReturnType<typeof makeByPointer>;
-
 export function makeByPointer(shop: Workshop) {
 	const { carriers, facts, hooks, paths, sight } = shop;
 	return { goesOn };
@@ -17,7 +15,7 @@ export function makeByPointer(shop: Workshop) {
 	function goesOn(carrier: number): boolean {
 		const tuple = carriers.words[carrier | CarrierAt.tuple] as number;
 		const { hook, rank, kind } = sight;
-		if (!isSamePacket(carrier, tuple === sight.tuple ? kind : facts.kind(tuple))) return false;
+		if (!carries(carrier, tuple === sight.tuple ? kind : facts.kind(tuple))) return false;
 		const last = carriers.words[carrier | CarrierAt.hook] as number;
 		const before = hooks.rank[last] as number;
 		if (rank <= before && !isNextHost(rank, before, hook, last)) return false;
@@ -31,10 +29,10 @@ export function makeByPointer(shop: Workshop) {
 	}
 
 	/** A carrier of a whole path carries that path's packet; others have one of their own. @param kind of its tuple */
-	function isSamePacket(carrier: number, kind: number): boolean {
-		if (carriers.words[carrier | CarrierAt.whole] === 0) return isEqual(carriers.more, carrier >> 1, kind, sight);
+	function carries(carrier: number, kind: number): boolean {
+		if (carriers.words[carrier | CarrierAt.whole] === 0) return isSamePacket(carriers.more, carrier >> 1, kind, sight);
 		const path = carriers.words[carrier | CarrierAt.path] as number;
-		return isEqual(paths.words, path | PathAt.ipId, kind, sight);
+		return isSamePacket(paths.words, path | PathAt.ipId, kind, sight);
 	}
 
 	/** Is this another face of the same packet? Not of one that has arrived, nor did the node make what came to it. */

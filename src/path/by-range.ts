@@ -14,8 +14,6 @@ const ONE_ID = 0x10000;
  * Joins where segmentation broke the pointer's chain: a sighting belongs to every path whose range it overlaps. TCP by
  * bytes and TSval; UDP segments by IP ID, or by their order where there is none.
  */
-export type ByRange = ReturnType<typeof makeByRange>;
-
 export function makeByRange(shop: Workshop, open: OpenPaths) {
 	const { dues, facts, hooks, hops, paths, ranges, sight } = shop;
 	/** Range of the sighting at hand. */

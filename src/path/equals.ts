@@ -8,8 +8,6 @@ import type { Workshop } from "./workshop.js";
  * Packets that have nothing of their own are told apart by their order. What becomes of one of them may show that what was
  * told of others, which are closed by then, is less certain than it was.
  */
-export type Equals = ReturnType<typeof makeEquals>;
-
 export function makeEquals(shop: Workshop, open: OpenPaths) {
 	const { closing, facts, hooks, limits, ordered, paths, sight, view } = shop;
 	return { repeated, before, tellAgain };

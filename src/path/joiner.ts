@@ -25,7 +25,7 @@ import { makePathTable, PathAt, State } from "./path-table.js";
 import { type PathSink, PathView, type Tables } from "./path-view.js";
 import { makePointerIndex } from "./pointer-index.js";
 import { makeRangeIndex, type RangeIndex } from "./range-index.js";
-import { RecentKeys } from "./recent-keys.js";
+import { makeRecentKeys } from "./recent-keys.js";
 import { RecentPaths } from "./recent-paths.js";
 import { Sight } from "./sight.js";
 import { makeTupleFacts, type TupleFacts } from "./tuple-facts.js";
@@ -133,7 +133,7 @@ export class Joiner implements SourceSink {
 			facts: this.#facts,
 			keys: makeKeyIndex(paths, sight),
 			ranges: this.#ranges,
-			recent: new RecentKeys(),
+			recent: makeRecentKeys(paths),
 			recentAt: new RecentPaths(),
 			datagrams: new DatagramIndex(),
 			suspects: this.#suspects,
@@ -323,7 +323,8 @@ export class Joiner implements SourceSink {
 		const { lost, count } = rows;
 		let any = 0;
 		for (let i = 0; i < count; i++) any |= lost[i] as number;
-		for (let i = 0; i < count && any !== 0; i++) {
+		if (any === 0) return;
+		for (let i = 0; i < count; i++) {
 			if (lost[i] !== 0) this.#losses.add(state.index, state.watermark, (rows.time[i] as number) + offsetNs);
 		}
 	}

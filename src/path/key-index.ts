@@ -1,5 +1,5 @@
-import { areEqual, isSamePacket, keyHash } from "./key.js";
-import { kindOf, Mark, PathAt, PathMore, type PathTable } from "./path-table.js";
+import { areEqual, isPacketOf, keyHash } from "./key.js";
+import { Mark, PathAt, PathMore, type PathTable } from "./path-table.js";
 import type { Sight } from "./sight.js";
 
 /** A power of two; more when there are FULL groups for each. */
@@ -24,11 +24,7 @@ export function makeKeyIndex(paths: PathTable, sight: Sight) {
 	function find(): number {
 		const hash = keyHash(sight);
 		let head = index.buckets[bucketOf(hash)] as number;
-		while (
-			head !== 0 &&
-			(paths.moreSigned[(head >> 1) | PathMore.keyHash] !== hash ||
-				!isSamePacket(paths.words, head | PathAt.ipId, kindOf(paths, head), sight))
-		)
+		while (head !== 0 && (paths.moreSigned[(head >> 1) | PathMore.keyHash] !== hash || !isPacketOf(paths, head, sight)))
 			head = paths.more[(head >> 1) | PathMore.groupNext] as number;
 		return head;
 	}

@@ -53,6 +53,11 @@ export function setPacket(words: Uint32Array, at: number, { rows, i, kind }: Sig
 	words[at | PacketAt.hash] = contentOf(rows.hash[i] as number, kind);
 }
 
+/** Is the path's packet the sighting's, in every field? */
+export function isPacketOf(paths: PathTable, path: number, sight: Sight): boolean {
+	return isSamePacket(paths.words, path | PathAt.ipId, kindOf(paths, path), sight);
+}
+
 /** Are the packets of two paths equal in every field? */
 export function areEqual(paths: PathTable, a: number, b: number): boolean {
 	const { words } = paths;
@@ -90,8 +95,8 @@ export function keyHash({ rows, i, kind }: Sight): number {
 	);
 }
 
-/** Sets the fingerprint of a path. */
-export function setFingerprint(paths: PathTable, path: number): void {
+/** The fingerprint of a path: two signed words to `to`. */
+export function fingerprint(paths: PathTable, path: number, to: Int32Array): void {
 	const sequence = paths.words[path | PathAt.sequence] as number;
 	const acknowledgement = paths.words[path | PathAt.acknowledgement] as number;
 	const tsval = paths.words[path | PathAt.tsval] as number;
@@ -99,8 +104,8 @@ export function setFingerprint(paths: PathTable, path: number): void {
 	const id = keyId(paths.words[path | PathAt.ipId] as number, kindOf(paths, path));
 	const payload = paths.words[path | PathAt.payload] as number;
 	const shape = (paths.words[path | PathAt.shape] as number) & STEADY_SHAPE;
-	paths.moreSigned[(path >> 1) | PathMore.printA] = mixA(sequence, acknowledgement, tsval, content, id, payload, shape);
-	paths.moreSigned[(path >> 1) | PathMore.printB] = mixB(sequence, acknowledgement, tsval, content, id, payload, shape);
+	to[0] = mixA(sequence, acknowledgement, tsval, content, id, payload, shape);
+	to[1] = mixB(sequence, acknowledgement, tsval, content, id, payload, shape);
 }
 
 /** The IP ID, and what the tuple has that no NAT changes. */

@@ -2,7 +2,7 @@ import { EventFlag, Family } from "../packet/sightings.js";
 import { unitsOf } from "./coverage.js";
 import { Next } from "./due-cache.js";
 import { Rank } from "./hook-table.js";
-import { setFingerprint, setKey } from "./key.js";
+import { setKey } from "./key.js";
 import { gsoSizeOf, Mark, PathAt, PathMore, protocolOf, segmentsOf } from "./path-table.js";
 import { Protocol } from "./protocols.js";
 import type { Workshop } from "./workshop.js";
@@ -29,10 +29,10 @@ export function makeListing(shop: Workshop, repeated: (path: number) => void) {
 		if ((marks & Mark.keyed) === 0 && (leaving || mayBeReallocated(path, hook, rank))) {
 			setKey(paths, path);
 			keys.add(path);
-			noteWeak(path, protocolOf(paths, path));
+			noteWeak(path);
 		}
 		if ((marks & Mark.ranged) !== 0) return 0;
-		return leaving || mayBeRecut(path, hook, rank) ? listRange(path, protocolOf(paths, path)) : 0;
+		return leaving || mayBeRecut(path, hook, rank) ? listRange(path) : 0;
 	}
 
 	function unlist(path: number): void {
@@ -67,8 +67,9 @@ export function makeListing(shop: Workshop, repeated: (path: number) => void) {
 	 * Has the packet a field that tells it from all others? A segment without an IP ID has not: a retransmission within
 	 * one tick of TSval repeats every field.
 	 */
-	function isStrong(path: number, protocol: number): boolean {
+	function isStrong(path: number): boolean {
 		if (paths.words[path | PathAt.ipId] !== 0) return true;
+		const protocol = protocolOf(paths, path);
 		return (protocol === Protocol.icmp || protocol === Protocol.icmpv6) && paths.words[path | PathAt.sequence] !== 0;
 	}
 
@@ -88,7 +89,8 @@ export function makeListing(shop: Workshop, repeated: (path: number) => void) {
 		return hooks.watchesRank(hooks.source[hook] as number, Rank.tunnelEgress);
 	}
 
-	function listRange(path: number, protocol: number): number {
+	function listRange(path: number): number {
+		const protocol = protocolOf(paths, path);
 		const isCut =
 			protocol === Protocol.tcp
 				? (paths.words[path | PathAt.payload] as number) > 0
@@ -103,17 +105,11 @@ export function makeListing(shop: Workshop, repeated: (path: number) => void) {
 	}
 
 	/** Remembers packets that have nothing of their own, so that equal ones know of each other even when one is gone. */
-	function noteWeak(path: number, protocol: number): void {
-		if (isStrong(path, protocol)) return;
-		setFingerprint(paths, path);
-		const seen = recent.note(
-			paths.moreSigned[(path >> 1) | PathMore.printA] as number,
-			paths.moreSigned[(path >> 1) | PathMore.printB] as number,
-			sight.now,
-			limits.suspectNs,
-		);
+	function noteWeak(path: number): void {
+		if (isStrong(path)) return;
+		const seen = recent.note(path, sight.now, limits.suspectNs);
 		if (sight.now - seen >= limits.suspectNs) return;
 		paths.words[path | PathAt.marks] = (paths.words[path | PathAt.marks] as number) | Mark.shared;
-		if (protocol === Protocol.tcp && sight.now - seen < 2 * limits.orphanNs) repeated(path);
+		if (protocolOf(paths, path) === Protocol.tcp && sight.now - seen < 2 * limits.orphanNs) repeated(path);
 	}
 }

@@ -9,7 +9,7 @@ import { allocateHop, freeHops, HopAt, HopF64 } from "./hop-table.js";
 import { type DropReport, type Judgement, verdictIndex } from "./judgement.js";
 import { setPacket } from "./key.js";
 import { makeListing } from "./listing.js";
-import { allocatePath, freePath, Mark, PathAt, PathF64, PathMore, State } from "./path-table.js";
+import { allocatePath, freePath, Mark, PathAt, PathF64, PathMore, protocolOf, State } from "./path-table.js";
 import { Protocol } from "./protocols.js";
 import { isFull } from "./records.js";
 import type { Workshop } from "./workshop.js";
@@ -337,7 +337,7 @@ export function makeOpenPaths(shop: Workshop) {
 	function doubt(path: number, since: number): void {
 		if (losses.youngest < since) return;
 		const { protocol, now } = sight;
-		if (listing.isStrong(path, protocol) && (protocol === Protocol.tcp || now - since < ID_WRAP_NS)) return;
+		if (listing.isStrong(path) && (protocol === Protocol.tcp || now - since < ID_WRAP_NS)) return;
 		const from = hooks.source[
 			hops.words[(paths.words[path | PathAt.lastHop] as number) | HopAt.hook] as number
 		] as number;
@@ -345,8 +345,8 @@ export function makeOpenPaths(shop: Workshop) {
 	}
 
 	/** Joined across the wire: by fields of its own? A segment without an IP ID has none that its copy has not. */
-	function crossed(path: number, protocol: number): void {
-		if (protocol === Protocol.tcp && !listing.isStrong(path, protocol)) mark(path, Mark.repeatable);
+	function crossed(path: number): void {
+		if (protocolOf(paths, path) === Protocol.tcp && !listing.isStrong(path)) mark(path, Mark.repeatable);
 	}
 
 	/** Says how the open path ended, as far as is known. */

@@ -100,9 +100,6 @@ export const enum PathMore {
 	units = 8,
 	/** Bytes behind the IP header that a hop has to see of a datagram, when fragments told; 0: unknown. */
 	total = 9,
-	/** Of paths alone that have nothing of their own, see key.ts. Signed. */
-	printA = 10,
-	printB = 11,
 }
 const SIZE = 32;
 

@@ -14,8 +14,6 @@ const FEW_TUPLES = 1024;
  * Reads what the next rows will lead to, level by level: misses of one level overlap, where a row that is worked on waits
  * for each of its own. Nothing follows from what is read.
  */
-export type Prefetch = ReturnType<typeof makePrefetch>;
-
 export function makePrefetch(shop: Workshop) {
 	const { carriers, facts, hops, paths, pointers, sight, tuples } = shop;
 	const { rows } = sight;
@@ -25,11 +23,11 @@ export function makePrefetch(shop: Workshop) {
 	return { warm };
 
 	/** The rows [from, to) of the window, at most WARM_ROWS: carrier → path → newest hop of what each pointer carried last. */
-	function warm(source: number, from: number, to: number): void {
+	function warm(from: number, to: number): void {
 		if (carriers.last <= FEW_CARRIERS * carriers.size && tuples.used <= FEW_TUPLES) return;
 		let sum = 0;
 		for (let i = from; i < to; i++) {
-			ids[i & LAST] = pointers.likely(source, rows.skbLow[i] as number, rows.skbHigh[i] as number);
+			ids[i & LAST] = pointers.likely(sight.source, rows.skbLow[i] as number, rows.skbHigh[i] as number);
 			sum ^= facts.words[((rows.tuple[i] as number) << TupleSize.shift) | TupleAt.kind] as number;
 		}
 		for (let i = from; i < to; i++)

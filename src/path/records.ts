@@ -17,7 +17,6 @@ export const enum PacketAt {
  * checked against, where columns have a line and a bound each.
  *
  *     id = 2 · size          words[id | n]            the record's nth word
- *                            signed[id | n]           the same, signed
  *                            doubles[(id >> 1) | n]   the record's nth double
  *                            more[(id >> 1) | n]      the nth word of what few need: half as many, elsewhere
  *
@@ -25,9 +24,8 @@ export const enum PacketAt {
  * no check of V8's stands before the one for the bound. What was given back last is taken next: it is in the cache.
  */
 export interface Records {
-	/** All three are the same memory. */
+	/** Both are the same memory; so are the other two. */
 	words: Uint32Array<ArrayBuffer>;
-	signed: Int32Array<ArrayBuffer>;
 	doubles: Float64Array<ArrayBuffer>;
 	more: Uint32Array<ArrayBuffer>;
 	moreSigned: Int32Array<ArrayBuffer>;
@@ -110,13 +108,12 @@ function grow(records: Records): void {
 	Object.assign(records, views(larger, muchMore));
 }
 
-type Views = Pick<Records, "words" | "signed" | "doubles" | "more" | "moreSigned">;
+type Views = Pick<Records, "words" | "doubles" | "more" | "moreSigned">;
 
 function views(words: Uint32Array<ArrayBuffer>, more: Uint32Array<ArrayBuffer>): Views {
 	const { buffer, byteOffset, length } = words;
 	return {
 		words,
-		signed: new Int32Array(buffer, byteOffset, length),
 		doubles: new Float64Array(buffer, byteOffset, length / 2),
 		more,
 		moreSigned: new Int32Array(more.buffer, more.byteOffset, more.length),

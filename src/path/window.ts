@@ -28,6 +28,7 @@ export function makeWindow() {
 	/** Copies what fits of a batch, from row `from` on, over the pane; returns how many. */
 	function fill(pane: number, batch: Sightings, from: number): number {
 		const count = Math.min(batch.count - from, PANE_ROWS);
+		// Views of its columns would cost more than the rows behind those that are wanted.
 		const whole = from === 0 && capacityOf(batch) <= PANE_ROWS && capacityOf(batch) < 2 * count;
 		for (const name of COLUMNS) rows[name].set(whole ? batch[name] : batch[name].subarray(from, from + count), pane);
 		return count;
@@ -36,7 +37,6 @@ export function makeWindow() {
 	function enlarge(): void {
 		const larger = allocateSightings(capacityOf(rows) * 2);
 		appendRows(rows, 0, capacityOf(rows), larger);
-		larger.count = 0;
 		Object.assign(rows, larger);
 	}
 }
